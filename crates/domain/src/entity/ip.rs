@@ -1,0 +1,31 @@
+//! `ip`: an address in RFC 5952 form; a v4-mapped one becomes v4.
+
+use std::net::IpAddr;
+
+use super::KeyError;
+
+/// Zone ids are refused: they name a link of one machine.
+pub(super) fn normalise(text: &str) -> Result<String, KeyError> {
+    let address: IpAddr =
+        text.parse().map_err(|_| KeyError::Form("an ip is an address such as 192.0.2.1"))?;
+    Ok(address.to_canonical().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_address_has_one_key() {
+        for (text, key) in [
+            ("192.0.2.1", "192.0.2.1"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("2001:DB8:0:0:0:0:0:1", "2001:db8::1"),
+        ] {
+            assert_eq!(normalise(text).as_deref(), Ok(key));
+        }
+        for text in ["fe80::1%eth0", "192.0.2", "0x7f.1", "192.0.2.1:80"] {
+            assert!(normalise(text).is_err(), "{text}");
+        }
+    }
+}
