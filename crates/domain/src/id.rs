@@ -110,14 +110,24 @@ impl WorkspaceId {
 impl ScanId {
     /// The scan that a creating command makes; the same workspace, actor and key name the same scan.
     pub fn derive(workspace: &WorkspaceId, actor: &str, key: &str) -> Self {
-        Self(prefixed("scn_", &[workspace.as_str().as_bytes(), actor.as_bytes(), key.as_bytes()]))
+        Self(prefixed(
+            "scn_",
+            &[
+                workspace.as_str().as_bytes(),
+                actor.as_bytes(),
+                key.as_bytes(),
+            ],
+        ))
     }
 }
 
 impl TaskId {
     /// The `ordinal`-th task that a scan's plan schedules, from 1.
     pub fn derive(scan: &ScanId, ordinal: u64) -> Self {
-        Self(prefixed("tsk_", &[scan.as_str().as_bytes(), &ordinal.to_be_bytes()]))
+        Self(prefixed(
+            "tsk_",
+            &[scan.as_str().as_bytes(), &ordinal.to_be_bytes()],
+        ))
     }
 }
 
@@ -132,7 +142,9 @@ fn hash_parts(parts: &[&[u8]]) -> [u8; 32] {
 }
 
 fn prefixed(prefix: &str, parts: &[&[u8]]) -> Box<str> {
-    let text = data_encoding::BASE32_NOPAD.encode(&hash_parts(parts)[..16]).to_ascii_lowercase();
+    let text = data_encoding::BASE32_NOPAD
+        .encode(&hash_parts(parts)[..16])
+        .to_ascii_lowercase();
     format!("{prefix}{text}").into()
 }
 
@@ -245,7 +257,8 @@ impl IdKey {
 
     /// HMAC-SHA-256 of `bytes` under this key.
     pub fn mac(&self, bytes: &[u8]) -> Digest {
-        let mut mac = <Hmac<Sha256>>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
+        let mut mac =
+            <Hmac<Sha256>>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         mac.update(bytes);
         Digest(mac.finalize().into_bytes().into())
     }
@@ -258,7 +271,9 @@ impl fmt::Debug for IdKey {
 }
 
 /// A commit's number in the whole log: 1, 2, 3 … without gaps; 0 is before the first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Position(pub u64);
 
@@ -269,7 +284,9 @@ impl fmt::Display for Position {
 }
 
 /// The number of an event inside its stream, from 1; 0 is before the first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(transparent)]
 pub struct Version(pub u64);
 
@@ -286,7 +303,10 @@ impl Cursor {
 
     /// A bare position: after the last event of that commit.
     pub fn after(position: Position) -> Self {
-        Self { position, index: (1 << Self::INDEX_BITS) - 1 }
+        Self {
+            position,
+            index: (1 << Self::INDEX_BITS) - 1,
+        }
     }
 
     /// One integer that sorts as the cursor does; it fits a signed 64-bit column.
@@ -295,7 +315,10 @@ impl Cursor {
     }
     pub fn unpacked(packed: i64) -> Self {
         let index = (packed & ((1 << Self::INDEX_BITS) - 1)) as u32;
-        Self { position: Position((packed >> Self::INDEX_BITS) as u64), index }
+        Self {
+            position: Position((packed >> Self::INDEX_BITS) as u64),
+            index,
+        }
     }
 }
 
@@ -313,7 +336,10 @@ impl FromStr for Cursor {
             None => Ok(Self::after(Position(number(text)?))),
             Some((position, index)) => {
                 let index = u32::try_from(number(index)?).map_err(|_| IdError::Cursor)?;
-                Ok(Self { position: Position(number(position)?), index })
+                Ok(Self {
+                    position: Position(number(position)?),
+                    index,
+                })
             }
         }
     }
@@ -332,7 +358,12 @@ pub struct StreamId {
 impl StreamId {
     fn new(workspace: WorkspaceId, scan: Option<ScanId>, category: &'static str, id: &str) -> Self {
         let token = |text: &str| Token::new(text).expect("built from ids, which are tokens");
-        Self { workspace, scan, category: token(category), id: token(id) }
+        Self {
+            workspace,
+            scan,
+            category: token(category),
+            id: token(id),
+        }
     }
 
     /// The one stream whose first commit begins the log.
@@ -380,7 +411,12 @@ impl FromStr for StreamId {
             scan => Some(ScanId::new(scan)?),
         };
         let (category, id) = (Token::new(category)?, Token::new(id)?);
-        Ok(Self { workspace: WorkspaceId::new(workspace)?, scan, category, id })
+        Ok(Self {
+            workspace: WorkspaceId::new(workspace)?,
+            scan,
+            category,
+            id,
+        })
     }
 }
 
@@ -403,7 +439,16 @@ mod tests {
 
     #[test]
     fn an_id_with_a_character_of_routing_is_refused() {
-        for text in ["", "a.b", "a*", "a>", "a b", "a\r\n", "a/b", &"x".repeat(65)] {
+        for text in [
+            "",
+            "a.b",
+            "a*",
+            "a>",
+            "a b",
+            "a\r\n",
+            "a/b",
+            &"x".repeat(65),
+        ] {
             assert_eq!(WorkspaceId::new(text), Err(IdError::Form), "{text:?}");
         }
     }
@@ -425,13 +470,22 @@ mod tests {
         let first = Digest::chain(Digest::EMPTY, Position(1), commit);
         assert_ne!(first, Digest::chain(Digest::EMPTY, Position(2), commit));
         assert_ne!(first, Digest::chain(first, Position(1), commit));
-        assert_ne!(first, Digest::chain(Digest::EMPTY, Position(1), Digest::of(b"other")));
+        assert_ne!(
+            first,
+            Digest::chain(Digest::EMPTY, Position(1), Digest::of(b"other"))
+        );
     }
 
     #[test]
     fn packed_cursors_sort_as_cursors() {
-        let earlier = Cursor { position: Position(7), index: 2 };
-        let later = Cursor { position: Position(8), index: 1 };
+        let earlier = Cursor {
+            position: Position(7),
+            index: 2,
+        };
+        let later = Cursor {
+            position: Position(8),
+            index: 1,
+        };
         assert!(earlier.packed() < later.packed());
         assert!(later < Cursor::after(Position(8)));
         assert_eq!(Cursor::unpacked(earlier.packed()), earlier);

@@ -1,7 +1,33 @@
 //! What may happen: events, aggregates, entities, scope and the frontier, all of it pure.
 //!
+//! The words of Mirage, each with its home:
+//!
+//! | word | home |
+//! |---|---|
+//! | event | [`event`]: one immutable fact, `scan.started` |
+//! | stream, position, cursor, version, log hash | [`id`] |
+//! | entity, kind, key | [`entity`] |
+//! | relation, direction | [`relation`] |
+//! | finding | [`finding`]: one claim with its parent, relation, confidence and evidence |
+//! | scan, plan, task, workspace | [`scan`], [`plan`], [`task`], [`workspace`]: their events and commands |
+//! | module | [`module`]: the manifest |
+//! | scope | [`scope`]: what may be contacted, by named rules |
+//! | frontier | [`frontier`]: the fold that says what is due |
+//!
 //! **Never:** a clock, I/O, randomness or an async runtime; times and ids come in as fields.
 
 pub mod entity;
+pub mod event;
+pub mod finding;
+pub mod frontier;
 pub mod id;
+pub mod log;
+pub mod module;
+pub mod plan;
 pub mod relation;
+pub mod scan;
+pub mod scope;
+pub mod sealed;
+pub mod task;
+pub mod upcast;
+pub mod workspace;

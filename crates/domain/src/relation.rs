@@ -45,7 +45,9 @@ pub enum Relation {
 }
 
 /// Which end of the relation the parent of a finding is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
     /// The parent is the subject.
@@ -100,13 +102,25 @@ impl Relation {
         }
     }
 
+    /// Whether the evidence of a finding with this relation shows the new entity itself, not only a mention of it.
+    /// Modules that read evidence are run on such findings.
+    pub fn shows_object(self) -> bool {
+        matches!(
+            self,
+            Self::About | Self::Serves | Self::HasRecord | Self::DerivedFrom
+        )
+    }
+
     /// Whether `subject → object` may be claimed with this relation.
     pub fn is_legal(self, subject: Kind, object: Kind) -> bool {
         use Kind as K;
         match self {
             Self::About => subject == object,
             Self::ResolvesTo => subject == K::Domain && object == K::Ip,
-            Self::AliasOf | Self::ServedBy | Self::MailHandledBy | Self::SubdomainOf
+            Self::AliasOf
+            | Self::ServedBy
+            | Self::MailHandledBy
+            | Self::SubdomainOf
             | Self::SimilarTo => subject == K::Domain && object == K::Domain,
             Self::NamedBy => subject == K::Ip && object == K::Domain,
             Self::HasRecord => subject == K::Domain && object == K::DnsRecord,
@@ -135,8 +149,10 @@ impl Relation {
             }
             Self::RedirectsTo => subject == K::Url && object == K::Url,
             Self::Mentions => {
-                matches!(subject, K::Url | K::Domain | K::File | K::Text | K::DnsRecord)
-                    && !matches!(object, K::Exposure | K::Verdict)
+                matches!(
+                    subject,
+                    K::Url | K::Domain | K::File | K::Text | K::DnsRecord
+                ) && !matches!(object, K::Exposure | K::Verdict)
             }
             Self::Uses => {
                 matches!(subject, K::Service | K::Url | K::Domain)

@@ -22,7 +22,9 @@ pub(super) fn normalise(text: &str) -> Result<String, KeyError> {
 fn is_address(ascii: &str) -> bool {
     let last = ascii.rsplit('.').next().unwrap_or(ascii);
     last.bytes().all(|byte| byte.is_ascii_digit())
-        || last.strip_prefix("0x").is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+        || last
+            .strip_prefix("0x")
+            .is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 #[cfg(test)]
@@ -43,7 +45,16 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in ["*.example.com", "127.0.0.1", "a..b", "", ".", "a b.c", "1.2.3.0x7f", "::1"] {
+        for text in [
+            "*.example.com",
+            "127.0.0.1",
+            "a..b",
+            "",
+            ".",
+            "a b.c",
+            "1.2.3.0x7f",
+            "::1",
+        ] {
             assert_eq!(normalise(text), Err(FORM), "{text}");
         }
     }

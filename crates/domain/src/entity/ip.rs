@@ -6,8 +6,9 @@ use super::KeyError;
 
 /// Zone ids are refused: they name a link of one machine.
 pub(super) fn normalise(text: &str) -> Result<String, KeyError> {
-    let address: IpAddr =
-        text.parse().map_err(|_| KeyError::Form("an ip is an address such as 192.0.2.1"))?;
+    let address: IpAddr = text
+        .parse()
+        .map_err(|_| KeyError::Form("an ip is an address such as 192.0.2.1"))?;
     Ok(address.to_canonical().to_string())
 }
 

@@ -194,7 +194,10 @@ impl Entity {
 
     /// An entity whose key was normalised before and comes back from the log.
     pub fn recorded(kind: Kind, key: &str) -> Self {
-        Self { kind, key: key.into() }
+        Self {
+            kind,
+            key: key.into(),
+        }
     }
     pub fn kind(&self) -> Kind {
         self.kind

@@ -22,12 +22,20 @@ mod tests {
     #[test]
     fn one_address_has_one_key() {
         for (text, key) in [
-            ("HTTP://User:secret@Example.com:80/a/../b?q=1#top", "http://example.com/b?q=1"),
+            (
+                "HTTP://User:secret@Example.com:80/a/../b?q=1#top",
+                "http://example.com/b?q=1",
+            ),
             ("https://example.com:8443", "https://example.com:8443/"),
         ] {
             assert_eq!(normalise(text).as_deref(), Ok(key));
         }
-        for text in ["ftp://example.com/", "javascript:alert(1)", "/path", "http://"] {
+        for text in [
+            "ftp://example.com/",
+            "javascript:alert(1)",
+            "/path",
+            "http://",
+        ] {
             assert_eq!(normalise(text), Err(FORM), "{text}");
         }
     }

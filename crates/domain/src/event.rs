@@ -1,0 +1,197 @@
+//! Events: every fact that Mirage keeps, by the stream that carries it.
+//!
+//! To add one: its variant in its aggregate's `events.rs`, and its golden file `schemas/events/<kind>.v<N>.json`.
+//! **Invariant:** a kind and version never change meaning; a changed shape is a new version with an upcast.
+
+use serde_json::value::RawValue;
+
+use crate::{log, plan, scan, task, upcast, workspace};
+
+/// Declares an aggregate's events: variant, wire kind, schema version. The variant's name is its data's type.
+macro_rules! events {
+    ($($(#[$doc:meta])* $name:ident = $kind:literal v $version:literal),+ $(,)?) => {
+        /// One fact of this stream.
+        #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        pub enum Event { $($(#[$doc])* $name($name)),+ }
+
+        impl Event {
+            /// Wire kind and newest schema version of each event.
+            pub const KINDS: &'static [(&'static str, u32)] = &[$(($kind, $version)),+];
+
+            pub fn kind(&self) -> &'static str {
+                match self { $(Self::$name(_) => $kind),+ }
+            }
+            pub fn version(&self) -> u32 {
+                match self { $(Self::$name(_) => $version),+ }
+            }
+            /// The data as JSON, in the newest version's shape.
+            pub fn data(&self) -> serde_json::Result<Box<serde_json::value::RawValue>> {
+                match self { $(Self::$name(data) => serde_json::value::to_raw_value(data)),+ }
+            }
+            /// Reads data of the newest version; `None` if the kind is not of this stream.
+            pub fn read(kind: &str, data: &str) -> Option<serde_json::Result<Self>> {
+                match kind {
+                    $($kind => Some(serde_json::from_str(data).map(Self::$name)),)+
+                    _ => None,
+                }
+            }
+        }
+
+        impl cqrs_es::DomainEvent for Event {
+            fn event_type(&self) -> String {
+                self.kind().to_owned()
+            }
+            fn event_version(&self) -> String {
+                self.version().to_string()
+            }
+        }
+
+        $(impl From<$name> for Event {
+            fn from(data: $name) -> Self {
+                Self::$name(data)
+            }
+        })+
+
+        impl From<Event> for crate::event::Event {
+            fn from(event: Event) -> Self {
+                crate::event::Event::of(event)
+            }
+        }
+    };
+}
+pub(crate) use events;
+
+/// Any event, by the kind of stream that carries it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    Log(log::Event),
+    Workspace(workspace::Event),
+    Scan(scan::Event),
+    Plan(plan::Event),
+    Task(task::Event),
+}
+
+/// Why an event cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error("event {kind} v{version} is not known to this program; upgrade this node")]
+    Unknown { kind: String, version: u32 },
+    #[error("reading event {kind} v{version}")]
+    Data {
+        kind: String,
+        version: u32,
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+/// Kinds that are spoken for and written by no version so far.
+pub const RESERVED: &[&str] = &["log.time_corrected"];
+
+macro_rules! each {
+    ($event:expr, $inner:ident => $body:expr) => {
+        match $event {
+            Event::Log($inner) => $body,
+            Event::Workspace($inner) => $body,
+            Event::Scan($inner) => $body,
+            Event::Plan($inner) => $body,
+            Event::Task($inner) => $body,
+        }
+    };
+}
+
+/// Wraps an aggregate's event: the aggregates name their variant here, once.
+pub(crate) trait OfStream {
+    fn wrap(self) -> Event;
+}
+
+macro_rules! of_stream {
+    ($($module:ident => $variant:ident),+) => {
+        $(impl OfStream for $module::Event {
+            fn wrap(self) -> Event {
+                Event::$variant(self)
+            }
+        })+
+    };
+}
+of_stream!(log => Log, workspace => Workspace, scan => Scan, plan => Plan, task => Task);
+
+impl Event {
+    pub(crate) fn of(event: impl OfStream) -> Self {
+        event.wrap()
+    }
+
+    /// The wire kind, `scan.started`.
+    pub fn kind(&self) -> &'static str {
+        each!(self, event => event.kind())
+    }
+
+    /// The schema version that this program writes.
+    pub fn version(&self) -> u32 {
+        each!(self, event => event.version())
+    }
+
+    /// The data as JSON.
+    pub fn data(&self) -> serde_json::Result<Box<RawValue>> {
+        each!(self, event => event.data())
+    }
+
+    /// Every kind that this program knows, with the newest version.
+    pub fn kinds() -> impl Iterator<Item = (&'static str, u32)> {
+        let all = [
+            log::Event::KINDS,
+            workspace::Event::KINDS,
+            scan::Event::KINDS,
+            plan::Event::KINDS,
+            task::Event::KINDS,
+        ];
+        all.into_iter().flatten().copied()
+    }
+
+    /// Reads an event of any version that was ever written, upcasting old data.
+    pub fn read(kind: &str, version: u32, data: &RawValue) -> Result<Self, ReadError> {
+        let newest = Self::kinds()
+            .find(|(name, _)| *name == kind)
+            .map(|(_, newest)| newest);
+        match newest {
+            Some(newest) if newest == version => Self::read_newest(kind, version, data.get()),
+            Some(newest) if version < newest => {
+                let lifted = upcast::lift(upcast::ALL, kind, version, newest, data)?;
+                Self::read_newest(kind, version, &lifted)
+            }
+            _ => Err(ReadError::Unknown {
+                kind: kind.to_owned(),
+                version,
+            }),
+        }
+    }
+
+    fn read_newest(kind: &str, version: u32, data: &str) -> Result<Self, ReadError> {
+        fn wrapped<E: OfStream>(
+            read: Option<serde_json::Result<E>>,
+        ) -> Option<serde_json::Result<Event>> {
+            read.map(|read| read.map(Event::of))
+        }
+        let family = kind.split('.').next();
+        let read = match family {
+            // `task.scheduled` is an event of the plan: the two share a family.
+            Some("task" | "plan") => wrapped(task::Event::read(kind, data))
+                .or_else(|| wrapped(plan::Event::read(kind, data))),
+            Some("scan") => wrapped(scan::Event::read(kind, data)),
+            Some("workspace") => wrapped(workspace::Event::read(kind, data)),
+            _ => wrapped(log::Event::read(kind, data)),
+        };
+        let unknown = || ReadError::Unknown {
+            kind: kind.to_owned(),
+            version,
+        };
+        read.ok_or_else(unknown)?.map_err(|source| ReadError::Data {
+            kind: kind.to_owned(),
+            version,
+            source,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
