@@ -1,0 +1,44 @@
+//! The evidence store: exchanges as the client saw them, each once under its SHA-256.
+//!
+//! **Invariant:** evidence is durable before the commit that cites it: put, then [`EvidenceStore::flush`], then append.
+//! **Never:** a change of what is stored.
+
+use async_trait::async_trait;
+use mirage_domain::id::{Digest, WorkspaceId};
+
+/// Largest item, in bytes; what a probe brings home is capped far below.
+pub const ITEM_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("evidence of {bytes} bytes is larger than {max}")]
+    TooLarge { bytes: usize, max: usize },
+    #[error("the disk is full; free some space, nothing was lost")]
+    Full(#[source] Cause),
+    #[error("storing evidence")]
+    Put(#[source] Cause),
+    #[error("reading evidence {digest}")]
+    Get {
+        digest: Digest,
+        #[source]
+        source: Cause,
+    },
+    #[error("evidence {digest} is damaged: its bytes have the hash {found}")]
+    Damaged { digest: Digest, found: Digest },
+}
+
+/// Where evidence is kept, per workspace.
+#[async_trait]
+pub trait EvidenceStore: Send + Sync {
+    /// Takes bytes in and answers their SHA-256 at once; waits only while the queue is full.
+    /// They are durable after the next [`flush`](Self::flush).
+    async fn put(&self, workspace: &WorkspaceId, bytes: Vec<u8>) -> Result<Digest, Error>;
+
+    /// Returns once everything that was put before is on disk.
+    async fn flush(&self) -> Result<(), Error>;
+
+    /// The bytes as they were put, verified against the digest; `None` if nothing was put under it.
+    async fn get(&self, workspace: &WorkspaceId, digest: Digest) -> Result<Option<Vec<u8>>, Error>;
+}

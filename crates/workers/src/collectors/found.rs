@@ -1,0 +1,233 @@
+//! What a collector reports: claims under its input or under one another.
+//!
+//! The frame adds scan, task, module, ids and the scope's decision; equal claims of a task are merged.
+//! **Invariant:** a claim is born with its evidence; an illegal triple or an undeclared kind is rejected and remarked.
+
+use std::sync::Arc;
+
+use mirage_domain::entity::{Entity, Kind};
+use mirage_domain::finding::{Attributes, FINDING_BYTES_MAX, Finding, Parent};
+use mirage_domain::id::{Digest, FindingId, IdKey, ModuleName, ScanId};
+use mirage_domain::module::Manifest;
+use mirage_domain::relation::{Direction, Relation};
+use mirage_domain::scope::{Link, Scope};
+use mirage_domain::sealed::Sealable;
+
+/// One claim before the frame has completed it.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    relation: Relation,
+    direction: Direction,
+    entity: Entity,
+    confidence: u8,
+    attributes: Attributes,
+    evidence: Vec<Digest>,
+}
+
+impl Claim {
+    /// The parent is the relation's subject, `entity` its object.
+    pub fn out(relation: Relation, entity: Entity, evidence: Digest) -> Self {
+        Self::new(relation, Direction::Out, entity, evidence)
+    }
+
+    /// `entity` is the relation's subject, the parent its object.
+    pub fn inward(relation: Relation, entity: Entity, evidence: Digest) -> Self {
+        Self::new(relation, Direction::In, entity, evidence)
+    }
+
+    fn new(relation: Relation, direction: Direction, entity: Entity, evidence: Digest) -> Self {
+        let attributes = Attributes::new();
+        Self {
+            relation,
+            direction,
+            entity,
+            confidence: 100,
+            attributes,
+            evidence: vec![evidence],
+        }
+    }
+
+    /// Further evidence.
+    pub fn and_evidence(mut self, evidence: Digest) -> Self {
+        self.evidence.push(evidence);
+        self
+    }
+
+    /// An attribute of the entity, as this claim sees it.
+    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.attributes.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// In percent; 100 unless said.
+    pub fn confidence(mut self, percent: u8) -> Self {
+        self.confidence = percent.min(100);
+        self
+    }
+}
+
+/// A reported claim, to hang further claims under.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    entity: Entity,
+    parent: Parent,
+    is_in_scope: bool,
+}
+
+/// What leaves a collector.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reported {
+    Finding(Box<Finding>),
+    /// Code, rule, detail: something a reader must know that is no finding.
+    Remark(&'static str, String, String),
+}
+
+/// Who takes reports; called from several inputs of a task at once.
+pub type Sink = Arc<dyn Fn(Reported) + Send + Sync>;
+
+/// What the frame knows of a task, for completing claims.
+pub struct Frame {
+    pub scan: ScanId,
+    pub module: ModuleName,
+    pub manifest: &'static Manifest,
+    pub key: IdKey,
+    pub scope: Arc<Scope>,
+    pub sink: Sink,
+}
+
+/// Takes the claims about one input.
+pub struct Found {
+    frame: Arc<Frame>,
+    input: Handle,
+}
+
+impl Found {
+    /// `finding` introduced the input to the task.
+    pub fn new(frame: Arc<Frame>, entity: Entity, finding: FindingId, is_in_scope: bool) -> Self {
+        let parent = Parent {
+            entity: entity.id(&frame.key),
+            finding,
+        };
+        Self {
+            frame,
+            input: Handle {
+                entity,
+                parent,
+                is_in_scope,
+            },
+        }
+    }
+
+    /// The input itself, as a parent.
+    pub fn input(&self) -> &Handle {
+        &self.input
+    }
+
+    /// Reports a claim under the input.
+    pub fn add(&self, claim: Claim) -> Handle {
+        self.add_under(&self.input, claim)
+    }
+
+    /// Reports a claim under another one of this task.
+    pub fn add_under(&self, parent: &Handle, claim: Claim) -> Handle {
+        let frame = &self.frame;
+        let Claim {
+            relation,
+            direction,
+            entity,
+            confidence,
+            attributes,
+            evidence,
+        } = claim;
+        let link = Link {
+            parent: &parent.entity,
+            parent_is_in: parent.is_in_scope,
+            relation,
+        };
+        let scope = frame.scope.decide(Some(link), &entity);
+        let id = entity.id(&frame.key);
+        let edge = Some((relation, direction));
+        let finding_id = FindingId::derive(
+            &frame.scan,
+            &frame.module,
+            Some(parent.parent.entity),
+            edge,
+            id,
+        );
+        let handle = Handle {
+            entity: entity.clone(),
+            parent: Parent {
+                entity: id,
+                finding: finding_id,
+            },
+            is_in_scope: scope.is_in,
+        };
+        if let Some(fault) = self.fault(parent.entity.kind(), relation, direction, entity.kind()) {
+            self.remark("finding-rejected", fault, entity.to_string());
+            return handle;
+        }
+        let finding = Finding {
+            id: finding_id,
+            entity: id,
+            kind: entity.kind(),
+            key: Sealable::Open(entity.key().to_owned()),
+            parent: Some(parent.parent),
+            relation: Some(relation),
+            direction,
+            scope,
+            confidence,
+            attributes: Sealable::Open(attributes),
+            evidence,
+        };
+        (frame.sink)(Reported::Finding(Box::new(self.within_bounds(finding))));
+        handle
+    }
+
+    /// Tells the reader of the log something that is no finding; equal remarks of a task are counted.
+    pub fn remark(&self, code: &'static str, rule: impl Into<String>, detail: impl Into<String>) {
+        (self.frame.sink)(Reported::Remark(code, rule.into(), detail.into()));
+    }
+
+    fn fault(
+        &self,
+        parent: Kind,
+        relation: Relation,
+        direction: Direction,
+        kind: Kind,
+    ) -> Option<&'static str> {
+        let (subject, object) = match direction {
+            Direction::Out => (parent, kind),
+            Direction::In => (kind, parent),
+        };
+        match () {
+            () if !relation.is_legal(subject, object) => Some("illegal-triple"),
+            () if relation != Relation::About && !self.frame.manifest.produces.contains(&kind) => {
+                Some("undeclared-kind")
+            }
+            () => None,
+        }
+    }
+
+    /// Drops attributes, largest first, until the finding fits; what is dropped stands in the evidence.
+    fn within_bounds(&self, mut finding: Finding) -> Finding {
+        let size = |value: &serde_json::Value| value.to_string().len();
+        let Sealable::Open(attributes) = &mut finding.attributes else {
+            return finding;
+        };
+        // Half of the bound leaves room for a key of the longest kind and everything else.
+        while attributes
+            .iter()
+            .map(|(name, value)| name.len() + size(value) + 6)
+            .sum::<usize>()
+            > FINDING_BYTES_MAX / 2
+        {
+            let largest = attributes.iter().max_by_key(|(_, value)| size(value));
+            let Some(name) = largest.map(|(name, _)| name.clone()) else {
+                break;
+            };
+            attributes.remove(&name);
+            self.remark("attribute-too-large", name, finding.entity.to_string());
+        }
+        finding
+    }
+}
