@@ -22,7 +22,7 @@ mod leftovers;
 mod licences;
 mod lints;
 mod map;
-mod names;
+pub(crate) mod names;
 mod nesting;
 mod parameters;
 mod trait_methods;

@@ -2,7 +2,7 @@
 
 use super::{Problem, tree::File, tree::Tree};
 
-const REFUSED: &[&str] = &[
+pub(crate) const REFUSED: &[&str] = &[
     "base",
     "common",
     "handlers",
