@@ -42,7 +42,7 @@ impl World {
         let line = process
             .lines
             .recv_timeout(READY_WITHIN)
-            .context("waiting for mirage-world")?;
+            .context("mirage-world gave no answer")?;
         let answer = serde_json::from_str(&line).context("reading the answer of mirage-world")?;
         Ok(Self {
             answer,
