@@ -37,7 +37,12 @@ enum Kind {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let plan = arguments.kind.plan();
     for path in plan.write(workspace::root())? {
-        println!("wrote {}", path.display());
+        println!(
+            "wrote {}",
+            path.strip_prefix(workspace::root())
+                .unwrap_or(&path)
+                .display()
+        );
     }
     let status = workspace::cargo()
         .args(["fmt", "--package", plan.package])

@@ -13,6 +13,7 @@ mod tree;
 
 mod arrows;
 mod bans;
+mod clippy_bans;
 mod decision_records;
 mod doc_line;
 mod exclusive;
@@ -47,6 +48,10 @@ const RULES: &[Rule] = &[
     Rule {
         name: "bans",
         check: bans::check,
+    },
+    Rule {
+        name: "clippy-bans",
+        check: clippy_bans::check,
     },
     Rule {
         name: "decision-records",

@@ -1,4 +1,8 @@
 //! Every version of every event ever written decodes for ever: golden files in `schemas/events/`.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "golden files are read by tests, never by the crate"
+)]
 
 use std::path::PathBuf;
 
