@@ -221,7 +221,7 @@ mod tests {
         assert!(
             fs::read_to_string(file)
                 .unwrap()
-                .contains("pub struct HackerTarget;")
+                .contains("pub(super) struct HackerTarget;")
         );
         let contents = fs::read_to_string(contents).unwrap();
         assert!(
