@@ -1,4 +1,4 @@
-//! Bans of the root's `clippy.toml` stand in a crate's own one too, because that replaces the root's.
+//! A crate's own `clippy.toml` repeats the root's bans, because it replaces the root's file.
 
 use toml::{Table, Value};
 
