@@ -100,6 +100,8 @@ pub enum Damage {
     Chain,
     #[error("the row says something else than the commit: {0}")]
     Row(&'static str),
+    #[error("the file is damaged: {0}")]
+    File(String),
     #[error("the log ends at {head}, before its anchor")]
     BehindAnchor { head: Position },
     #[error("the log is another one than its anchor says")]

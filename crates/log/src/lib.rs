@@ -10,9 +10,16 @@
 
 pub mod commit;
 pub mod evidence;
-pub mod seal;
+pub mod execute;
 
+pub mod memory;
+pub mod seal;
+pub mod sqlite;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
 mod error;
+mod verify;
 
 use std::sync::Arc;
 
@@ -22,6 +29,7 @@ use mirage_domain::id::{Digest, Position, ScanId, StreamId, Version};
 
 pub use commit::{Commit, EncodedCommit, Recorded};
 pub use error::{AppendError, Fault, OpenError, ReadError};
+pub use verify::{Verified, verify};
 
 /// Largest commit, in bytes; writers pack by bytes.
 pub const COMMIT_BYTES_MAX: usize = 256 * 1024;

@@ -1,0 +1,178 @@
+//! Commands against a log: keys, conflicts, folds.
+
+use super::*;
+use crate::commit::ActorKind;
+use crate::contract::{noon, scan, workspace};
+use crate::memory::Memory;
+use mirage_domain::id::ModuleName;
+use mirage_domain::scan::{
+    Command, Limits, PauseScan, Requested, ResumeScan, Scan, Seeds, StartError, StartScan, State,
+};
+use mirage_domain::sealed::Sealable;
+
+fn envelope(key: Option<(&str, &str)>) -> Envelope {
+    let actor = Actor {
+        kind: ActorKind::User,
+        id: "tester".into(),
+        version: None,
+    };
+    let command = key.map(|(key, request)| CommandKey {
+        key: key.into(),
+        digest: Digest::of(request.as_bytes()),
+    });
+    Envelope {
+        command,
+        ..Envelope::new(actor, noon)
+    }
+}
+
+fn start() -> Command {
+    let request = Requested {
+        name: Sealable::Open("example.com".into()),
+        seeds: Seeds {
+            list: Digest::of(b"seeds"),
+            count: 1,
+        },
+        profile: Default::default(),
+        modules: [ModuleName::new("dns").unwrap()].into(),
+        scope: Sealable::Open(Vec::new()),
+        limits: Limits::default(),
+        consent: None,
+        allow_private: Vec::new(),
+        settings: Digest::of(b"settings"),
+        rerun_of: None,
+    };
+    Command::Start(Box::new(StartScan { request }))
+}
+
+fn stream() -> StreamId {
+    StreamId::scan(&workspace(), &scan())
+}
+
+fn store() -> (Arc<dyn EventLog>, Store<Scan>) {
+    let log: Arc<dyn EventLog> = Arc::new(Memory::default());
+    (log.clone(), Store::new(log))
+}
+
+#[tokio::test]
+async fn a_key_answers_as_the_first_time_also_in_another_process() {
+    let (log, first) = store();
+    let at = first
+        .execute(&stream(), start(), envelope(Some(("k", "r"))))
+        .await
+        .unwrap();
+    first
+        .execute(&stream(), Command::Pause(PauseScan), envelope(None))
+        .await
+        .unwrap();
+    let again = first
+        .execute(&stream(), start(), envelope(Some(("k", "r"))))
+        .await
+        .unwrap();
+    let restarted = Store::<Scan>::new(log.clone());
+    let later = restarted
+        .execute(&stream(), start(), envelope(Some(("k", "r"))))
+        .await
+        .unwrap();
+    assert_eq!((again, later), (at, at));
+    assert_eq!(log.head().await.unwrap().position, Position(2));
+}
+
+#[tokio::test]
+async fn a_key_with_another_request_is_refused() {
+    let (_, store) = store();
+    store
+        .execute(&stream(), start(), envelope(Some(("k", "r"))))
+        .await
+        .unwrap();
+    let other = store
+        .execute(&stream(), start(), envelope(Some(("k", "other"))))
+        .await;
+    assert!(matches!(other, Err(Error::KeyReused)));
+    let keyless = store.execute(&stream(), start(), envelope(None)).await;
+    assert!(matches!(
+        keyless,
+        Err(Error::Refused(mirage_domain::scan::Error::Start(
+            StartError::AlreadyStarted
+        )))
+    ));
+}
+
+#[tokio::test]
+async fn a_command_that_changes_nothing_appends_nothing() {
+    let (log, store) = store();
+    let at = store
+        .execute(&stream(), start(), envelope(None))
+        .await
+        .unwrap();
+    let resume = Command::Resume(ResumeScan { failed: false });
+    assert_eq!(
+        store
+            .execute(&stream(), resume, envelope(None))
+            .await
+            .unwrap(),
+        at
+    );
+    assert_eq!(log.head().await.unwrap().position, at);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn racing_commands_on_stale_caches_are_decided_anew_and_none_is_lost() {
+    let (log, first) = store();
+    first
+        .execute(&stream(), start(), envelope(None))
+        .await
+        .unwrap();
+    let stores: Vec<Store<Scan>> = (0..3).map(|_| Store::new(log.clone())).collect();
+    for round in 0..20 {
+        let race = stores.iter().map(|store| {
+            let command = match round % 2 {
+                0 => Command::Pause(PauseScan),
+                _ => Command::Resume(ResumeScan { failed: false }),
+            };
+            async move {
+                store
+                    .execute(&stream(), command, envelope(None))
+                    .await
+                    .unwrap()
+            }
+        });
+        futures::future::join_all(race).await;
+    }
+    // Each round changes the state once, whoever wins.
+    assert_eq!(log.head().await.unwrap().position, Position(21));
+}
+
+#[tokio::test]
+async fn state_after_n_commands_is_the_fold_of_n_events() {
+    let (log, store) = store();
+    let commands = [
+        start(),
+        Command::Pause(PauseScan),
+        Command::Resume(ResumeScan { failed: true }),
+        Command::Pause(PauseScan),
+    ];
+    for command in commands {
+        store
+            .execute(&stream(), command, envelope(None))
+            .await
+            .unwrap();
+        let mut context = store.load_aggregate(&stream().to_string()).await.unwrap();
+        let mut fold = Scan::default();
+        for envelope in store.load_events(&stream().to_string()).await.unwrap() {
+            fold.apply(envelope.payload);
+        }
+        assert_eq!(*context.aggregate(), fold);
+        let cold = Store::<Scan>::new(log.clone())
+            .load_aggregate(&stream().to_string())
+            .await;
+        assert_eq!(*cold.unwrap().aggregate(), fold);
+    }
+    let state = store
+        .load_aggregate(&stream().to_string())
+        .await
+        .unwrap()
+        .aggregate
+        .state;
+    assert_eq!(state, State::Paused);
+}

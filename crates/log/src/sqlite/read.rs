@@ -1,0 +1,252 @@
+//! Reading pages of commits, each row held against its bytes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use mirage_domain::id::{Digest, Position, StreamId, Version};
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::store;
+use crate::commit::decode;
+use crate::error::Damage;
+use crate::{Filter, Head, ReadError, Recorded, Tip};
+
+/// Commits of one page at most.
+const PAGE_COMMITS: usize = 512;
+/// Bytes of commits after which a page ends.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
+
+const COLUMNS: &str = "position, stream, version, events, scan, id, hash, log_hash, bytes";
+
+/// A place in the log and the commits that were read ahead of it.
+pub(super) struct Page {
+    filter: Filter,
+    pub(super) after: Position,
+    /// Log hash at `after`; known once an unfiltered reader has begun.
+    log_hash: Option<Digest>,
+    pub(super) ready: VecDeque<Arc<Recorded>>,
+    pub(super) is_caught_up: bool,
+}
+
+impl Page {
+    pub(super) fn first(after: Position, filter: Filter) -> Self {
+        Self {
+            filter,
+            after,
+            log_hash: None,
+            ready: VecDeque::new(),
+            is_caught_up: false,
+        }
+    }
+
+    /// Reads what follows, up to the page's bounds.
+    pub(super) fn next(mut self, connection: &Connection) -> Result<Self, ReadError> {
+        if self.filter == Filter::All && self.log_hash.is_none() {
+            self.log_hash = Some(begin(connection, self.after)?);
+        }
+        let scan = match &self.filter {
+            Filter::All => None,
+            Filter::Scan(scan) => Some(scan.to_string()),
+        };
+        let sql = match scan {
+            None => format!("SELECT {COLUMNS} FROM commits WHERE position > ?1 ORDER BY position"),
+            Some(_) => format!(
+                "SELECT {COLUMNS} FROM commits WHERE scan = ?2 AND position > ?1 ORDER BY position"
+            ),
+        };
+        let mut statement = connection.prepare_cached(&sql).map_err(store)?;
+        let after = self.after.0 as i64;
+        let mut rows = match &scan {
+            None => statement.query(params![after]),
+            Some(scan) => statement.query(params![after, scan]),
+        }
+        .map_err(store)?;
+        let mut bytes = 0;
+        while self.ready.len() < PAGE_COMMITS && bytes < PAGE_BYTES {
+            let Some(row) = rows.next().map_err(store)? else {
+                break;
+            };
+            let recorded = recorded(row)?;
+            bytes += recorded.bytes.len();
+            self.follow(&recorded)?;
+            self.ready.push_back(Arc::new(recorded));
+        }
+        Ok(self)
+    }
+
+    /// Holds a commit against the one before it, where the reader has seen that one.
+    fn follow(&mut self, recorded: &Recorded) -> Result<(), ReadError> {
+        if let Some(previous) = self.log_hash {
+            let at = Position(self.after.0 + 1);
+            if recorded.position != at {
+                return Err(ReadError::Damaged {
+                    at,
+                    what: Damage::Missing,
+                });
+            }
+            if Digest::chain(previous, at, recorded.hash) != recorded.log_hash {
+                return Err(ReadError::Damaged {
+                    at,
+                    what: Damage::LogHash,
+                });
+            }
+            self.log_hash = Some(recorded.log_hash);
+        }
+        self.after = recorded.position;
+        Ok(())
+    }
+}
+
+fn begin(connection: &Connection, after: Position) -> Result<Digest, ReadError> {
+    match after {
+        Position(0) => Ok(Digest::EMPTY),
+        at => log_hash(connection, at)?.ok_or(ReadError::Damaged {
+            at,
+            what: Damage::Missing,
+        }),
+    }
+}
+
+fn digest(row: &Row<'_>, column: &str) -> rusqlite::Result<Digest> {
+    row.get(column).map(Digest)
+}
+
+/// A row, once its bytes have the recorded hash and say the same as its columns.
+fn recorded(row: &Row<'_>) -> Result<Recorded, ReadError> {
+    let at = Position(row.get::<_, i64>("position").map_err(store)? as u64);
+    let damage = |what| ReadError::Damaged { at, what };
+    // A flipped bit may also turn a column into something that is no longer of its type.
+    let column = |_| damage(Damage::Row("a column has lost its form"));
+    let bytes = row
+        .get_ref("bytes")
+        .and_then(|value| Ok(value.as_blob()?))
+        .map_err(column)?;
+    let hash = digest(row, "hash").map_err(column)?;
+    if Digest::of(bytes) != hash {
+        return Err(damage(Damage::Bytes));
+    }
+    let commit = decode(bytes).map_err(|source| ReadError::Decode { at, source })?;
+    let text = |name: &str| {
+        row.get_ref(name)
+            .and_then(|value| Ok(value.as_str_or_null()?.map(str::to_owned)))
+    };
+    let number = |name: &str| row.get::<_, i64>(name);
+    if text("stream").map_err(column)?.as_deref() != Some(&*commit.stream.to_string()) {
+        return Err(damage(Damage::Row("stream")));
+    }
+    if text("scan").map_err(column)?.as_deref()
+        != commit.stream.scan.as_ref().map(|scan| scan.as_str())
+    {
+        return Err(damage(Damage::Row("scan")));
+    }
+    if number("version").map_err(column)? as u64 != commit.version.0 {
+        return Err(damage(Damage::Row("version")));
+    }
+    if number("events").map_err(column)? as usize != commit.events.len() {
+        return Err(damage(Damage::Row("events")));
+    }
+    if row.get::<_, [u8; 16]>("id").map_err(column)? != *commit.id.as_bytes() {
+        return Err(damage(Damage::Row("id")));
+    }
+    let log_hash = digest(row, "log_hash").map_err(column)?;
+    Ok(Recorded {
+        position: at,
+        hash,
+        log_hash,
+        bytes: bytes.into(),
+        commit,
+    })
+}
+
+pub(super) fn head(connection: &Connection) -> Result<Head, ReadError> {
+    let sql = "SELECT position, log_hash FROM commits ORDER BY position DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(sql).map_err(store)?;
+    let head = statement.query_row([], |row| {
+        let position = Position(row.get::<_, i64>("position")? as u64);
+        Ok(Head {
+            position,
+            log_hash: digest(row, "log_hash")?,
+        })
+    });
+    Ok(head.optional().map_err(store)?.unwrap_or(Head::EMPTY))
+}
+
+pub(super) fn log_hash(connection: &Connection, at: Position) -> Result<Option<Digest>, ReadError> {
+    let sql = "SELECT log_hash FROM commits WHERE position = ?1";
+    let mut statement = connection.prepare_cached(sql).map_err(store)?;
+    statement
+        .query_row([at.0 as i64], |row| digest(row, "log_hash"))
+        .optional()
+        .map_err(store)
+}
+
+pub(super) fn commit(connection: &Connection, at: Position) -> Result<Arc<Recorded>, ReadError> {
+    let absent = || ReadError::Absent(at);
+    let position = i64::try_from(at.0).map_err(|_| absent())?;
+    let sql = format!("SELECT {COLUMNS} FROM commits WHERE position = ?1");
+    let mut statement = connection.prepare_cached(&sql).map_err(store)?;
+    let mut rows = statement.query([position]).map_err(store)?;
+    let row = rows.next().map_err(store)?.ok_or_else(absent)?;
+    recorded(row).map(Arc::new)
+}
+
+pub(super) fn stream(
+    connection: &Connection,
+    stream: &StreamId,
+    after: Position,
+) -> Result<Vec<Arc<Recorded>>, ReadError> {
+    let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 ORDER BY version");
+    let mut statement = connection.prepare_cached(&sql).map_err(store)?;
+    let mut rows = statement.query([stream.to_string()]).map_err(store)?;
+    let mut commits: Vec<Arc<Recorded>> = Vec::new();
+    let mut previous = None;
+    while let Some(row) = rows.next().map_err(store)? {
+        let recorded = recorded(row)?;
+        if recorded.commit.prev != previous {
+            return Err(ReadError::Damaged {
+                at: recorded.position,
+                what: Damage::Chain,
+            });
+        }
+        previous = Some(recorded.hash);
+        commits.push(Arc::new(recorded));
+    }
+    commits.retain(|commit| commit.position > after);
+    Ok(commits)
+}
+
+/// The end of a stream, by its index.
+pub(super) fn tip(connection: &Connection, stream: &str) -> rusqlite::Result<Option<Tip>> {
+    let sql = "SELECT position, version, events, hash FROM commits WHERE stream = ?1 \
+               ORDER BY version DESC LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    statement.query_row([stream], tip_of).optional()
+}
+
+/// The commit that begins with `version` of a stream, if it has this id and hash.
+pub(super) fn landed(
+    connection: &Connection,
+    stream: &str,
+    version: Version,
+    id: uuid::Uuid,
+    hash: Digest,
+) -> rusqlite::Result<Option<Tip>> {
+    let sql = "SELECT position, version, events, hash FROM commits \
+               WHERE stream = ?1 AND version = ?2 AND id = ?3 AND hash = ?4";
+    let mut statement = connection.prepare_cached(sql)?;
+    let found = statement.query_row(
+        params![stream, version.0 as i64, id.as_bytes(), hash.0],
+        tip_of,
+    );
+    found.optional()
+}
+
+fn tip_of(row: &Row<'_>) -> rusqlite::Result<Tip> {
+    let first: i64 = row.get("version")?;
+    let events: i64 = row.get("events")?;
+    Ok(Tip {
+        position: Position(row.get::<_, i64>("position")? as u64),
+        version: Version((first + events - 1) as u64),
+        hash: digest(row, "hash")?,
+    })
+}
