@@ -32,6 +32,7 @@ pub mod payment_card;
 mod person;
 mod phone;
 mod public_key;
+mod recognise;
 mod service;
 mod software;
 mod storage_bucket;
@@ -54,6 +55,7 @@ use crate::id::{EntityId, IdKey};
 
 #[cfg(any(test, feature = "testing"))]
 pub use self::example::{example, examples};
+pub use self::recognise::{recognise, recognise_all};
 pub use self::service::Transport;
 
 /// Longest key, in bytes; the longest that is useful is a URL.
