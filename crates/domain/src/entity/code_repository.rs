@@ -1,6 +1,6 @@
 //! `code-repository`: `host/path` with the host in lower case, such as `github.com/example/site`.
 
-use super::{KeyError, characters, url};
+use super::{Entity, KeyError, Kind, characters};
 
 const FORM: KeyError =
     KeyError::Form("a code repository is HOST/PATH, such as github.com/example/site");
@@ -15,8 +15,13 @@ pub(super) fn normalise(text: &str) -> Result<String, KeyError> {
     if text.starts_with('/') || !text.chars().all(legal) {
         return Err(FORM);
     }
-    let address = url::normalise(&format!("https://{text}")).map_err(|_| FORM)?;
+    let address = Entity::new(Kind::Url, &format!("https://{text}")).map_err(|_| FORM)?;
+    let host = address.host().ok_or(FORM)?;
+    if Kind::Domain.normalise(host).is_err() && Kind::Ip.normalise(host).is_err() {
+        return Err(FORM);
+    }
     let (host, path) = address
+        .key()
         .trim_start_matches("https://")
         .split_once('/')
         .ok_or(FORM)?;
@@ -65,6 +70,7 @@ mod tests {
             "https://github.com/example/site",
             "git@github.com:example/site.git",
             "github.com//site",
+            "!/site",
             "github.com/example/site.git.git",
             "github.com/example/site?tab=1",
             "github.com/a b",

@@ -31,7 +31,8 @@ fn place(text: &str) -> Option<String> {
     let legal = country.len() == 2
         && country.bytes().all(|byte| byte.is_ascii_lowercase())
         && region.is_none_or(|region| is_code(region) && region.len() <= 3)
-        && city.is_none_or(|city| city.chars().any(char::is_alphanumeric))
+        // Folding makes plain colons of other ones.
+        && city.is_none_or(|city| city.chars().any(char::is_alphanumeric) && !city.contains(':'))
         && (city.is_some() || region != Some(""))
         && parts.next().is_none();
     let parts: Vec<_> = [Some(country), region, city]
@@ -96,6 +97,7 @@ mod tests {
             "de/bayern/munich",
             "de/by/munich/1",
             "de/by/",
+            "de//a\u{ff1a}b",
             "geo:91,0",
             "geo:0,181",
             "geo:1e1,0",

@@ -11,8 +11,13 @@ const WRITTEN_BYTES_MAX: usize = 40;
 /// Only with the leading `+`: a national number belongs to a country that the text does not name.
 pub(super) fn normalise(text: &str) -> Result<String, KeyError> {
     let legal = |byte: u8| byte.is_ascii_digit() || b" -./()".contains(&byte);
+    let is_digit = |c: char| c.is_ascii_digit();
     let written = text.strip_prefix('+').ok_or(FORM)?;
-    if text.len() > WRITTEN_BYTES_MAX || !written.bytes().all(legal) {
+    if text.len() > WRITTEN_BYTES_MAX
+        || !written.bytes().all(legal)
+        || !written.starts_with(is_digit)
+        || !written.ends_with(is_digit)
+    {
         return Err(FORM);
     }
     let number = phonenumber::parse(None, text).map_err(|_| FORM)?;
@@ -40,6 +45,8 @@ mod tests {
             "020 7946 0958",
             "0044 20 7946 0958",
             "+",
+            "+/442079460958",
+            "+442079460958-",
             "+999 123",
             "+44 1",
             "+1-800-FLOWERS",

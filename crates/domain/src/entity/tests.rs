@@ -1,5 +1,7 @@
 //! What holds for the keys of every kind, whatever the text.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -49,6 +51,10 @@ fn text_near_a_key() -> impl Strategy<Value = String> {
         ".git",
         "www.",
         "\u{85}",
+        "：",
+        "／",
+        "＠",
+        "﹕",
     ];
     let spoil = (any::<prop::sample::Index>(), select(spoilers.to_vec()));
     let start = select(examples().map(|(_, key)| key).collect::<Vec<_>>());
@@ -77,12 +83,33 @@ fn text_near_a_key() -> impl Strategy<Value = String> {
         })
 }
 
+/// Addresses of both families, small ones and v4-mapped ones too, as blocks, ranges and services.
+fn text_with_addresses() -> impl Strategy<Value = String> {
+    let address = prop_oneof![
+        any::<Ipv4Addr>().prop_map(IpAddr::V4),
+        any::<Ipv6Addr>().prop_map(IpAddr::V6),
+        any::<Ipv4Addr>().prop_map(|four| IpAddr::V6(four.to_ipv6_mapped())),
+        (0..70_000u128).prop_map(|six| IpAddr::V6(six.into())),
+    ];
+    (address, any::<u8>(), any::<u16>(), 0..6).prop_map(|(address, bits, port, form)| match form {
+        0 => address.to_string(),
+        1 => format!("{address}/{}", bits % 33),
+        2 => format!("{address}/{}", bits % 129),
+        3 => format!("{}/TCP", SocketAddr::new(address, port)),
+        4 => format!("{address} - {address}"),
+        _ => format!("listed ip {}", address.to_string().to_uppercase()),
+    })
+}
+
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => text_near_a_key(),
+        1 => text_with_addresses(),
         1 => any::<String>(),
+        1 => "(AS|as|)[0-9]{1,11}|(cve|CVE)-[12][0-9]{3}-[0-9]{3,8}|ghsa(-[2-9c-x]{4}){3}",
+        1 => "([0-9A-F]{2}[:-]){5}[0-9A-F]{2}|([0-9a-f]{4}\\.){2}[0-9a-f]{4}|[0-9a-fA-F]{12}",
         1 => "[a-zA-Z0-9._-]{1,12}[:@/ ][ -~]{0,40}",
-        1 => r"\+[0-9 ()./-]{1,20}",
+        1 => r"\+[0-9 ()./-]{1,20}|\+[1-9][0-9]{6,14}",
         1 => "(geo:)?-?[0-9]{1,3}\\.[0-9]{0,7},-?[0-9]{1,3}\\.[0-9]{0,7}",
         1 => "[0-9a-f:.]{2,24}(/[0-9]{1,3})?",
         1 => "https?://[^/]{1,20}/\\PC{0,40}",
@@ -125,7 +152,7 @@ fn every_kind_has_an_example_that_is_its_own_key() {
 
 #[test]
 fn no_kind_takes_what_hides_in_a_text() {
-    for (kind, key) in examples().filter(|(kind, _)| *kind != Kind::Url) {
+    for (kind, key) in examples() {
         for hidden in [
             '\0', '\u{1b}', '\u{7f}', '\u{80}', '\u{9f}', '\u{200f}', '\u{202e}', '\u{2066}',
         ] {

@@ -1,10 +1,14 @@
 //! `url`: a web address in its WHATWG serialisation, without fragment and user info.
 
-use super::{Entity, KeyError, Kind};
+use super::{Entity, KeyError, Kind, characters};
 
 const FORM: KeyError = KeyError::Form("a url is an http or https address");
 
+/// Absolute only. WHATWG drops tabs and line feeds and guesses at missing slashes; here both are refused.
 pub(super) fn normalise(text: &str) -> Result<String, KeyError> {
+    if !text.contains("://") || text.chars().any(characters::is_control) {
+        return Err(FORM);
+    }
     let mut url = ::url::Url::parse(text).map_err(|_| FORM)?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(FORM);
@@ -65,6 +69,9 @@ mod tests {
             "ftp://example.com/",
             "javascript:alert(1)",
             "/path",
+            "https:example.com",
+            "https://exam\nple.com/",
+            "https://example.com/\u{202e}",
             "http://",
         ] {
             assert_eq!(normalise(text), Err(FORM), "{text}");
