@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::KeyError;
+use super::{Entity, KeyError, Kind};
 
 /// Zone ids are refused: they name a link of one machine.
 pub(super) fn normalise(text: &str) -> Result<String, KeyError> {
@@ -12,9 +12,35 @@ pub(super) fn normalise(text: &str) -> Result<String, KeyError> {
     Ok(address.to_canonical().to_string())
 }
 
+impl Entity {
+    /// The address of an `ip`.
+    pub fn as_ip(&self) -> Option<IpAddr> {
+        (self.kind() == Kind::Ip)
+            .then(|| self.key().parse().ok())
+            .flatten()
+    }
+}
+
+impl From<IpAddr> for Entity {
+    fn from(address: IpAddr) -> Self {
+        Self::recorded(Kind::Ip, &address.to_canonical().to_string())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ip_gives_its_address() {
+        let address: IpAddr = "2001:db8::1".parse().unwrap();
+        assert_eq!(
+            Entity::from(address),
+            Entity::new(Kind::Ip, "2001:DB8::1").unwrap()
+        );
+        assert_eq!(Entity::from(address).as_ip(), Some(address));
+        assert_eq!(Entity::recorded(Kind::Domain, "192.0.2.1").as_ip(), None);
+    }
 
     #[test]
     fn one_address_has_one_key() {

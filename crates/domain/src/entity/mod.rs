@@ -3,11 +3,48 @@
 //! One kind, one file: its normaliser gives the same key for the same thing and an error for anything doubtful.
 //! To add one: its file, its `mod` line, its variant with its arm in `normalise`.
 //!
+//! **Invariant:** a key is its own normalised form, at most `KEY_BYTES_MAX` long, without control characters.
 //! **Never:** a guess. What cannot be read as its kind is an error, and no normaliser panics.
 
+mod account;
+mod autonomous_system;
+mod bank_account;
+mod breach;
+mod certificate;
+mod characters;
+mod code_repository;
+mod credential;
+mod device;
+mod dns_record;
 mod domain;
+mod email;
+#[cfg(any(test, feature = "testing"))]
+mod example;
+mod exposure;
+mod file;
+mod handle;
 mod ip;
+mod location;
+mod mobile_app;
+pub mod netblock;
+mod organization;
+pub mod payment_card;
+mod person;
+mod phone;
+mod public_key;
+mod recognise;
+mod service;
+mod software;
+mod storage_bucket;
+mod text;
+mod tracker_id;
 mod url;
+mod verdict;
+mod vulnerability;
+mod wallet;
+
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +52,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{EntityId, IdKey};
+
+#[cfg(any(test, feature = "testing"))]
+pub use self::example::{example, examples};
+pub use self::recognise::{recognise, recognise_all};
+pub use self::service::Transport;
 
 /// Longest key, in bytes; the longest that is useful is a URL.
 pub const KEY_BYTES_MAX: usize = 8 * 1024;
@@ -146,17 +188,59 @@ impl Kind {
 
     /// The one key of the thing that `text` names.
     pub fn normalise(self, text: &str) -> Result<String, KeyError> {
-        match text.len() {
-            0 => return Err(KeyError::Empty),
-            1..=KEY_BYTES_MAX => {}
-            _ => return Err(KeyError::TooLong { max: KEY_BYTES_MAX }),
+        bounded(text)?;
+        let key = self.read(text)?;
+        // Percent signs, A-labels and folding make a text longer.
+        bounded(&key)?;
+        if key.chars().any(characters::is_control) {
+            return Err(KeyError::Form("a key has no control characters"));
         }
+        Ok(key)
+    }
+
+    fn read(self, text: &str) -> Result<String, KeyError> {
         match self {
             Self::Domain => domain::normalise(text),
             Self::Ip => ip::normalise(text),
+            Self::Netblock => netblock::normalise(text),
+            Self::AutonomousSystem => autonomous_system::normalise(text),
+            Self::Service => service::normalise(text),
+            Self::DnsRecord => dns_record::normalise(text),
             Self::Url => url::normalise(text),
-            _ => Err(KeyError::Form("this kind has no normaliser yet")),
+            Self::Certificate => certificate::normalise(text),
+            Self::Software => software::normalise(text),
+            Self::TrackerId => tracker_id::normalise(text),
+            Self::Organization => organization::normalise(text),
+            Self::Person => person::normalise(text),
+            Self::Email => email::normalise(text),
+            Self::Phone => phone::normalise(text),
+            Self::Handle => handle::normalise(text),
+            Self::Account => account::normalise(text),
+            Self::Credential => credential::normalise(text),
+            Self::Breach => breach::normalise(text),
+            Self::Wallet => wallet::normalise(text),
+            Self::BankAccount => bank_account::normalise(text),
+            Self::PaymentCard => payment_card::normalise(text),
+            Self::Location => location::normalise(text),
+            Self::File => file::normalise(text),
+            Self::Text => text::normalise(text),
+            Self::StorageBucket => storage_bucket::normalise(text),
+            Self::CodeRepository => code_repository::normalise(text),
+            Self::MobileApp => mobile_app::normalise(text),
+            Self::Device => device::normalise(text),
+            Self::PublicKey => public_key::normalise(text),
+            Self::Vulnerability => vulnerability::normalise(text),
+            Self::Exposure => exposure::normalise(text),
+            Self::Verdict => verdict::normalise(text),
         }
+    }
+}
+
+fn bounded(text: &str) -> Result<(), KeyError> {
+    match text.len() {
+        0 => Err(KeyError::Empty),
+        1..=KEY_BYTES_MAX => Ok(()),
+        _ => Err(KeyError::TooLong { max: KEY_BYTES_MAX }),
     }
 }
 
