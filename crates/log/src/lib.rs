@@ -12,6 +12,7 @@ pub mod commit;
 pub mod evidence;
 pub mod execute;
 
+pub mod keys;
 pub mod memory;
 pub mod seal;
 pub mod sqlite;

@@ -3,11 +3,16 @@
 //! **Invariant:** evidence is durable before the commit that cites it: put, then [`EvidenceStore::flush`], then append.
 //! **Never:** a change of what is stored.
 
+mod files;
+mod write;
+
 use async_trait::async_trait;
 use mirage_domain::id::{Digest, WorkspaceId};
 
 /// Largest item, in bytes; what a probe brings home is capped far below.
 pub const ITEM_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+pub use files::Files;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -19,6 +24,10 @@ pub enum Error {
     Full(#[source] Cause),
     #[error("storing evidence")]
     Put(#[source] Cause),
+    #[error("the evidence store is closed after a failed write; restart to go on")]
+    Closed,
+    #[error("opening the evidence store")]
+    Open(#[source] Cause),
     #[error("reading evidence {digest}")]
     Get {
         digest: Digest,
@@ -27,6 +36,22 @@ pub enum Error {
     },
     #[error("evidence {digest} is damaged: its bytes have the hash {found}")]
     Damaged { digest: Digest, found: Digest },
+}
+
+impl Error {
+    /// Whether the same call may succeed later without a change.
+    pub fn may_retry(&self) -> bool {
+        matches!(self, Self::Full(_))
+    }
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::TooLarge { .. } => "evidence_too_large",
+            Self::Full(_) => "disk_full",
+            Self::Put(_) | Self::Closed => "evidence_write_failed",
+            Self::Open(_) | Self::Get { .. } => "evidence_unreadable",
+            Self::Damaged { .. } => "evidence_damaged",
+        }
+    }
 }
 
 /// Where evidence is kept, per workspace.

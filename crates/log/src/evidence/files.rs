@@ -1,0 +1,271 @@
+//! Evidence in a folder: items up to 64 KiB as rows of one SQLite file, larger ones as files under their hash.
+
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use mirage_domain::id::{Digest, WorkspaceId};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use super::write::Writer;
+use super::{Error, EvidenceStore, ITEM_BYTES_MAX};
+
+/// Items up to this size are rows.
+pub(super) const SMALL_BYTES_MAX: usize = 64 * 1024;
+/// Idle reading connections that are kept.
+const READERS_MAX: usize = 4;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS items (
+        workspace TEXT NOT NULL,
+        digest BLOB NOT NULL,
+        bytes BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX IF NOT EXISTS items_by_digest ON items (digest, workspace);
+";
+
+/// See the module's doc.
+pub struct Files {
+    writer: Writer,
+    reader: Arc<Reader>,
+}
+
+struct Reader {
+    shelf: Shelf,
+    idle: Mutex<Vec<Connection>>,
+}
+
+/// Where things lie in the folder.
+#[derive(Debug, Clone)]
+pub(super) struct Shelf {
+    dir: PathBuf,
+}
+
+impl Shelf {
+    pub(super) fn small(&self) -> PathBuf {
+        self.dir.join("small.db")
+    }
+
+    /// `WORKSPACE/ab/ab…`: digests and workspace ids hold no character that a path could misread.
+    fn large(&self, workspace: &WorkspaceId, digest: Digest) -> PathBuf {
+        let name = digest.to_string();
+        self.dir
+            .join(workspace.as_str())
+            .join(&name[..2])
+            .join(name)
+    }
+
+    /// Writes a large item: whole and on disk, or not at all.
+    pub(super) fn keep(
+        &self,
+        workspace: &WorkspaceId,
+        digest: Digest,
+        bytes: &[u8],
+    ) -> std::io::Result<()> {
+        let path = self.large(workspace, digest);
+        if path.exists() {
+            return Ok(());
+        }
+        let folder = path.parent().expect("a large item lies two folders deep");
+        fs::create_dir_all(folder)?;
+        let fresh = path.with_extension("new");
+        let mut file = fs::File::create(&fresh)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&fresh, &path)?;
+        for folder in folder.ancestors().take(3) {
+            fs::File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn open_small(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.execute_batch(SCHEMA)?;
+    Ok(connection)
+}
+
+impl Files {
+    /// Opens the store in `dir`, or makes an empty one.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        fs::create_dir_all(dir).map_err(|error| Error::Open(error.into()))?;
+        let shelf = Shelf {
+            dir: dir.to_owned(),
+        };
+        let connection = open_small(&shelf.small()).map_err(|error| Error::Open(error.into()))?;
+        let writer = Writer::start(connection, shelf.clone());
+        Ok(Self {
+            shelf,
+            writer,
+            readers: Mutex::default(),
+        })
+    }
+
+    fn small(&self, workspace: &WorkspaceId, digest: Digest) -> rusqlite::Result<Option<Vec<u8>>> {
+        let idle = self.idle.lock().expect("no holder panics").pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                Connection::open_with_flags(self.shelf.small(), flags)?
+            }
+        };
+        let sql = "SELECT bytes FROM items WHERE digest = ?1 AND workspace = ?2";
+        let bytes = connection
+            .prepare_cached(sql)?
+            .query_row(params![digest.0, workspace.as_str()], |row| row.get(0))
+            .optional()?;
+        let mut idle = self.idle.lock().expect("no holder panics");
+        if idle.len() < READERS_MAX {
+            idle.push(connection);
+        }
+        Ok(bytes)
+    }
+
+    fn find(&self, workspace: &WorkspaceId, digest: Digest) -> Result<Option<Vec<u8>>, Error> {
+        let fail = |source| Error::Get { digest, source };
+        let small = self
+            .small(workspace, digest)
+            .map_err(|error| fail(error.into()))?;
+        let bytes = match small {
+            Some(bytes) => bytes,
+            None => match fs::read(self.shelf.large(workspace, digest)) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(fail(error.into())),
+            },
+        };
+        match Digest::of(&bytes) {
+            found if found == digest => Ok(Some(bytes)),
+            found => Err(Error::Damaged { digest, found }),
+        }
+    }
+}
+
+#[async_trait]
+impl EvidenceStore for Files {
+    async fn put(&self, workspace: &WorkspaceId, bytes: Vec<u8>) -> Result<Digest, Error> {
+        if bytes.len() > ITEM_BYTES_MAX {
+            return Err(Error::TooLarge {
+                bytes: bytes.len(),
+                max: ITEM_BYTES_MAX,
+            });
+        }
+        self.writer.put(workspace.clone(), bytes).await
+    }
+
+    async fn flush(&self) -> Result<(), Error> {
+        self.writer.flush().await
+    }
+
+    async fn get(&self, workspace: &WorkspaceId, digest: Digest) -> Result<Option<Vec<u8>>, Error> {
+        let (reader, workspace) = (self.reader.clone(), workspace.clone());
+        let read = tokio::task::spawn_blocking(move || reader.find(&workspace, digest)).await;
+        read.map_err(|error| Error::Get {
+            digest,
+            source: error.into(),
+        })?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    fn workspace() -> WorkspaceId {
+        WorkspaceId::new("default").unwrap()
+    }
+
+    fn fresh() -> (Files, TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        (Files::open(dir.path()).unwrap(), dir)
+    }
+
+    #[tokio::test]
+    async fn what_was_flushed_is_there_for_the_next_process_byte_for_byte() {
+        let (store, dir) = fresh();
+        let items = [
+            b"".to_vec(),
+            b"small".to_vec(),
+            vec![7; SMALL_BYTES_MAX + 1],
+        ];
+        let mut digests = Vec::new();
+        for item in &items {
+            digests.push(store.put(&workspace(), item.clone()).await.unwrap());
+            store.put(&workspace(), item.clone()).await.unwrap();
+        }
+        store.flush().await.unwrap();
+        let next = Files::open(dir.path()).unwrap();
+        for (item, digest) in items.iter().zip(digests) {
+            assert_eq!(digest, Digest::of(item));
+            assert_eq!(
+                next.get(&workspace(), digest).await.unwrap().as_ref(),
+                Some(item)
+            );
+        }
+        assert_eq!(
+            next.get(&workspace(), Digest::of(b"never put"))
+                .await
+                .unwrap(),
+            None
+        );
+    }
+
+    #[tokio::test]
+    async fn workspaces_do_not_see_one_another() {
+        let (store, _dir) = fresh();
+        let other = WorkspaceId::new("other").unwrap();
+        for item in [b"small".to_vec(), vec![7; SMALL_BYTES_MAX + 1]] {
+            let digest = store.put(&workspace(), item).await.unwrap();
+            store.flush().await.unwrap();
+            assert_eq!(store.get(&other, digest).await.unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn damage_is_said() {
+        let (store, dir) = fresh();
+        let small = store.put(&workspace(), b"small".to_vec()).await.unwrap();
+        let large = store
+            .put(&workspace(), vec![7; SMALL_BYTES_MAX + 1])
+            .await
+            .unwrap();
+        store.flush().await.unwrap();
+        Connection::open(dir.path().join("small.db"))
+            .unwrap()
+            .execute("UPDATE items SET bytes = x'00'", [])
+            .unwrap();
+        fs::write(store.reader.shelf.large(&workspace(), large), b"cut").unwrap();
+        for digest in [small, large] {
+            let damaged = store.get(&workspace(), digest).await;
+            assert!(matches!(damaged, Err(Error::Damaged { .. })), "{damaged:?}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn many_writers_share_flushes_and_lose_nothing() {
+        let (store, _dir) = fresh();
+        let store = std::sync::Arc::new(store);
+        let writers = (0..50u32).map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let digest = store
+                    .put(&workspace(), n.to_be_bytes().to_vec())
+                    .await
+                    .unwrap();
+                store.flush().await.unwrap();
+                store.get(&workspace(), digest).await.unwrap().unwrap()
+            })
+        });
+        for (n, joined) in (0..50u32).zip(futures::future::join_all(writers).await) {
+            assert_eq!(joined.unwrap(), n.to_be_bytes());
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Opening a log for work: its first event, the workspace, and the workspace's id key.
+//!
+//! **Invariant:** a key is made only in the act of writing `workspace.created`; a missing or different one refuses.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use mirage_domain::id::{Digest, IdKey, Position, StreamId, Version, WorkspaceId};
+use mirage_domain::log;
+use mirage_domain::workspace::{CreateWorkspace, Event, Workspace};
+use uuid::Uuid;
+
+use crate::commit::{Actor, Commit, Entry, encode};
+use crate::execute::{self, Envelope, Store};
+use crate::{AppendError, EventLog, OpenError};
+
+/// Writes `log.created` as the first commit, unless it stands there.
+pub async fn begin(log: &dyn EventLog, actor: Actor, now: Timestamp) -> Result<(), OpenError> {
+    let created = log::Event::from(log::Created {
+        log_id: Uuid::now_v7(),
+    });
+    let commit = Commit {
+        id: Uuid::now_v7(),
+        stream: StreamId::log(),
+        version: Version(1),
+        recorded_at: now,
+        actor,
+        command: None,
+        correlation: None,
+        causation: None,
+        traceparent: None,
+        prev: None,
+        context: None,
+        events: vec![Entry {
+            event: created.into(),
+            at: now,
+        }],
+    };
+    if log
+        .head()
+        .await
+        .map_err(|error| OpenError::Damaged(error.into()))?
+        .position
+        > Position(0)
+    {
+        return Ok(());
+    }
+    let encoded = encode(&commit).expect("one small event");
+    match log.append(encoded, None).await {
+        // Another starter was first.
+        Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
+        Err(error) => Err(OpenError::Create(error.into())),
+    }
+}
+
+/// The id key of a workspace; made with the workspace where that does not exist.
+pub async fn workspace(
+    log: Arc<dyn EventLog>,
+    keys: &Path,
+    workspace: &WorkspaceId,
+    actor: Actor,
+    now: fn() -> Timestamp,
+) -> Result<IdKey, OpenError> {
+    if let Some(fingerprint) = fingerprint(&*log, workspace).await? {
+        return find(keys, workspace, fingerprint);
+    }
+    let bytes = random().map_err(|source| store(keys, source))?;
+    let key = IdKey::new(bytes);
+    let fresh = keys.join(format!("{workspace}.key.{}", Uuid::now_v7()));
+    write(&fresh, &key).map_err(|source| store(&fresh, source))?;
+    let command = CreateWorkspace {
+        name: workspace.to_string(),
+        fingerprint: key.fingerprint(),
+    };
+    let stream = StreamId::workspace(workspace);
+    let made = Store::<Workspace>::new(log.clone())
+        .execute(&stream, command, Envelope::new(actor, now))
+        .await;
+    match made {
+        Ok(_) => {
+            let path = path(keys, workspace);
+            fs::rename(&fresh, &path).map_err(|source| store(&path, source))?;
+            Ok(key)
+        }
+        // Another starter was first: its key counts.
+        Err(execute::Error::Refused(_) | execute::Error::Conflict) => {
+            fs::remove_file(&fresh).map_err(|source| store(&fresh, source))?;
+            let fingerprint = fingerprint(&*log, workspace).await?;
+            find(
+                keys,
+                workspace,
+                fingerprint.expect("the workspace was just refused as made"),
+            )
+        }
+        Err(execute::Error::Append(error)) => Err(OpenError::Create(error.into())),
+        Err(other) => Err(store(keys, std::io::Error::other(other.to_string()))),
+    }
+}
+
+/// Where a workspace's key lies.
+pub fn path(keys: &Path, workspace: &WorkspaceId) -> PathBuf {
+    keys.join(format!("{workspace}.key"))
+}
+
+fn store(path: &Path, source: std::io::Error) -> OpenError {
+    OpenError::Store {
+        path: path.to_owned(),
+        source: source.into(),
+    }
+}
+
+fn random() -> std::io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(bytes)
+}
+
+async fn fingerprint(
+    log: &dyn EventLog,
+    workspace: &WorkspaceId,
+) -> Result<Option<Digest>, OpenError> {
+    let stream = log
+        .read_stream(&StreamId::workspace(workspace), Position(0))
+        .await;
+    let stream = stream.map_err(|error| OpenError::Damaged(error.into()))?;
+    let mut entries = stream.iter().flat_map(|recorded| &recorded.commit.events);
+    Ok(entries.find_map(|entry| match &entry.event {
+        mirage_domain::event::Event::Workspace(Event::Created(created)) => {
+            Some(created.fingerprint)
+        }
+        _ => None,
+    }))
+}
+
+/// The key with this fingerprint; one that a crash left under its first name is put in its place.
+fn find(keys: &Path, workspace: &WorkspaceId, fingerprint: Digest) -> Result<IdKey, OpenError> {
+    let path = path(keys, workspace);
+    let prefix = format!("{workspace}.key.");
+    let left = fs::read_dir(keys)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let left = left.filter(|path| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with(&prefix))
+    });
+    for candidate in std::iter::once(path.clone()).chain(left) {
+        let Some(key) = read(&candidate).filter(|key| key.fingerprint() == fingerprint) else {
+            continue;
+        };
+        if candidate != path {
+            fs::rename(&candidate, &path).map_err(|source| store(&path, source))?;
+        }
+        return Ok(key);
+    }
+    Err(OpenError::Key {
+        workspace: workspace.to_string(),
+        path,
+    })
+}
+
+fn read(path: &Path) -> Option<IdKey> {
+    let bytes = fs::read(path).ok()?;
+    bytes.try_into().ok().map(IdKey::new)
+}
+
+fn write(path: &Path, key: &IdKey) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(key.bytes())?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commit::ActorKind;
+    use crate::contract::noon;
+    use crate::memory::Memory;
+
+    fn actor() -> Actor {
+        Actor {
+            kind: ActorKind::Service,
+            id: "test".into(),
+            version: None,
+        }
+    }
+
+    async fn open(log: &Arc<dyn EventLog>, keys: &Path) -> Result<IdKey, OpenError> {
+        let name = WorkspaceId::new("default").unwrap();
+        workspace(log.clone(), keys, &name, actor(), noon).await
+    }
+
+    #[tokio::test]
+    async fn the_key_is_made_once_with_its_event_and_found_again() {
+        let (log, dir): (Arc<dyn EventLog>, _) =
+            (Arc::new(Memory::default()), tempfile::tempdir().unwrap());
+        begin(&*log, actor(), noon()).await.unwrap();
+        begin(&*log, actor(), noon()).await.unwrap();
+        let first = open(&log, dir.path()).await.unwrap();
+        let again = open(&log, dir.path()).await.unwrap();
+        assert_eq!(first.bytes(), again.bytes());
+        assert_eq!(log.head().await.unwrap().position, Position(2));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(dir.path().join("default.key"))
+                .unwrap()
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_missing_or_different_key_is_refused_and_says_the_file() {
+        let (log, dir): (Arc<dyn EventLog>, _) =
+            (Arc::new(Memory::default()), tempfile::tempdir().unwrap());
+        open(&log, dir.path()).await.unwrap();
+        let path = dir.path().join("default.key");
+        for content in [None, Some([9u8; 32])] {
+            let _ = fs::remove_file(&path);
+            if let Some(content) = content {
+                fs::write(&path, content).unwrap();
+            }
+            let refused = open(&log, dir.path()).await.unwrap_err().to_string();
+            assert!(refused.contains("default.key"), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_a_crash_left_under_its_first_name_is_found() {
+        let (log, dir): (Arc<dyn EventLog>, _) =
+            (Arc::new(Memory::default()), tempfile::tempdir().unwrap());
+        let key = open(&log, dir.path()).await.unwrap();
+        fs::rename(
+            dir.path().join("default.key"),
+            dir.path().join("default.key.crashed"),
+        )
+        .unwrap();
+        fs::write(dir.path().join("default.key.other"), [3; 32]).unwrap();
+        assert_eq!(open(&log, dir.path()).await.unwrap().bytes(), key.bytes());
+        assert!(dir.path().join("default.key").exists());
+    }
+}
