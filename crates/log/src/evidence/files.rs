@@ -100,13 +100,18 @@ impl Files {
         };
         let connection = open_small(&shelf.small()).map_err(|error| Error::Open(error.into()))?;
         let writer = Writer::start(connection, shelf.clone());
-        Ok(Self {
+        let reader = Reader {
             shelf,
+            idle: Mutex::default(),
+        };
+        Ok(Self {
             writer,
-            readers: Mutex::default(),
+            reader: reader.into(),
         })
     }
+}
 
+impl Reader {
     fn small(&self, workspace: &WorkspaceId, digest: Digest) -> rusqlite::Result<Option<Vec<u8>>> {
         let idle = self.idle.lock().expect("no holder panics").pop();
         let connection = match idle {
