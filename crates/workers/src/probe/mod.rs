@@ -8,6 +8,11 @@
 //! **Never:** a connection, a socket or a client built outside `probe/live`.
 
 pub mod exchange;
+pub mod live;
+pub mod policy;
+
+mod answer;
+mod question;
 
 use std::net::{IpAddr, SocketAddr};
 

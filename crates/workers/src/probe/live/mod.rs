@@ -1,0 +1,324 @@
+//! The live probe: one per process for its sockets and limits, one view of it per scan, one per task.
+//!
+//! [`Live`] owns sockets, TLS settings and the pace of each source; [`ScanProbe`] one scan's policy, budget and cache;
+//! [`TaskProbe`] is what a collector gets: it counts what its task costs and collects what the policy refused.
+//!
+//! **Invariant:** whatever is sent was charged first: to the scan's budget, to the source's pace, to the task's cost.
+
+mod cache;
+mod dns;
+mod entropy;
+mod pace;
+mod resolve;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hickory_proto::rr::RecordType;
+use ipnet::IpNet;
+use mirage_domain::id::{Digest, WorkspaceId};
+use mirage_domain::module::Manifest;
+use mirage_log::evidence::EvidenceStore;
+use tokio::sync::Semaphore;
+
+use super::exchange::Exchange;
+use super::policy::Egress;
+use super::{DnsAnswer, Handshake, HttpRequest, OpenPort, Page, Probe, Transfer};
+use crate::collectors::CollectError;
+use cache::Cache;
+use pace::{Hosts, Pace};
+
+/// Weight of the DNS answers that a scan keeps, in bytes of their messages and names.
+const DNS_CACHE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Uses of one kind that a scan counts apart; beyond it every further key is over its limit.
+const COUNTERS_MAX: usize = 1_000_000;
+
+/// Why the probe cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("opening sockets for DNS")]
+    Sockets(#[source] std::io::Error),
+}
+
+/// What the process allows itself.
+#[derive(Debug, Clone)]
+pub struct LiveConfig {
+    /// Connections in flight over all scans.
+    pub concurrency: usize,
+}
+
+impl Default for LiveConfig {
+    fn default() -> Self {
+        Self { concurrency: 512 }
+    }
+}
+
+/// How long each phase of an exchange may take.
+#[derive(Debug, Clone)]
+pub struct Timeouts {
+    pub connect: Duration,
+    pub tls: Duration,
+    pub first_byte: Duration,
+    pub between_chunks: Duration,
+    /// A whole exchange, all tries together.
+    pub total: Duration,
+    /// One try of a DNS query; there are three.
+    pub dns: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            tls: Duration::from_secs(10),
+            first_byte: Duration::from_secs(10),
+            between_chunks: Duration::from_secs(10),
+            total: Duration::from_secs(30),
+            dns: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What one scan allows itself.
+#[derive(Clone)]
+pub struct Policy {
+    pub workspace: WorkspaceId,
+    /// Empty: those of the system.
+    pub resolvers: Vec<SocketAddr>,
+    /// Exceptions from the egress policy.
+    pub allow_private: Vec<IpNet>,
+    pub user_agent: String,
+    /// Requests of the whole scan; `None`: no limit.
+    pub requests_max: Option<u64>,
+    /// Requests of the scan that earlier processes made.
+    pub requests_used: u64,
+    /// Requests per second to one address; 0: no limit.
+    pub rate_per_host: u32,
+    /// Connections to one address at a time.
+    pub concurrency_per_host: usize,
+    pub timeouts: Timeouts,
+    /// Values of `{secret:NAME}`, filled in on the wire only.
+    pub secrets: BTreeMap<String, String>,
+}
+
+impl Policy {
+    /// The defaults, for a workspace.
+    pub fn new(workspace: WorkspaceId) -> Self {
+        Self {
+            workspace,
+            resolvers: Vec::new(),
+            allow_private: Vec::new(),
+            user_agent: concat!("mirage/", env!("CARGO_PKG_VERSION")).to_owned(),
+            requests_max: None,
+            requests_used: 0,
+            rate_per_host: 50,
+            concurrency_per_host: 8,
+            timeouts: Timeouts::default(),
+            secrets: BTreeMap::new(),
+        }
+    }
+}
+
+/// The process's way to the network.
+pub struct Live {
+    sockets: dns::Sockets,
+    connections: Semaphore,
+    /// Paces of sources, by module.
+    sources: Mutex<HashMap<&'static str, Arc<Pace>>>,
+}
+
+impl Live {
+    pub async fn new(config: LiveConfig) -> Result<Arc<Self>, Error> {
+        Ok(Arc::new(Self {
+            sockets: dns::Sockets::open().await.map_err(Error::Sockets)?,
+            connections: Semaphore::new(config.concurrency.max(1)),
+            sources: Mutex::default(),
+        }))
+    }
+
+    /// The network as one scan may use it.
+    pub fn scan(
+        self: &Arc<Self>,
+        mut policy: Policy,
+        evidence: Arc<dyn EvidenceStore>,
+    ) -> Arc<ScanProbe> {
+        if policy.resolvers.is_empty() {
+            policy.resolvers = resolve::system();
+        }
+        Arc::new(ScanProbe {
+            live: self.clone(),
+            egress: Egress::new(policy.allow_private.clone()),
+            hosts: Hosts::new(policy.rate_per_host, policy.concurrency_per_host),
+            requests: AtomicU64::new(policy.requests_used),
+            messages: Cache::new(DNS_CACHE_BYTES_MAX),
+            spent: Mutex::default(),
+            policy,
+            evidence,
+        })
+    }
+
+    /// The pace of a module's source; `None` where its manifest sets no limit.
+    fn source(&self, manifest: &'static Manifest) -> Option<Arc<Pace>> {
+        let per_minute = manifest.requests_per_minute_max;
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        (per_minute > 0).then(|| {
+            let pace = sources
+                .entry(manifest.name)
+                .or_insert_with(|| Arc::new(Pace::per_minute(per_minute)));
+            pace.clone()
+        })
+    }
+}
+
+/// The network as one scan may use it: its policy, budget and cache.
+pub struct ScanProbe {
+    live: Arc<Live>,
+    policy: Policy,
+    egress: Egress,
+    evidence: Arc<dyn EvidenceStore>,
+    hosts: Hosts,
+    requests: AtomicU64,
+    messages: Cache<(Box<str>, RecordType), DnsAnswer>,
+    spent: Mutex<HashMap<(&'static str, Box<str>), u32>>,
+}
+
+impl ScanProbe {
+    /// The network for one task of the module.
+    pub fn task(self: &Arc<Self>, manifest: &'static Manifest) -> TaskProbe {
+        TaskProbe {
+            source: self.live.source(manifest),
+            manifest,
+            scan: self.clone(),
+            requests: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            refusals: Mutex::default(),
+        }
+    }
+
+    /// Requests of the scan so far, those of earlier processes included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+/// The network for one task: what its collector gets.
+pub struct TaskProbe {
+    scan: Arc<ScanProbe>,
+    manifest: &'static Manifest,
+    source: Option<Arc<Pace>>,
+    requests: AtomicU64,
+    bytes: AtomicU64,
+    refusals: Mutex<Vec<(String, String)>>,
+}
+
+impl TaskProbe {
+    /// Requests made and bytes received for this task; what came from the scan's cache is free.
+    pub fn cost(&self) -> (u64, u64) {
+        let requests = self.requests.load(Ordering::Relaxed);
+        (requests, self.bytes.load(Ordering::Relaxed))
+    }
+
+    /// What the egress policy refused: rule and detail.
+    pub fn refusals(&self) -> Vec<(String, String)> {
+        self.refused().clone()
+    }
+
+    fn refused(&self) -> std::sync::MutexGuard<'_, Vec<(String, String)>> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Charges one request before it is sent.
+    fn charge(&self) -> Result<(), CollectError> {
+        let max = self.scan.policy.requests_max.unwrap_or(u64::MAX);
+        let counter = &self.scan.requests;
+        let more = |used: u64| (used < max).then_some(used + 1);
+        counter
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .map_err(|_| CollectError::Limited("max-requests".into()))?;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn received(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Waits until the module's source may be asked again.
+    async fn at_source_pace(&self) {
+        if let Some(pace) = &self.source {
+            pace.ready().await;
+        }
+    }
+
+    /// Stores an exchange; an answer is given only with its evidence.
+    async fn keep(&self, exchange: &Exchange) -> Result<Digest, CollectError> {
+        let workspace = &self.scan.policy.workspace;
+        let kept = self.scan.evidence.put(workspace, exchange.encode()).await;
+        kept.map_err(|error| CollectError::Unavailable(format!("evidence: {error}")))
+    }
+}
+
+#[async_trait]
+impl Probe for TaskProbe {
+    async fn dns(&self, name: &str, kind: RecordType) -> Result<DnsAnswer, CollectError> {
+        self.resolve(name, kind).await
+    }
+
+    async fn transfer(&self, _: &str, _: SocketAddr) -> Result<Transfer, CollectError> {
+        Err(CollectError::Unavailable("no transfers yet".into()))
+    }
+
+    async fn addresses(&self, _: &str) -> Result<Vec<IpAddr>, CollectError> {
+        Err(CollectError::Unavailable("no addresses yet".into()))
+    }
+
+    async fn http(&self, _: HttpRequest) -> Result<Page, CollectError> {
+        Err(CollectError::Unavailable("no HTTP yet".into()))
+    }
+
+    async fn tls(&self, _: SocketAddr, _: Option<&str>) -> Result<Handshake, CollectError> {
+        Err(CollectError::Unavailable("no TLS yet".into()))
+    }
+
+    async fn tcp(&self, _: SocketAddr) -> Result<Option<OpenPort>, CollectError> {
+        Err(CollectError::Unavailable("no TCP yet".into()))
+    }
+
+    async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError> {
+        let workspace = &self.scan.policy.workspace;
+        match self.scan.evidence.get(workspace, digest).await {
+            Ok(Some(bytes)) => {
+                Exchange::decode(&bytes).map_err(|error| CollectError::Malformed(error.to_string()))
+            }
+            Ok(None) => Err(CollectError::Unavailable(format!("no evidence {digest}"))),
+            Err(error) => Err(CollectError::Unavailable(error.to_string())),
+        }
+    }
+
+    fn spend(&self, what: &'static str, key: &str, max: u32) -> Result<(), CollectError> {
+        let mut spent = self
+            .scan
+            .spent
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let over = || CollectError::Limited(what.to_owned());
+        let is_full = spent.len() >= COUNTERS_MAX;
+        let entry = spent.entry((what, key.into()));
+        if is_full && matches!(entry, std::collections::hash_map::Entry::Vacant(_)) {
+            return Err(over());
+        }
+        let count = entry.or_insert(0);
+        if *count >= max {
+            return Err(over());
+        }
+        *count += 1;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
