@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use mirage_domain::entity::{Entity, Kind};
 use mirage_domain::finding::{Attributes, FINDING_BYTES_MAX, Finding, Parent};
-use mirage_domain::id::{Digest, FindingId, IdKey, ModuleName, ScanId};
+use mirage_domain::id::{Digest, EntityId, FindingId, IdKey, ModuleName, ScanId};
 use mirage_domain::module::Manifest;
 use mirage_domain::relation::{Direction, Relation};
 use mirage_domain::scope::{Link, Scope};
@@ -78,12 +78,21 @@ pub struct Handle {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reported {
     Finding(Box<Finding>),
-    /// Code, rule, detail: something a reader must know that is no finding.
-    Remark(&'static str, String, String),
+    /// Something a reader must know that is no finding.
+    Remark(Remark),
+}
+
+/// Code and rule by name, the input it is about, and what a person wants to know besides.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Remark {
+    pub code: &'static str,
+    pub rule: String,
+    pub input: EntityId,
+    pub detail: String,
 }
 
 /// Who takes reports; called from several inputs of a task at once.
-pub type Sink = Arc<dyn Fn(Reported) + Send + Sync>;
+pub(crate) type Sink = Arc<dyn Fn(Reported) + Send + Sync>;
 
 /// What the frame knows of a task, for completing claims.
 pub struct Frame {
@@ -185,7 +194,9 @@ impl Found {
 
     /// Tells the reader of the log something that is no finding; equal remarks of a task are counted.
     pub fn remark(&self, code: &'static str, rule: impl Into<String>, detail: impl Into<String>) {
-        (self.frame.sink)(Reported::Remark(code, rule.into(), detail.into()));
+        let (rule, detail) = (rule.into(), detail.into());
+        let remark = Remark { code, rule, input: self.input.parent.entity, detail };
+        (self.frame.sink)(Reported::Remark(remark));
     }
 
     fn fault(

@@ -16,7 +16,7 @@ use mirage_domain::entity::Entity;
 use mirage_domain::id::Digest;
 use mirage_domain::module::Manifest;
 
-pub use found::{Claim, Found, Handle, Reported};
+pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
 
 use crate::probe::Probe;
 

@@ -1,0 +1,106 @@
+//! Leases: hints which process holds which scan, in a file that may be deleted at any time.
+//!
+//! They save a second orchestrator the trouble of claiming a plan that is in good hands; the truth is the plan's stream.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use mirage_domain::id::ScanId;
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// A lease that is not renewed is void after this long.
+pub const LEASE: Duration = Duration::from_secs(5);
+/// How often a holder renews.
+pub const RENEW: Duration = Duration::from_secs(1);
+
+const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS leases (
+    scan TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL) STRICT";
+
+/// See the module's doc.
+pub struct Leases {
+    connection: Mutex<Connection>,
+}
+
+impl Leases {
+    pub fn open(path: &Path) -> rusqlite::Result<Self> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(2))?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        // A hint that is lost in a power cut is a hint that nobody holds any more.
+        connection.pragma_update(None, "synchronous", "OFF")?;
+        connection.execute_batch(SCHEMA)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    fn with<T>(
+        &self,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        act(&self.connection.lock().expect("no holder panics"))
+    }
+
+    /// Takes or renews the lease; `Err` in the answer names who holds it.
+    pub fn take(
+        &self,
+        scan: &ScanId,
+        holder: &str,
+        now: Timestamp,
+    ) -> rusqlite::Result<Result<(), String>> {
+        let until = now.as_millisecond() + LEASE.as_millis() as i64;
+        let taken = self.with(|connection| {
+            connection.execute(
+                "INSERT INTO leases (scan, holder, until_ms) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (scan) DO UPDATE SET holder = ?2, until_ms = ?3
+                 WHERE holder = ?2 OR until_ms < ?4",
+                params![scan.as_str(), holder, until, now.as_millisecond()],
+            )
+        })?;
+        match taken {
+            0 => Ok(Err(self.holder(scan, now)?.unwrap_or_default())),
+            _ => Ok(Ok(())),
+        }
+    }
+
+    /// Who holds the scan now, if anybody does.
+    pub fn holder(&self, scan: &ScanId, now: Timestamp) -> rusqlite::Result<Option<String>> {
+        self.with(|connection| {
+            connection
+                .query_row(
+                    "SELECT holder FROM leases WHERE scan = ?1 AND until_ms >= ?2",
+                    params![scan.as_str(), now.as_millisecond()],
+                    |row| row.get(0),
+                )
+                .optional()
+        })
+    }
+
+    /// Gives a lease back.
+    pub fn release(&self, scan: &ScanId, holder: &str) -> rusqlite::Result<()> {
+        let sql = "DELETE FROM leases WHERE scan = ?1 AND holder = ?2";
+        self.with(|connection| connection.execute(sql, params![scan.as_str(), holder])).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_holds_until_it_gives_back_or_goes_silent() {
+        let dir = tempfile::tempdir().unwrap();
+        let leases = Leases::open(&dir.path().join("leases.db")).unwrap();
+        let scan = ScanId::new("scn_a").unwrap();
+        let at = |second| Timestamp::from_second(second).unwrap();
+        assert_eq!(leases.take(&scan, "one", at(0)).unwrap(), Ok(()));
+        assert_eq!(leases.take(&scan, "one", at(3)).unwrap(), Ok(()));
+        assert_eq!(leases.take(&scan, "two", at(7)).unwrap(), Err("one".into()));
+        assert_eq!(leases.take(&scan, "two", at(9)).unwrap(), Ok(()));
+        assert_eq!(leases.holder(&scan, at(10)).unwrap().as_deref(), Some("two"));
+        leases.release(&scan, "one").unwrap();
+        assert_eq!(leases.holder(&scan, at(10)).unwrap().as_deref(), Some("two"));
+        leases.release(&scan, "two").unwrap();
+        assert_eq!(leases.holder(&scan, at(10)).unwrap(), None);
+    }
+}

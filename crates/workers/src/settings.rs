@@ -1,0 +1,96 @@
+//! What a scan is set to, without secrets: one document, kept as evidence, so that any process can go on with the scan.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use mirage_domain::module::Manifest;
+use serde::{Deserialize, Serialize};
+
+use crate::collectors::{ALL, Settings};
+use crate::probe::exchange::{Exchange, Frame};
+
+/// The settings of one scan.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScanSettings {
+    /// Empty: the system's.
+    pub resolvers: Vec<SocketAddr>,
+    pub user_agent: Option<String>,
+    pub proxy: Option<String>,
+    /// Requests per second to one host.
+    pub rate_per_host: Option<u32>,
+    /// By `MODULE.KEY`; what is not here has its manifest's default.
+    pub modules: BTreeMap<String, String>,
+}
+
+/// A setting that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    #[error("no module has the setting `{0}`")]
+    Unknown(String),
+    #[error("`{0}` is a secret: give it in the environment or the configuration file, not in a scan")]
+    Secret(String),
+    #[error("the settings document cannot be read")]
+    Document,
+}
+
+/// Every setting of every module: full key, manifest, declaration.
+pub fn declared() -> impl Iterator<Item = (String, &'static Manifest, &'static mirage_domain::module::Setting)> {
+    ALL.iter().flat_map(|collector| {
+        let manifest = collector.manifest();
+        let full = move |setting: &'static mirage_domain::module::Setting| {
+            (format!("{}.{}", manifest.name, setting.key), manifest, setting)
+        };
+        manifest.settings.iter().map(full)
+    })
+}
+
+impl ScanSettings {
+    /// Sets `MODULE.KEY`.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), Unfit> {
+        let known = declared().find(|(full, ..)| full == key);
+        let (_, _, setting) = known.ok_or_else(|| Unfit::Unknown(key.to_owned()))?;
+        if setting.is_secret {
+            return Err(Unfit::Secret(key.to_owned()));
+        }
+        self.modules.insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// The settings of one module, its defaults and `secrets` (by full key) filled in.
+    pub fn of(&self, manifest: &Manifest, secrets: &BTreeMap<String, String>) -> Settings {
+        let mut settings = Settings::defaults(manifest);
+        for (key, value) in &mut settings.0 {
+            let full = format!("{}.{key}", manifest.name);
+            if let Some(set) = self.modules.get(&full).or_else(|| secrets.get(&full)) {
+                value.clone_from(set);
+            }
+        }
+        settings
+    }
+
+    /// As evidence.
+    pub fn encode(&self) -> Vec<u8> {
+        let payload = serde_json::to_vec(self).expect("strings and numbers");
+        Exchange { frame: Frame::Document { name: "settings".into() }, payload }.encode()
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, Unfit> {
+        let exchange = Exchange::decode(bytes).map_err(|_| Unfit::Document)?;
+        serde_json::from_slice(&exchange.payload).map_err(|_| Unfit::Document)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_reads_back_and_unknown_settings_are_refused() {
+        let mut settings =
+            ScanSettings { user_agent: Some("x".into()), rate_per_host: Some(3), ..Default::default() };
+        assert_eq!(settings.set("nobody.key", "1"), Err(Unfit::Unknown("nobody.key".into())));
+        assert_eq!(ScanSettings::decode(&settings.encode()), Ok(settings));
+        assert_eq!(ScanSettings::decode(b"{}\n{}"), Err(Unfit::Document));
+    }
+}
