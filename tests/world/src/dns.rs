@@ -1,0 +1,164 @@
+//! The DNS servers: a resolver and two name servers, UDP and TCP, on one port.
+//!
+//! The resolver answers for the company and knows nothing else. `ns1` refuses zone transfers,
+//! `ns2` gives them to anyone who asks.
+//! **Never:** allocate per UDP query.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::task::JoinSet;
+
+use crate::tally::{Tally, bump};
+use crate::wire::{self, Query, Refusal};
+use crate::zone::{UDP_MAX, Zone};
+
+/// Resolver, ns1, ns2: the last two as the table of `names` has them.
+const ADDRESSES: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(127, 20, 0, 53),
+    Ipv4Addr::new(127, 20, 0, 11),
+    Ipv4Addr::new(127, 20, 0, 12),
+];
+/// The one server that gives the zone away.
+const LEAKY: Ipv4Addr = ADDRESSES[2];
+/// Other programs hold ephemeral ports too: how often another one is tried.
+const TRIES: usize = 64;
+/// Receiving tasks per UDP socket: one per worker thread of the world.
+const RECEIVERS: usize = 2;
+
+/// The bound sockets, before there is anything to answer.
+pub(crate) struct Sockets {
+    udp: Vec<UdpSocket>,
+    tcp: Vec<TcpListener>,
+    pub(crate) resolver: SocketAddr,
+}
+
+/// Binds the three addresses, UDP and TCP, to one free port.
+pub(crate) async fn bind() -> anyhow::Result<Sockets> {
+    let mut last = None;
+    for _ in 0..TRIES {
+        match bind_all().await {
+            Ok(sockets) => return Ok(sockets),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.expect("TRIES is not 0")).context("binding the DNS servers")
+}
+
+async fn bind_all() -> io::Result<Sockets> {
+    let first = UdpSocket::bind((ADDRESSES[0], 0)).await?;
+    let resolver = first.local_addr()?;
+    let mut sockets = Sockets {
+        udp: vec![first],
+        tcp: Vec::new(),
+        resolver,
+    };
+    for address in ADDRESSES {
+        sockets
+            .tcp
+            .push(TcpListener::bind((address, resolver.port())).await?);
+    }
+    for address in &ADDRESSES[1..] {
+        sockets
+            .udp
+            .push(UdpSocket::bind((*address, resolver.port())).await?);
+    }
+    Ok(sockets)
+}
+
+/// Serves `zone` until the task is aborted.
+pub(crate) async fn serve(sockets: Sockets, zone: Arc<Zone>, tally: Arc<Tally>) {
+    let mut servers = JoinSet::new();
+    for socket in sockets.udp.into_iter().map(Arc::new) {
+        for _ in 0..RECEIVERS {
+            servers.spawn(serve_udp(
+                Arc::clone(&socket),
+                Arc::clone(&zone),
+                Arc::clone(&tally),
+            ));
+        }
+    }
+    for listener in sockets.tcp {
+        servers.spawn(serve_tcp(listener, Arc::clone(&zone), Arc::clone(&tally)));
+    }
+    servers.join_all().await;
+}
+
+async fn serve_udp(socket: Arc<UdpSocket>, zone: Arc<Zone>, tally: Arc<Tally>) {
+    let mut query = [0; 2048];
+    let mut answer = Vec::with_capacity(4096);
+    while let Ok((length, peer)) = socket.recv_from(&mut query).await {
+        bump(&tally.dns);
+        if tally.takes_fault(&tally.dns_drops)
+            || !write_datagram(&zone, &query[..length], &mut answer)
+        {
+            continue;
+        }
+        // A full buffer loses the answer, as the network may.
+        let _ = socket.send_to(&answer, peer).await;
+    }
+}
+
+/// Writes the answer to a datagram, cut to what the asker takes; false if there is none.
+fn write_datagram(zone: &Zone, bytes: &[u8], answer: &mut Vec<u8>) -> bool {
+    match Query::parse(bytes) {
+        Ok(query) => {
+            zone.answer(&query, answer);
+            if answer.len() > query.payload.min(UDP_MAX) {
+                query.open(wire::NO_ERROR, answer);
+                answer[2] |= 0x02;
+                query.close(answer);
+            }
+            !answer.is_empty()
+        }
+        Err(Refusal::Code(code)) => {
+            wire::refuse(bytes, code, answer);
+            true
+        }
+        Err(Refusal::Silence) => false,
+    }
+}
+
+async fn serve_tcp(listener: TcpListener, zone: Arc<Zone>, tally: Arc<Tally>) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        bump(&tally.tcp);
+        while connections.try_join_next().is_some() {}
+        connections.spawn(converse(stream, Arc::clone(&zone), Arc::clone(&tally)));
+    }
+}
+
+/// Answers the queries of one connection (RFC 7766) until the peer is gone.
+async fn converse(mut stream: TcpStream, zone: Arc<Zone>, tally: Arc<Tally>) -> io::Result<()> {
+    let local = stream.local_addr()?.ip();
+    let mut answer = Vec::new();
+    loop {
+        let mut bytes = vec![0; usize::from(stream.read_u16().await?)];
+        stream.read_exact(&mut bytes).await?;
+        bump(&tally.dns);
+        let messages = match Query::parse(&bytes) {
+            Ok(query) if local == IpAddr::V4(LEAKY) && zone.is_transfer(&query) => {
+                zone.transfer(&query)
+            }
+            Ok(query) => {
+                zone.answer(&query, &mut answer);
+                vec![std::mem::take(&mut answer)]
+            }
+            Err(Refusal::Code(code)) => {
+                wire::refuse(&bytes, code, &mut answer);
+                vec![std::mem::take(&mut answer)]
+            }
+            Err(Refusal::Silence) => return Ok(()),
+        };
+        for message in messages {
+            let length = u16::try_from(message.len()).map_err(io::Error::other)?;
+            stream
+                .write_all(&[&length.to_be_bytes(), message.as_slice()].concat())
+                .await?;
+        }
+    }
+}
