@@ -382,7 +382,9 @@ fn spawn(listeners: Listeners, web: Arc<Web>) {
 
 /// The canary: counts whoever connects, and hangs up.
 async fn count(listener: TcpListener, tally: Arc<Tally>) {
-    while listener.accept().await.is_ok() {
-        bump(&tally.canary);
+    while let Ok((stream, peer)) = listener.accept().await {
+        if web::local_address(&stream, peer).is_some() {
+            bump(&tally.canary);
+        }
     }
 }

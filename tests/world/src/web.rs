@@ -118,6 +118,7 @@ async fn converse(
     web: Arc<Web>,
 ) {
     let answer = move |request: Request<Incoming>| {
+        bump(&web.tally.http);
         if web.tally.takes_fault(&web.tally.http_refusals) {
             return respond(Page::new(503, "text/plain", "try again\n"), &request);
         }
@@ -126,7 +127,7 @@ async fn converse(
     serve_http(stream, is_h2, answer).await;
 }
 
-/// Serves one connection with `answer`; every request is counted by whoever made `answer`.
+/// Serves one connection with `answer`.
 pub(crate) async fn serve_http<F>(stream: impl Wire + 'static, is_h2: bool, answer: F)
 where
     F: Fn(Request<Incoming>) -> Response<Full<Bytes>>,
@@ -150,7 +151,6 @@ where
 
 impl Web {
     fn page(&self, request: &Request<Incoming>, local: Ipv4Addr, scheme: &'static str) -> Page {
-        bump(&self.tally.http);
         let named = name_of(request);
         match named
             .as_deref()
