@@ -9,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
@@ -27,8 +28,11 @@ const ADDRESSES: [Ipv4Addr; 3] = [
 const LEAKY: Ipv4Addr = ADDRESSES[2];
 /// Other programs hold ephemeral ports too: how often another one is tried.
 const TRIES: usize = 64;
-/// Receiving tasks per UDP socket: one per worker thread of the world.
-const RECEIVERS: usize = 2;
+/// Sockets that share the resolver's port. Each has a buffer of its own, and Linux gives one room
+/// for some 300 queries only, less than a scanner has in flight.
+const RECEIVERS: usize = 4;
+/// Asked for; the kernel grants what `net.core.rmem_max` allows.
+const BUFFER: usize = 4 << 20;
 
 /// The bound sockets, before there is anything to answer.
 pub(crate) struct Sockets {
@@ -49,38 +53,37 @@ pub(crate) async fn bind() -> anyhow::Result<Sockets> {
     Err(last.expect("TRIES is not 0")).context("binding the DNS servers")
 }
 
+/// TCP first: its sockets do not share, so whoever has the port there may share it over UDP.
 async fn bind_all() -> io::Result<Sockets> {
-    let first = UdpSocket::bind((ADDRESSES[0], 0)).await?;
+    let first = TcpListener::bind((ADDRESSES[0], 0)).await?;
     let resolver = first.local_addr()?;
-    let mut sockets = Sockets {
-        udp: vec![first],
-        tcp: Vec::new(),
-        resolver,
-    };
-    for address in ADDRESSES {
-        sockets
-            .tcp
-            .push(TcpListener::bind((address, resolver.port())).await?);
-    }
+    let mut sockets = Sockets { udp: Vec::new(), tcp: vec![first], resolver };
     for address in &ADDRESSES[1..] {
-        sockets
-            .udp
-            .push(UdpSocket::bind((*address, resolver.port())).await?);
+        let server = SocketAddr::from((*address, resolver.port()));
+        sockets.tcp.push(TcpListener::bind(server).await?);
+        sockets.udp.push(shared(server)?);
+    }
+    for _ in 0..RECEIVERS {
+        sockets.udp.push(shared(resolver)?);
     }
     Ok(sockets)
+}
+
+/// A UDP socket that lets others have the same address and port.
+fn shared(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+    socket.set_reuse_port(true)?;
+    socket.set_recv_buffer_size(BUFFER)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    UdpSocket::from_std(socket.into())
 }
 
 /// Serves `zone` until the task is aborted.
 pub(crate) async fn serve(sockets: Sockets, zone: Arc<Zone>, tally: Arc<Tally>) {
     let mut servers = JoinSet::new();
-    for socket in sockets.udp.into_iter().map(Arc::new) {
-        for _ in 0..RECEIVERS {
-            servers.spawn(serve_udp(
-                Arc::clone(&socket),
-                Arc::clone(&zone),
-                Arc::clone(&tally),
-            ));
-        }
+    for socket in sockets.udp {
+        servers.spawn(serve_udp(socket, Arc::clone(&zone), Arc::clone(&tally)));
     }
     for listener in sockets.tcp {
         servers.spawn(serve_tcp(listener, Arc::clone(&zone), Arc::clone(&tally)));
@@ -88,7 +91,7 @@ pub(crate) async fn serve(sockets: Sockets, zone: Arc<Zone>, tally: Arc<Tally>) 
     servers.join_all().await;
 }
 
-async fn serve_udp(socket: Arc<UdpSocket>, zone: Arc<Zone>, tally: Arc<Tally>) {
+async fn serve_udp(socket: UdpSocket, zone: Arc<Zone>, tally: Arc<Tally>) {
     let mut query = [0; 2048];
     let mut answer = Vec::with_capacity(4096);
     while let Ok((length, peer)) = socket.recv_from(&mut query).await {
