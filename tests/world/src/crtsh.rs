@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::names::{Company, DOMAIN, Door};
-use crate::site::Page;
+use crate::page::Page;
 use crate::tally::{Tally, bump};
 use crate::web::{local_address, respond, serve_http};
 

@@ -57,7 +57,11 @@ pub(crate) async fn bind() -> anyhow::Result<Sockets> {
 async fn bind_all() -> io::Result<Sockets> {
     let first = TcpListener::bind((ADDRESSES[0], 0)).await?;
     let resolver = first.local_addr()?;
-    let mut sockets = Sockets { udp: Vec::new(), tcp: vec![first], resolver };
+    let mut sockets = Sockets {
+        udp: Vec::new(),
+        tcp: vec![first],
+        resolver,
+    };
     for address in &ADDRESSES[1..] {
         let server = SocketAddr::from((*address, resolver.port()));
         sockets.tcp.push(TcpListener::bind(server).await?);

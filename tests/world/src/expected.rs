@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::Ports;
-use crate::names::{Company, DOMAIN, Door, Host};
+use crate::names::{Company, DOMAIN, Door, Host, WILDCARD};
+use crate::records::dns_contact;
 use crate::site::{self, Site};
 use crate::tls;
 use crate::traps::Trap;
-use crate::zone::dns_contact;
 
 /// One thing that a module finds: its entity's kind and key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -67,13 +67,15 @@ fn only(company: &Company, site: &Site, ports: Ports) -> BTreeSet<Claim> {
     let mut claims: BTreeSet<Claim> = company.hosts.iter().filter_map(by_its_door).collect();
     let mut add = |module, kind, key: String| claims.insert(Claim { module, kind, key });
     add("dns", "domain", company.front());
-    let reachable = company
+    add("dns", "ip", WILDCARD.to_string());
+    for host in company
         .hosts
         .iter()
-        .filter(|host| host.door != Door::Nobody);
-    for host in reachable {
+        .filter(|host| is_resolved_by_dns_alone(host))
+    {
         add("dns", "ip", host.address.to_string());
     }
+    add("crawl", "domain", site::promo());
     add("tls", "organization", tls::ORGANIZATION.to_lowercase());
     add("tls", "email", tls::contact());
     add("http", "software", site::SERVER.to_lowercase());
@@ -128,6 +130,11 @@ fn by_its_door(host: &Host) -> Option<Claim> {
         }),
         Door::Seed | Door::Common | Door::Nobody => None,
     }
+}
+
+/// A zone transfer tells the addresses of the others as well.
+fn is_resolved_by_dns_alone(host: &Host) -> bool {
+    matches!(host.door, Door::Only(module) if module != "zone")
 }
 
 /// Guesses under the wildcard stand here for the words of every list.

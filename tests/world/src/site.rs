@@ -4,13 +4,9 @@
 //! **Invariant:** no page names a machine of another door than the one it is there to prove.
 
 use std::collections::HashMap;
-use std::io::Write as _;
-
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 
 use crate::names::{Company, DOMAIN, Host, draw};
+use crate::page::{Page, document, not_found};
 
 /// What the extractor finds on the team page: mail box, phone, wallet, account, tracker.
 pub(crate) const PRESS_PHONE: &str = "+493023125042";
@@ -38,76 +34,15 @@ pub(crate) fn security_contact() -> String {
     format!("security@{DOMAIN}")
 }
 
+/// A name under the wildcard that a page links to: known, and covered all the same.
+pub(crate) fn promo() -> String {
+    format!("promo.wild.{DOMAIN}")
+}
+
 /// The mail box on the page of a numbered host, which stands nowhere else.
 pub(crate) fn owner_of(host: &Host) -> Option<String> {
     host.number
         .map(|number| format!("owner-{number:05}@{DOMAIN}"))
-}
-
-/// An answer before it is put on a wire.
-#[derive(Clone, Debug)]
-pub(crate) struct Page {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<(&'static str, String)>,
-    pub(crate) body: Bytes,
-    /// The body in a coding, for clients that accept it.
-    pub(crate) coded: Option<(&'static str, Bytes)>,
-}
-
-impl Page {
-    pub(crate) fn new(status: u16, kind: &str, body: impl Into<Bytes>) -> Page {
-        let headers = vec![("content-type", kind.to_owned())];
-        Page {
-            status,
-            headers,
-            body: body.into(),
-            coded: None,
-        }
-    }
-
-    fn html(title: &str, body: &str) -> Page {
-        Page::new(200, "text/html; charset=utf-8", document(title, body))
-    }
-
-    pub(crate) fn redirect(status: u16, target: &str) -> Page {
-        Page::new(status, "text/plain", "").with("location", target)
-    }
-
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Page {
-        self.headers.push((name, value.into()));
-        self
-    }
-
-    fn gzipped(mut self) -> Page {
-        self.coded = Some(("gzip", gzip(&self.body)));
-        self
-    }
-
-    fn brotlied(mut self) -> Page {
-        let mut coded = Vec::new();
-        let params = brotli::enc::BrotliEncoderParams::default();
-        brotli::BrotliCompress(&mut &self.body[..], &mut coded, &params)
-            .expect("memory to memory cannot fail");
-        self.coded = Some(("br", coded.into()));
-        self
-    }
-}
-
-pub(crate) fn gzip(bytes: &[u8]) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder
-        .write_all(bytes)
-        .expect("memory to memory cannot fail");
-    encoder
-        .finish()
-        .expect("memory to memory cannot fail")
-        .into()
-}
-
-fn document(title: &str, body: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\"><head><title>{title}</title></head>\n<body>{body}</body></html>\n"
-    )
 }
 
 /// The ports under which the pages link to one another.
@@ -120,8 +55,8 @@ pub(crate) struct WebPorts {
 pub(crate) struct Site {
     ports: WebPorts,
     seed: u64,
-    /// By scheme (empty for both), name and path.
-    pages: HashMap<(&'static str, String, &'static str), Page>,
+    /// By scheme (empty for both), name and path, as `key` joins them.
+    pages: HashMap<String, Page>,
 }
 
 impl Site {
@@ -164,10 +99,10 @@ impl Site {
     }
 
     /// The answer of `host`, addressed as `name`, for this path.
-    pub(crate) fn page(&self, scheme: &'static str, name: &str, host: &Host, path: &str) -> Page {
+    pub(crate) fn page(&self, scheme: &str, name: &str, host: &Host, path: &str) -> Page {
         let stored = [scheme, ""]
             .iter()
-            .find_map(|scheme| self.stored(scheme, name, path));
+            .find_map(|scheme| self.pages.get(&key(scheme, name, path)));
         let page = stored
             .cloned()
             .unwrap_or_else(|| self.plain(scheme, host, path));
@@ -178,15 +113,8 @@ impl Site {
         page.with("server", server)
     }
 
-    fn stored(&self, scheme: &'static str, name: &str, path: &str) -> Option<&Page> {
-        // The map's paths are static; a path that is none of them has no page.
-        let path = PATHS.iter().find(|known| **known == path)?;
-        self.pages.get(&(scheme, name.to_owned(), *path))
-    }
-
-    fn put(&mut self, scheme: &'static str, name: &str, path: &'static str, page: Page) {
-        debug_assert!(PATHS.contains(&path), "a new path goes into PATHS");
-        self.pages.insert((scheme, name.to_owned(), path), page);
+    fn put(&mut self, scheme: &str, name: &str, path: &str, page: Page) {
+        self.pages.insert(key(scheme, name, path), page);
     }
 
     /// What a machine without pages of its own serves.
@@ -222,7 +150,8 @@ impl Site {
         let csp = format!("default-src 'self' {}", to("cdn", ""));
         let style = format!("body {{ background: url({}) }}\n", to("static", "/bg.png"));
         let linked = |label: &str| format!("<a href=\"{}\">more</a>", to(label, "/"));
-        let (news, careers) = (linked("press"), linked("jobs"));
+        let promo = format!("<a href=\"{}\">offer</a>", self.url("https", &promo(), "/"));
+        let (news, careers) = (linked("press") + &promo, linked("jobs"));
         let home = Page::html("Mirage Corp - Home", &home)
             .with("server", SERVER)
             .with("x-powered-by", FRAMEWORK)
@@ -308,22 +237,9 @@ impl Site {
     }
 }
 
-/// Every path with a page of its own.
-const PATHS: &[&str] = &[
-    "/",
-    "/.well-known/openid-configuration",
-    "/.well-known/security.txt",
-    "/app.js",
-    "/careers",
-    "/latin1",
-    "/news",
-    "/private/",
-    "/robots.txt",
-    "/sitemap.xml",
-    "/style.css",
-    "/team",
-    "/utf16",
-];
+fn key(scheme: &str, name: &str, path: &str) -> String {
+    format!("{scheme}://{name}{path}")
+}
 
 /// A one-pixel icon; its bytes only have to stay the same.
 const FAVICON: [u8; 32] = [
@@ -350,12 +266,4 @@ fn security_txt(www: &str, ports: WebPorts) -> Page {
         ports.https
     );
     Page::new(200, "text/plain; charset=utf-8", text)
-}
-
-pub(crate) fn not_found() -> Page {
-    Page::new(
-        404,
-        "text/html; charset=utf-8",
-        document("Not found", "<p>Nothing here.</p>"),
-    )
 }

@@ -20,7 +20,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::names::{Company, Host, WILDCARD};
-use crate::site::{Page, Site, not_found};
+use crate::page::{Page, not_found};
+use crate::site::Site;
 use crate::tally::{Tally, bump};
 use crate::traps::{Bait, Traps};
 

@@ -1,13 +1,15 @@
 //! Proof that every server answers, over real sockets and through codecs that are not the world's.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::*;
+use super::names::HOSTS_MAX;
+use super::start::CRTSH;
+use super::{Config, World, names, tls, web};
 
 mod lookups;
 mod pages;

@@ -205,6 +205,26 @@ async fn bad_certificates_are_bad_and_all_others_are_good() {
 }
 
 #[tokio::test]
+async fn the_world_shows_as_many_certificates_as_it_says() {
+    let world = peaceful().await;
+    let hosts = world.facts.company.hosts.iter();
+    let mut names: Vec<Option<String>> = hosts
+        .filter(|host| host.door != names::Door::Nobody)
+        .map(|host| Some(host.name.clone()))
+        .collect();
+    assert_eq!(names.len(), world.expected().hosts);
+    names.extend([
+        None,
+        Some(world.facts.company.front()),
+        Some("x.wild.mirage-corp.example".into()),
+    ]);
+    names.push(Some("www.mirage-corp.example".into()));
+    let chains = names.iter().flat_map(|name| world.chain(name.as_deref()));
+    let different: std::collections::HashSet<Vec<u8>> = chains.collect();
+    assert_eq!(different.len(), world.expected().certificates);
+}
+
+#[tokio::test]
 async fn certificates_name_what_only_they_know() {
     let world = peaceful().await;
     let names = |name: Option<&str>| {

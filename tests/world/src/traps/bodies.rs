@@ -6,7 +6,7 @@ use flate2::{Compress, Compression, FlushCompress};
 use tokio::io::AsyncWriteExt;
 
 use super::{Lure, Sprung};
-use crate::site::gzip;
+use crate::page::gzip;
 use crate::web::Wire;
 
 /// Zeros in one piece of the bomb, and how many pieces there are: 10 GiB.

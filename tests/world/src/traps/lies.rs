@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Lure;
 use crate::names::DOMAIN;
+use crate::records::Record;
 use crate::wire::{self, Data, Query};
-use crate::zone::{Record, Ruse};
+use crate::zone::Ruse;
 
 /// Text that does harm wherever it is printed as it stands: OSC 52 and a title for terminals,
 /// HTML for consoles, bidi overrides for eyes, NUL for stores.

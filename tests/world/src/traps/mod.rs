@@ -15,10 +15,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::names::DOMAIN;
+use crate::records::Record;
 use crate::site::WebPorts;
 use crate::web::Wire;
 use crate::wire::Data;
-use crate::zone::{Record, Ruse, Zone};
+use crate::zone::{Ruse, Zone};
 
 mod bodies;
 mod lies;
@@ -65,171 +66,47 @@ pub struct Trap {
     pub about: &'static str,
 }
 
+use Bait::{Dns, Page, Records, Socket, Web};
+
+/// Name, what it does, and how.
 type Row = (&'static str, &'static str, Bait);
 
 /// All traps, by name. The position gives the address, 127.20.250.1 and up.
+#[rustfmt::skip] // One trap, one line.
 static ALL: &[Row] = &[
-    (
-        "attributes",
-        "100 000 attributes on one element",
-        Bait::Page(markup::attributes),
-    ),
-    (
-        "cname-loop",
-        "a CNAME that leads back to itself over two steps",
-        Bait::Records(lies::cname_loop),
-    ),
-    (
-        "compression-loop",
-        "a DNS name that points at itself",
-        Bait::Dns(lies::compression_loop),
-    ),
-    (
-        "deep-html",
-        "200 000 nested elements",
-        Bait::Page(markup::deep),
-    ),
-    ("endless-body", "zeros for ever", Bait::Web(bodies::endless)),
-    (
-        "endless-headers",
-        "header lines for ever",
-        Bait::Web(pace::endless_headers),
-    ),
-    (
-        "gzip-bomb",
-        "10 GiB of zeros in 10 MB of gzip",
-        Bait::Web(bodies::gzip_bomb),
-    ),
-    (
-        "hostile-title",
-        "escapes, HTML and bidi controls in the title",
-        Bait::Page(markup::title),
-    ),
-    (
-        "hostile-txt",
-        "escapes, HTML, NUL and bidi controls in TXT",
-        Bait::Records(lies::hostile_txt),
-    ),
-    (
-        "huge-txt",
-        "a TXT record of 64 000 bytes",
-        Bait::Records(lies::huge_txt),
-    ),
-    (
-        "long-length",
-        "promises more than it sends",
-        Bait::Page(bodies::long_length),
-    ),
-    (
-        "lying-chunks",
-        "a chunk of 2^64 - 1 bytes",
-        Bait::Page(bodies::lying_chunks),
-    ),
-    (
-        "nested-gzip",
-        "gzip in gzip, five times",
-        Bait::Page(bodies::nested_gzip),
-    ),
-    (
-        "points-at-canary",
-        "resolves to the canary",
-        Bait::Records(lies::canary),
-    ),
-    (
-        "points-at-metadata",
-        "resolves to 169.254.169.254",
-        Bait::Records(lies::metadata),
-    ),
-    (
-        "rebind",
-        "every other DNS answer is the canary",
-        Bait::Dns(lies::rebind),
-    ),
-    (
-        "redirect-canary",
-        "sends to the canary",
-        Bait::Page(redirects::canary),
-    ),
-    (
-        "redirect-data",
-        "sends to a data: URL",
-        Bait::Page(redirects::data),
-    ),
-    (
-        "redirect-decimal",
-        "sends to loopback as one number",
-        Bait::Page(redirects::decimal),
-    ),
-    (
-        "redirect-file",
-        "sends to a file: URL",
-        Bait::Page(redirects::file),
-    ),
-    (
-        "redirect-loop",
-        "sends to itself",
-        Bait::Page(redirects::around),
-    ),
-    (
-        "redirect-loopback",
-        "sends to 127.0.0.1",
-        Bait::Page(redirects::loopback),
-    ),
-    (
-        "redirect-mapped",
-        "sends to loopback as mapped IPv6",
-        Bait::Page(redirects::mapped),
-    ),
-    (
-        "redirect-metadata",
-        "sends to 169.254.169.254",
-        Bait::Page(redirects::metadata),
-    ),
-    (
-        "redirect-schemeless",
-        "sends to //127.0.0.1",
-        Bait::Page(redirects::schemeless),
-    ),
-    (
-        "redirect-spiral",
-        "sends to ever new paths",
-        Bait::Page(redirects::spiral),
-    ),
-    (
-        "short-length",
-        "sends more than it promises",
-        Bait::Page(bodies::short_length),
-    ),
-    (
-        "silent-dns",
-        "never answers a DNS query",
-        Bait::Dns(lies::silence),
-    ),
-    (
-        "silent-tcp",
-        "accepts and never answers",
-        Bait::Socket(pace::silent_tcp),
-    ),
-    (
-        "silent-tls",
-        "accepts, and says nothing once TLS starts",
-        Bait::Socket(pace::silent_tls),
-    ),
-    (
-        "slow-body",
-        "one byte of the body a second",
-        Bait::Web(pace::slow_body),
-    ),
-    (
-        "slow-headers",
-        "one byte of the head a second",
-        Bait::Web(pace::slow_headers),
-    ),
-    (
-        "slow-tls",
-        "one byte of the handshake a second",
-        Bait::Socket(pace::slow_tls),
-    ),
+    ("attributes", "100 000 attributes on one element", Page(markup::attributes)),
+    ("cname-loop", "a CNAME that leads back to itself over two steps", Records(lies::cname_loop)),
+    ("compression-loop", "a DNS name that points at itself", Dns(lies::compression_loop)),
+    ("deep-html", "200 000 nested elements", Page(markup::deep)),
+    ("endless-body", "zeros for ever", Web(bodies::endless)),
+    ("endless-headers", "header lines for ever", Web(pace::endless_headers)),
+    ("gzip-bomb", "10 GiB of zeros in 10 MB of gzip", Web(bodies::gzip_bomb)),
+    ("hostile-title", "escapes, HTML and bidi controls in the title", Page(markup::title)),
+    ("hostile-txt", "escapes, HTML, NUL and bidi controls in TXT", Records(lies::hostile_txt)),
+    ("huge-txt", "a TXT record of 64 000 bytes", Records(lies::huge_txt)),
+    ("long-length", "promises more than it sends", Page(bodies::long_length)),
+    ("lying-chunks", "a chunk of 2^64 - 1 bytes", Page(bodies::lying_chunks)),
+    ("nested-gzip", "gzip in gzip, five times", Page(bodies::nested_gzip)),
+    ("points-at-canary", "resolves to the canary", Records(lies::canary)),
+    ("points-at-metadata", "resolves to 169.254.169.254", Records(lies::metadata)),
+    ("rebind", "every other DNS answer is the canary", Dns(lies::rebind)),
+    ("redirect-canary", "sends to the canary", Page(redirects::canary)),
+    ("redirect-data", "sends to a data: URL", Page(redirects::data)),
+    ("redirect-decimal", "sends to loopback as one number", Page(redirects::decimal)),
+    ("redirect-file", "sends to a file: URL", Page(redirects::file)),
+    ("redirect-loop", "sends to itself", Page(redirects::around)),
+    ("redirect-loopback", "sends to 127.0.0.1", Page(redirects::loopback)),
+    ("redirect-mapped", "sends to loopback as mapped IPv6", Page(redirects::mapped)),
+    ("redirect-metadata", "sends to 169.254.169.254", Page(redirects::metadata)),
+    ("redirect-schemeless", "sends to //127.0.0.1", Page(redirects::schemeless)),
+    ("redirect-spiral", "sends to ever new paths", Page(redirects::spiral)),
+    ("short-length", "sends more than it promises", Page(bodies::short_length)),
+    ("silent-dns", "never answers a DNS query", Dns(lies::silence)),
+    ("silent-tcp", "accepts and never answers", Socket(pace::silent_tcp)),
+    ("silent-tls", "accepts, and says nothing once TLS starts", Socket(pace::silent_tls)),
+    ("slow-body", "one byte of the body a second", Web(pace::slow_body)),
+    ("slow-headers", "one byte of the head a second", Web(pace::slow_headers)),
+    ("slow-tls", "one byte of the handshake a second", Socket(pace::slow_tls)),
 ];
 
 /// Whether `name` stands where traps stand.
