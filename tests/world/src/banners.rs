@@ -9,8 +9,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 
+use crate::accept;
 use crate::names::DOMAIN;
 use crate::tally::{Tally, bump};
 
@@ -36,12 +36,12 @@ pub(crate) async fn bind(address: Ipv4Addr) -> anyhow::Result<(TcpListener, u16)
 
 /// Serves `service` until the task is aborted.
 pub(crate) async fn serve(listener: TcpListener, service: Service, tally: Arc<Tally>) {
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
-        while connections.try_join_next().is_some() {}
+    accept::each(listener, |stream, _| {
         bump(&tally.tcp);
-        connections.spawn(converse(stream, service));
-    }
+        // A peer that goes away mid-sentence is no error of the world's.
+        async move { drop(converse(stream, service).await) }
+    })
+    .await;
 }
 
 async fn converse(mut stream: TcpStream, service: Service) -> io::Result<()> {

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
+use crate::accept;
 use crate::names::{Company, DOMAIN, Door};
 use crate::page::Page;
 use crate::tally::{Tally, bump};
-use crate::web::{local_address, respond, serve_http};
+use crate::web::{respond, serve_http};
 
 /// Names per certificate.
 const NAMES: usize = 3;
@@ -65,15 +65,10 @@ fn entry(number: usize, names: &[&str]) -> Value {
 /// Answers `?q=%25.DOMAIN&output=json` with `names`, any other question with an empty list.
 pub(crate) async fn serve(listener: TcpListener, names: Bytes, tally: Arc<Tally>) {
     let wanted = format!("q=%25.{DOMAIN}");
-    let mut connections = JoinSet::new();
-    while let Ok((stream, peer)) = listener.accept().await {
-        while connections.try_join_next().is_some() {}
+    accept::each(listener, |stream, _| {
         bump(&tally.tcp);
-        if local_address(&stream, peer).is_none() {
-            continue;
-        }
         let (names, wanted, tally) = (names.clone(), wanted.clone(), Arc::clone(&tally));
-        connections.spawn(serve_http(stream, false, move |request| {
+        serve_http(stream, false, move |request| {
             bump(&tally.http);
             let query = request.uri().query().unwrap_or_default();
             let is_known = query
@@ -85,6 +80,7 @@ pub(crate) async fn serve(listener: TcpListener, names: Bytes, tally: Arc<Tally>
                 Bytes::from_static(b"[]")
             };
             respond(Page::new(200, "application/json", body), &request)
-        }));
-    }
+        })
+    })
+    .await;
 }

@@ -5,7 +5,7 @@
 //! **Never:** allocate per UDP query.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::JoinSet;
 
+use crate::accept;
 use crate::tally::{Tally, bump};
 use crate::wire::{self, Query, Refusal};
 use crate::zone::{UDP_MAX, Zone};
@@ -131,26 +132,29 @@ fn write_datagram(zone: &Zone, bytes: &[u8], answer: &mut Vec<u8>) -> bool {
 }
 
 async fn serve_tcp(listener: TcpListener, zone: Arc<Zone>, tally: Arc<Tally>) {
-    let mut connections = JoinSet::new();
-    while let Ok((stream, _)) = listener.accept().await {
+    accept::each(listener, |stream, local| {
         bump(&tally.tcp);
-        while connections.try_join_next().is_some() {}
-        connections.spawn(converse(stream, Arc::clone(&zone), Arc::clone(&tally)));
-    }
+        let (zone, tally) = (Arc::clone(&zone), Arc::clone(&tally));
+        // It ends with an error: the end of the stream where a length should be.
+        async move { drop(converse(stream, local, &zone, &tally).await) }
+    })
+    .await;
 }
 
 /// Answers the queries of one connection (RFC 7766) until the peer is gone.
-async fn converse(mut stream: TcpStream, zone: Arc<Zone>, tally: Arc<Tally>) -> io::Result<()> {
-    let local = stream.local_addr()?.ip();
+async fn converse(
+    mut stream: TcpStream,
+    local: Ipv4Addr,
+    zone: &Zone,
+    tally: &Tally,
+) -> io::Result<()> {
     let mut answer = Vec::new();
     loop {
         let mut bytes = vec![0; usize::from(stream.read_u16().await?)];
         stream.read_exact(&mut bytes).await?;
         bump(&tally.dns);
         let messages = match Query::parse(&bytes) {
-            Ok(query) if local == IpAddr::V4(LEAKY) && zone.is_transfer(&query) => {
-                zone.transfer(&query)
-            }
+            Ok(query) if local == LEAKY && zone.is_transfer(&query) => zone.transfer(&query),
             Ok(query) => {
                 zone.answer(&query, &mut answer);
                 vec![std::mem::take(&mut answer)]

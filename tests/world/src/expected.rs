@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::Ports;
 use crate::names::{Company, DOMAIN, Door, Host, WILDCARD};
-use crate::records::dns_contact;
+use crate::records::{HOSTED, dns_contact};
 use crate::site::{self, Site};
 use crate::tls;
 use crate::traps::Trap;
@@ -64,70 +64,74 @@ impl Expected {
 }
 
 fn only(company: &Company, site: &Site, ports: Ports) -> BTreeSet<Claim> {
-    let mut claims: BTreeSet<Claim> = company.hosts.iter().filter_map(by_its_door).collect();
-    let mut add = |module, kind, key: String| claims.insert(Claim { module, kind, key });
-    add("dns", "domain", company.front());
-    add("dns", "ip", WILDCARD.to_string());
-    for host in company
+    let doors = company.hosts.iter().filter_map(by_its_door);
+    doors
+        .chain(seen_on_the_wire(company, ports))
+        .chain(published(company, site))
+        .collect()
+}
+
+/// What DNS, TLS and open ports tell.
+fn seen_on_the_wire(company: &Company, ports: Ports) -> Vec<Claim> {
+    let resolved = company
         .hosts
         .iter()
-        .filter(|host| is_resolved_by_dns_alone(host))
-    {
-        add("dns", "ip", host.address.to_string());
-    }
-    add("crawl", "domain", site::promo());
-    add("tls", "organization", tls::ORGANIZATION.to_lowercase());
-    add("tls", "email", tls::contact());
-    add("http", "software", site::SERVER.to_lowercase());
-    add("http", "software", site::FRAMEWORK.to_lowercase());
-    add(
-        "http",
-        "url",
-        site.url("https", &company.name("login"), "/signin"),
-    );
-    add("well-known", "email", site::security_contact());
-    add(
-        "well-known",
-        "url",
-        site.url("https", &company.name("docs"), "/manual"),
-    );
-    add(
-        "reverse-dns",
-        "domain",
-        "static-2.hosting.example".to_owned(),
-    );
-    add("extract", "email", site::press_contact());
-    add("extract", "email", dns_contact());
-    add("extract", "phone", site::PRESS_PHONE.to_owned());
-    add("extract", "wallet", format!("bitcoin:{}", site::WALLET));
-    add("extract", "bank-account", site::IBAN.to_owned());
-    add(
-        "extract",
-        "tracker-id",
-        format!("google-analytics:{}", site::TRACKER.to_lowercase()),
-    );
-    for owner in company.bulk().filter_map(site::owner_of) {
-        add("extract", "email", owner);
-    }
-    let service = |label: &str, port: u16| {
-        let host = company
-            .host(&company.name(label))
-            .expect("a machine of the table");
-        format!("{}:{port}/tcp", host.address)
-    };
-    add("ports", "service", service("mail", ports.smtp));
-    add("ports", "service", service("", ports.banner));
-    add("ports", "service", service("", ports.silent));
+        .filter(|host| is_resolved_by_dns_alone(host));
+    let addresses = resolved.map(|host| claim("dns", "ip", host.address.to_string()));
+    let mut claims = vec![
+        claim("dns", "domain", company.front()),
+        claim("dns", "ip", WILDCARD.to_string()),
+        claim("extract", "email", dns_contact()),
+        claim("ports", "service", service_key(company, "mail", ports.smtp)),
+        claim("ports", "service", service_key(company, "", ports.banner)),
+        claim("ports", "service", service_key(company, "", ports.silent)),
+        claim("reverse-dns", "domain", HOSTED.to_owned()),
+        claim("tls", "email", tls::contact()),
+        claim("tls", "organization", tls::ORGANIZATION.to_lowercase()),
+    ];
+    claims.extend(addresses);
     claims
+}
+
+/// What the web servers' pages and headers tell.
+fn published(company: &Company, site: &Site) -> Vec<Claim> {
+    let url = |label: &str, path: &str| site.url("https", &company.name(label), path);
+    let mut claims = vec![
+        claim("crawl", "domain", site::promo()),
+        claim("extract", "bank-account", site::IBAN.to_owned()),
+        claim("extract", "email", site::press_contact()),
+        claim("extract", "phone", site::PRESS_PHONE.to_owned()),
+        claim(
+            "extract",
+            "tracker-id",
+            format!("google-analytics:{}", site::TRACKER.to_lowercase()),
+        ),
+        claim("extract", "wallet", format!("bitcoin:{}", site::WALLET)),
+        claim("http", "software", site::FRAMEWORK.to_lowercase()),
+        claim("http", "software", site::SERVER.to_lowercase()),
+        claim("http", "url", url("login", "/signin")),
+        claim("well-known", "email", site::security_contact()),
+        claim("well-known", "url", url("docs", "/manual")),
+    ];
+    let owners = company.bulk().filter_map(site::owner_of);
+    claims.extend(owners.map(|owner| claim("extract", "email", owner)));
+    claims
+}
+
+fn claim(module: &'static str, kind: &'static str, key: String) -> Claim {
+    Claim { module, kind, key }
+}
+
+fn service_key(company: &Company, label: &str, port: u16) -> String {
+    let host = company
+        .host(&company.name(label))
+        .expect("a machine of the table");
+    format!("{}:{port}/tcp", host.address)
 }
 
 fn by_its_door(host: &Host) -> Option<Claim> {
     match host.door {
-        Door::Only(module) => Some(Claim {
-            module,
-            kind: "domain",
-            key: host.name.clone(),
-        }),
+        Door::Only(module) => Some(claim(module, "domain", host.name.clone())),
         Door::Seed | Door::Common | Door::Nobody => None,
     }
 }

@@ -22,6 +22,7 @@
 //! **Invariant:** nothing listens for anyone but loopback peers, and nothing connects anywhere.
 //! **Never:** depend on another Mirage crate: what a scanner believes must not shape its test.
 
+mod accept;
 mod banners;
 mod crtsh;
 mod dns;

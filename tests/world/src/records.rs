@@ -10,6 +10,9 @@ pub(crate) const REVERSE: &str = "20.127.in-addr.arpa";
 /// Serial number of the zones, in the form of a date; ns2's copy is a year older.
 const SERIAL: u32 = 2_026_010_100;
 
+/// How the reverse zone calls the pool: a name of its hosting firm, out of every scope.
+pub(crate) const HOSTED: &str = "static-2.hosting.example";
+
 /// Owner and data of one record.
 pub(crate) type Record = (String, Data);
 
@@ -101,10 +104,7 @@ fn reverse_records(company: &Company) -> Vec<Record> {
         .host(&company.name("pool"))
         .expect("a machine of the table")
         .address;
-    records.push((
-        reverse_name(pool),
-        Data::Ptr("static-2.hosting.example".to_owned()),
-    ));
+    records.push((reverse_name(pool), Data::Ptr(HOSTED.to_owned())));
     records.push((REVERSE.to_owned(), soa()));
     records.push((REVERSE.to_owned(), Data::Ns(format!("ns1.{DOMAIN}"))));
     records

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
+use crate::accept;
 use crate::banners::{self, Service};
 use crate::expected::Expected;
 use crate::names::Company;
@@ -201,9 +202,9 @@ fn spawn(listeners: Listeners, web: Arc<Web>) {
 
 /// The canary: counts whoever connects, and hangs up.
 async fn count(listener: TcpListener, tally: Arc<Tally>) {
-    while let Ok((stream, peer)) = listener.accept().await {
-        if web::local_address(&stream, peer).is_some() {
-            bump(&tally.canary);
-        }
-    }
+    accept::each(listener, |stream, _| {
+        bump(&tally.canary);
+        async move { drop(stream) }
+    })
+    .await;
 }

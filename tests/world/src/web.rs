@@ -2,10 +2,10 @@
 //!
 //! The address that a connection arrived at says which machine is meant, the Host header which of
 //! its names. A name that this machine does not serve is answered by 421 (RFC 9110, 15.5.20).
-//! **Never:** serve a peer that is not on loopback.
+//! **Never:** serve a name from an address that is not its own.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -16,9 +16,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::accept;
 use crate::names::{Company, Host, WILDCARD};
 use crate::page::{Page, not_found};
 use crate::site::Site;
@@ -45,23 +45,12 @@ pub(crate) struct Web {
     pub(crate) trap_tls: TlsAcceptor,
 }
 
-/// Accepts connections of `scheme` until the task is aborted.
+/// Serves connections of `scheme` until the task is aborted.
 pub(crate) async fn serve(listener: TcpListener, scheme: &'static str, web: Arc<Web>) {
-    let mut connections = JoinSet::new();
-    while let Ok((stream, peer)) = listener.accept().await {
-        while connections.try_join_next().is_some() {}
-        if let Some(local) = local_address(&stream, peer) {
-            connections.spawn(handle(stream, local, scheme, Arc::clone(&web)));
-        }
-    }
-}
-
-/// The loopback address that was connected to; none if the peer is anybody else's machine.
-pub(crate) fn local_address(stream: &TcpStream, peer: SocketAddr) -> Option<Ipv4Addr> {
-    match stream.local_addr().ok()?.ip() {
-        IpAddr::V4(local) if local.is_loopback() && peer.ip().is_loopback() => Some(local),
-        _ => None,
-    }
+    accept::each(listener, |stream, local| {
+        handle(stream, local, scheme, Arc::clone(&web))
+    })
+    .await;
 }
 
 async fn handle(stream: TcpStream, local: Ipv4Addr, scheme: &'static str, web: Arc<Web>) {
