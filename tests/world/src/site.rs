@@ -56,7 +56,7 @@ pub(crate) struct Site {
     ports: WebPorts,
     seed: u64,
     /// By scheme (empty for both), name and path, as `key` joins them.
-    pages: HashMap<String, Page>,
+    pub(crate) pages: HashMap<String, Page>,
 }
 
 impl Site {
@@ -68,9 +68,9 @@ impl Site {
         };
         let www = format!("www.{DOMAIN}");
         let home = site.url("https", &www, "/");
-        site.put("http", DOMAIN, "/", Page::redirect(301, &home));
+        site.pages
+            .insert(key("http", DOMAIN, "/"), Page::redirect(301, &home));
         site.put(
-            "",
             DOMAIN,
             "/.well-known/security.txt",
             security_txt(&www, ports),
@@ -79,12 +79,7 @@ impl Site {
         site.put_robots(&www, company);
         site.put_charsets(&www);
         let login = site.url("https", &company.name("login"), "/signin");
-        site.put(
-            "",
-            &company.name("portal"),
-            "/",
-            Page::redirect(302, &login),
-        );
+        site.put(&company.name("portal"), "/", Page::redirect(302, &login));
         site
     }
 
@@ -113,8 +108,9 @@ impl Site {
         page.with("server", server)
     }
 
-    fn put(&mut self, scheme: &str, name: &str, path: &str, page: Page) {
-        self.pages.insert(key(scheme, name, path), page);
+    /// Puts up a page for both schemes.
+    fn put(&mut self, name: &str, path: &str, page: Page) {
+        self.pages.insert(key("", name, path), page);
     }
 
     /// What a machine without pages of its own serves.
@@ -138,7 +134,23 @@ impl Site {
     /// The public site: each link in another form, each to a machine that is known by it alone.
     fn put_public(&mut self, www: &str, company: &Company) {
         let to = |label: &str, path: &str| self.url("https", &company.name(label), path);
-        let home = format!(
+        let style = format!("body {{ background: url({}) }}\n", to("static", "/bg.png"));
+        let linked = |label: &str| format!("<a href=\"{}\">more</a>", to(label, "/"));
+        let promo = format!("<a href=\"{}\">offer</a>", self.url("https", &promo(), "/"));
+        let (news, careers) = (linked("press") + &promo, linked("jobs"));
+        let script = "document.title += ' ';\n";
+        let home = self.home(company);
+        self.put(www, "/", home);
+        self.put(www, "/app.js", Page::new(200, "text/javascript", script));
+        self.put(www, "/careers", Page::html("Careers", &careers).brotlied());
+        self.put(www, "/news", Page::html("News", &news).gzipped());
+        self.put(www, "/style.css", Page::new(200, "text/css", style));
+        self.put(www, "/team", Page::html("Team", &team(company)));
+    }
+
+    fn home(&self, company: &Company) -> Page {
+        let to = |label: &str, path: &str| self.url("https", &company.name(label), path);
+        let body = format!(
             "<link rel=stylesheet href=/style.css><script src=/app.js></script>\
              <p><a href=\"/team\">Team</a> <a href=news>News</a> <a href=/careers>Careers</a> \
              <a href='/latin1'>Produkte</a> <a href=/utf16>Text</a> <a href=/private/>Staff</a></p>\
@@ -147,35 +159,15 @@ impl Site {
             to("forms", "/subscribe"),
             to("shop", "/"),
         );
-        let csp = format!("default-src 'self' {}", to("cdn", ""));
-        let style = format!("body {{ background: url({}) }}\n", to("static", "/bg.png"));
-        let linked = |label: &str| format!("<a href=\"{}\">more</a>", to(label, "/"));
-        let promo = format!("<a href=\"{}\">offer</a>", self.url("https", &promo(), "/"));
-        let (news, careers) = (linked("press") + &promo, linked("jobs"));
-        let home = Page::html("Mirage Corp - Home", &home)
+        let cookie = "PHPSESSID=0123456789abcdef; Path=/; HttpOnly; Secure";
+        Page::html("Mirage Corp - Home", &body)
             .with("server", SERVER)
             .with("x-powered-by", FRAMEWORK)
+            .with("set-cookie", cookie)
             .with(
-                "set-cookie",
-                "PHPSESSID=0123456789abcdef; Path=/; HttpOnly; Secure",
+                "content-security-policy",
+                format!("default-src 'self' {}", to("cdn", "")),
             )
-            .with("content-security-policy", csp);
-        self.put("", www, "/", home);
-        self.put("", www, "/style.css", Page::new(200, "text/css", style));
-        self.put(
-            "",
-            www,
-            "/app.js",
-            Page::new(200, "text/javascript", "document.title += ' ';\n"),
-        );
-        self.put("", www, "/news", Page::html("News", &news).gzipped());
-        self.put(
-            "",
-            www,
-            "/careers",
-            Page::html("Careers", &careers).brotlied(),
-        );
-        self.put("", www, "/team", Page::html("Team", &team(company)));
     }
 
     /// What speaks to robots, and the page they are asked not to read.
@@ -195,22 +187,20 @@ impl Site {
             "authorization_endpoint": format!("{issuer}/authorize"),
             "jwks_uri": format!("{issuer}/keys"),
         });
-        self.put("", www, "/robots.txt", Page::new(200, "text/plain", robots));
+        self.put(www, "/robots.txt", Page::new(200, "text/plain", robots));
         self.put(
-            "",
             www,
             "/sitemap.xml",
             Page::new(200, "application/xml", sitemap),
         );
-        self.put("", www, "/private/", Page::html("Staff only", &private));
+        self.put(www, "/private/", Page::html("Staff only", &private));
         self.put(
-            "",
             www,
             "/.well-known/security.txt",
             security_txt(www, self.ports),
         );
         let openid = Page::new(200, "application/json", openid.to_string());
-        self.put("", www, "/.well-known/openid-configuration", openid);
+        self.put(www, "/.well-known/openid-configuration", openid);
     }
 
     /// The same kind of page in encodings other than UTF-8.
@@ -221,7 +211,6 @@ impl Site {
             .map(|character| u8::try_from(u32::from(character)).expect("written in Latin-1"))
             .collect();
         self.put(
-            "",
             www,
             "/latin1",
             Page::new(200, "text/html; charset=iso-8859-1", latin),
@@ -229,7 +218,6 @@ impl Site {
         let wide = format!("\u{feff}{}", document("\u{4f1a}\u{793e}", "<p>UTF-16</p>"));
         let wide: Vec<u8> = wide.encode_utf16().flat_map(u16::to_le_bytes).collect();
         self.put(
-            "",
             www,
             "/utf16",
             Page::new(200, "text/html; charset=utf-16le", wide),

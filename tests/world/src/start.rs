@@ -97,11 +97,7 @@ async fn build(config: Config) -> anyhow::Result<Facts> {
         http: ports.http,
         https: ports.https,
     };
-    let traps = if config.hostile {
-        Traps::all(canary, web_ports)
-    } else {
-        Traps::none()
-    };
+    let traps = Traps::new(config.hostile, canary, web_ports);
     let site = Site::new(&company, web_ports);
     let expected = Expected::new(&company, &site, ports, traps.describe());
     let authority = Arc::new(Authority::new(Arc::clone(&company))?);

@@ -11,6 +11,7 @@ use super::names::HOSTS_MAX;
 use super::start::CRTSH;
 use super::{Config, World, names, tls, web};
 
+mod doors;
 mod lookups;
 mod pages;
 mod snares;

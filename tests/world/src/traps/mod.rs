@@ -14,6 +14,7 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use self::Bait::{Dns, Page, Records, Socket, Web};
 use crate::names::DOMAIN;
 use crate::records::Record;
 use crate::site::WebPorts;
@@ -65,8 +66,6 @@ pub struct Trap {
     /// What it does to its visitor.
     pub about: &'static str,
 }
-
-use Bait::{Dns, Page, Records, Socket, Web};
 
 /// Name, what it does, and how.
 type Row = (&'static str, &'static str, Bait);
@@ -121,20 +120,16 @@ pub(crate) struct Traps {
 }
 
 impl Traps {
-    pub(crate) fn none() -> Traps {
-        Traps { set: Vec::new() }
-    }
-
-    pub(crate) fn all(canary: SocketAddr, ports: WebPorts) -> Traps {
+    pub(crate) fn new(is_hostile: bool, canary: SocketAddr, ports: WebPorts) -> Traps {
         let lure = |row: &Row, number: u8| Lure {
             canary,
             ports,
             name: format!("{}.trap.{DOMAIN}", row.0),
             address: Ipv4Addr::new(127, 20, 250, number),
         };
+        let rows = ALL.iter().take(if is_hostile { ALL.len() } else { 0 });
         Traps {
-            set: ALL
-                .iter()
+            set: rows
                 .zip(1..)
                 .map(|(row, number)| (lure(row, number), row))
                 .collect(),
