@@ -21,7 +21,7 @@ use crate::zone::{UDP_MAX, Zone};
 
 /// Resolver, ns1, ns2: the last two as the table of `names` has them.
 const ADDRESSES: [Ipv4Addr; 3] = [
-    Ipv4Addr::new(127, 20, 0, 53),
+    Ipv4Addr::new(127, 20, 0, 153),
     Ipv4Addr::new(127, 20, 0, 11),
     Ipv4Addr::new(127, 20, 0, 12),
 ];
