@@ -31,13 +31,12 @@ impl Leases {
         // A hint that is lost in a power cut is a hint that nobody holds any more.
         connection.pragma_update(None, "synchronous", "OFF")?;
         connection.execute_batch(SCHEMA)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self {
+            connection: Mutex::new(connection),
+        })
     }
 
-    fn with<T>(
-        &self,
-        act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<T> {
+    fn with<T>(&self, act: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
         act(&self.connection.lock().expect("no holder panics"))
     }
 
@@ -79,7 +78,8 @@ impl Leases {
     /// Gives a lease back.
     pub fn release(&self, scan: &ScanId, holder: &str) -> rusqlite::Result<()> {
         let sql = "DELETE FROM leases WHERE scan = ?1 AND holder = ?2";
-        self.with(|connection| connection.execute(sql, params![scan.as_str(), holder])).map(|_| ())
+        self.with(|connection| connection.execute(sql, params![scan.as_str(), holder]))
+            .map(|_| ())
     }
 }
 
@@ -97,9 +97,15 @@ mod tests {
         assert_eq!(leases.take(&scan, "one", at(3)).unwrap(), Ok(()));
         assert_eq!(leases.take(&scan, "two", at(7)).unwrap(), Err("one".into()));
         assert_eq!(leases.take(&scan, "two", at(9)).unwrap(), Ok(()));
-        assert_eq!(leases.holder(&scan, at(10)).unwrap().as_deref(), Some("two"));
+        assert_eq!(
+            leases.holder(&scan, at(10)).unwrap().as_deref(),
+            Some("two")
+        );
         leases.release(&scan, "one").unwrap();
-        assert_eq!(leases.holder(&scan, at(10)).unwrap().as_deref(), Some("two"));
+        assert_eq!(
+            leases.holder(&scan, at(10)).unwrap().as_deref(),
+            Some("two")
+        );
         leases.release(&scan, "two").unwrap();
         assert_eq!(leases.holder(&scan, at(10)).unwrap(), None);
     }

@@ -28,8 +28,14 @@ pub fn encode(seeds: &[Entity]) -> Vec<u8> {
         text.push('\n');
         text.push_str(&seed.to_string());
     }
-    let frame = Frame::Document { name: "seeds".into() };
-    Exchange { frame, payload: text.into_bytes() }.encode()
+    let frame = Frame::Document {
+        name: "seeds".into(),
+    };
+    Exchange {
+        frame,
+        payload: text.into_bytes(),
+    }
+    .encode()
 }
 
 pub fn decode(bytes: &[u8]) -> Result<Vec<Entity>, NoList> {
@@ -39,7 +45,10 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Entity>, NoList> {
         let (kind, key) = line.split_once(':')?;
         Some(Entity::recorded(kind.parse::<Kind>().ok()?, key))
     };
-    text.lines().skip(1).map(|line| seed(line).ok_or(NoList)).collect()
+    text.lines()
+        .skip(1)
+        .map(|line| seed(line).ok_or(NoList))
+        .collect()
 }
 
 /// The finding of one seed.

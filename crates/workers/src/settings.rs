@@ -28,18 +28,30 @@ pub struct ScanSettings {
 pub enum Unfit {
     #[error("no module has the setting `{0}`")]
     Unknown(String),
-    #[error("`{0}` is a secret: give it in the environment or the configuration file, not in a scan")]
+    #[error(
+        "`{0}` is a secret: give it in the environment or the configuration file, not in a scan"
+    )]
     Secret(String),
     #[error("the settings document cannot be read")]
     Document,
 }
 
 /// Every setting of every module: full key, manifest, declaration.
-pub fn declared() -> impl Iterator<Item = (String, &'static Manifest, &'static mirage_domain::module::Setting)> {
+pub fn declared() -> impl Iterator<
+    Item = (
+        String,
+        &'static Manifest,
+        &'static mirage_domain::module::Setting,
+    ),
+> {
     ALL.iter().flat_map(|collector| {
         let manifest = collector.manifest();
         let full = move |setting: &'static mirage_domain::module::Setting| {
-            (format!("{}.{}", manifest.name, setting.key), manifest, setting)
+            (
+                format!("{}.{}", manifest.name, setting.key),
+                manifest,
+                setting,
+            )
         };
         manifest.settings.iter().map(full)
     })
@@ -72,7 +84,13 @@ impl ScanSettings {
     /// As evidence.
     pub fn encode(&self) -> Vec<u8> {
         let payload = serde_json::to_vec(self).expect("strings and numbers");
-        Exchange { frame: Frame::Document { name: "settings".into() }, payload }.encode()
+        Exchange {
+            frame: Frame::Document {
+                name: "settings".into(),
+            },
+            payload,
+        }
+        .encode()
     }
 
     pub fn decode(bytes: &[u8]) -> Result<Self, Unfit> {
@@ -87,9 +105,15 @@ mod tests {
 
     #[test]
     fn a_document_reads_back_and_unknown_settings_are_refused() {
-        let mut settings =
-            ScanSettings { user_agent: Some("x".into()), rate_per_host: Some(3), ..Default::default() };
-        assert_eq!(settings.set("nobody.key", "1"), Err(Unfit::Unknown("nobody.key".into())));
+        let mut settings = ScanSettings {
+            user_agent: Some("x".into()),
+            rate_per_host: Some(3),
+            ..Default::default()
+        };
+        assert_eq!(
+            settings.set("nobody.key", "1"),
+            Err(Unfit::Unknown("nobody.key".into()))
+        );
         assert_eq!(ScanSettings::decode(&settings.encode()), Ok(settings));
         assert_eq!(ScanSettings::decode(b"{}\n{}"), Err(Unfit::Document));
     }

@@ -9,6 +9,7 @@ use mirage_domain::entity::{Entity, Kind};
 use mirage_domain::finding::{Attributes, FINDING_BYTES_MAX, Finding, Parent};
 use mirage_domain::id::{Digest, EntityId, FindingId, IdKey, ModuleName, ScanId};
 use mirage_domain::module::Manifest;
+use mirage_domain::plan;
 use mirage_domain::relation::{Direction, Relation};
 use mirage_domain::scope::{Link, Scope};
 use mirage_domain::sealed::Sealable;
@@ -127,6 +128,16 @@ impl Found {
         }
     }
 
+    /// For an input of a task; `None` if its key was erased.
+    pub(crate) fn of(frame: &Arc<Frame>, input: &plan::Input) -> Option<Self> {
+        Some(Self::new(
+            frame.clone(),
+            input.entity()?,
+            input.finding,
+            input.in_scope,
+        ))
+    }
+
     /// The input itself, as a parent.
     pub fn input(&self) -> &Handle {
         &self.input
@@ -195,7 +206,12 @@ impl Found {
     /// Tells the reader of the log something that is no finding; equal remarks of a task are counted.
     pub fn remark(&self, code: &'static str, rule: impl Into<String>, detail: impl Into<String>) {
         let (rule, detail) = (rule.into(), detail.into());
-        let remark = Remark { code, rule, input: self.input.parent.entity, detail };
+        let remark = Remark {
+            code,
+            rule,
+            input: self.input.parent.entity,
+            detail,
+        };
         (self.frame.sink)(Reported::Remark(remark));
     }
 

@@ -6,7 +6,9 @@
 //! To add one: its file, `mod name;`, and its line in [`ALL`]; `cargo xtask new collector NAME` writes all of it.
 //! **Invariant:** what a collector finds hangs on its input alone, never on what else was found so far.
 
+mod dns;
 mod found;
+mod wildcard;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
 use crate::probe::Probe;
 
 /// Every collector, sorted by name.
-pub const ALL: &[&dyn Collector] = &[];
+pub const ALL: &[&dyn Collector] = &[&dns::Dns];
 
 /// A module that reads the world.
 #[async_trait]

@@ -1,5 +1,7 @@
 //! A node: what one process needs to run scans, and the commands that people give to them.
 
+mod embedded;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -15,6 +17,8 @@ use mirage_log::commit::{Actor, ActorKind, CommandKey};
 use mirage_log::evidence::EvidenceStore;
 use mirage_log::execute::{self, Envelope, Store};
 use mirage_log::{EventLog, evidence};
+
+pub use embedded::{OpenError, Place};
 
 use crate::leases::Leases;
 use crate::probe::live::Live;
@@ -65,7 +69,14 @@ pub struct Caller {
 impl Caller {
     /// The person at the command line.
     pub fn user(id: impl Into<String>) -> Self {
-        Self { actor: Actor { kind: ActorKind::User, id: id.into(), version: None }, key: None }
+        Self {
+            actor: Actor {
+                kind: ActorKind::User,
+                id: id.into(),
+                version: None,
+            },
+            key: None,
+        }
     }
 }
 
@@ -105,8 +116,14 @@ impl Node {
         };
         let scan = ScanId::derive(&self.workspace, &caller.actor.id, &key);
         let count = request.seeds.len() as u64;
-        let list = self.evidence.put(&self.workspace, seed::encode(&request.seeds)).await?;
-        let settings = self.evidence.put(&self.workspace, request.settings.encode()).await?;
+        let list = self
+            .evidence
+            .put(&self.workspace, seed::encode(&request.seeds))
+            .await?;
+        let settings = self
+            .evidence
+            .put(&self.workspace, request.settings.encode())
+            .await?;
         self.evidence.flush().await?;
         let requested = requested(request, Seeds { list, count }, settings);
         let command = scan::Command::Start(Box::new(StartScan { request: requested }));
@@ -122,7 +139,10 @@ impl Node {
         caller: &Caller,
     ) -> Result<Position, Error> {
         let stream = StreamId::scan(&self.workspace, scan);
-        Ok(self.scans.execute(&stream, command, self.envelope(caller, scan)).await?)
+        Ok(self
+            .scans
+            .execute(&stream, command, self.envelope(caller, scan))
+            .await?)
     }
 }
 

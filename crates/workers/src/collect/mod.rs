@@ -1,0 +1,232 @@
+//! Collecting: runs one task, from its claim to its terminal event.
+//!
+//! Inputs of a task are asked about side by side; what they report is committed within a second, evidence first.
+//! **Invariant:** a redelivered task is claimed by `task.restarted`; whoever meets a conflict lets go.
+//! **Invariant:** findings have deterministic ids: what already stands in the task's stream is not written again.
+
+mod buffer;
+mod writer;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use mirage_domain::id::{Digest, ModuleName, ScanId};
+use mirage_domain::module::Manifest;
+use mirage_domain::plan::{Input, Scheduled};
+use mirage_domain::scope::Scope;
+use mirage_domain::task;
+use mirage_log::commit::Causation;
+use tokio_util::sync::CancellationToken;
+
+use crate::collectors::{self, Collector, Found, Frame, Settings};
+use crate::node::Node;
+use crate::probe::live::ScanProbe;
+use crate::seed;
+use buffer::Buffer;
+pub use writer::Error;
+use writer::Writer;
+
+/// Findings wait at most this long for their commit.
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+/// What the tasks of one scan share.
+pub struct ScanContext {
+    pub node: Arc<Node>,
+    pub scan: ScanId,
+    pub scope: Arc<Scope>,
+    /// Evidence of the scan's settings; stands in the context of each task's commits.
+    pub settings: Digest,
+    pub seeds: Digest,
+    pub probe: Arc<ScanProbe>,
+    /// Settings of each module of the scan.
+    pub modules: Vec<(&'static dyn Collector, Arc<Settings>)>,
+}
+
+/// A task as it is delivered to a worker.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    pub scheduled: Scheduled,
+    /// The plan's event that scheduled it.
+    pub cause: Causation,
+    /// Somebody may have run it before.
+    pub is_again: bool,
+    pub cancel: CancellationToken,
+}
+
+/// Runs a delivered task to its end, or lets go of it.
+pub async fn run(context: &ScanContext, delivery: Delivery) -> Result<(), Error> {
+    let Some(mut writer) = Writer::claim(context, &delivery).await? else {
+        return Ok(());
+    };
+    let buffer = Arc::new(Buffer::new(writer.already()));
+    if delivery.scheduled.module.as_str() == seed::NAME {
+        return run_seed(context, writer, &buffer).await;
+    }
+    let name = delivery.scheduled.module.as_str();
+    let Some((collector, settings)) = context
+        .modules
+        .iter()
+        .find(|(collector, _)| collector.manifest().name == name)
+    else {
+        return writer.fail(&buffer, "unknown-module", name).await;
+    };
+    run_module(
+        context,
+        writer,
+        &buffer,
+        *collector,
+        settings.clone(),
+        delivery,
+    )
+    .await
+}
+
+async fn run_seed(
+    context: &ScanContext,
+    writer: Writer<'_>,
+    buffer: &Arc<Buffer>,
+) -> Result<(), Error> {
+    let node = &context.node;
+    let list = node
+        .evidence
+        .get(&node.workspace, context.seeds)
+        .await
+        .map_err(Error::Evidence)?;
+    let Some(Ok(seeds)) = list.as_deref().map(seed::decode) else {
+        return writer
+            .fail(buffer, "no-seed-list", &context.seeds.to_string())
+            .await;
+    };
+    let mut writer = writer;
+    for seed in &seeds {
+        let finding = seed::finding(
+            &context.scan,
+            &node.key,
+            &context.scope,
+            seed,
+            context.seeds,
+        );
+        buffer.add(finding, (node.now)());
+        if buffer.is_full() && !writer.commit(buffer).await? {
+            return Ok(());
+        }
+    }
+    writer
+        .finish(buffer, task::Cost::default(), Vec::new())
+        .await
+}
+
+async fn run_module(
+    context: &ScanContext,
+    mut writer: Writer<'_>,
+    buffer: &Arc<Buffer>,
+    collector: &'static dyn Collector,
+    settings: Arc<Settings>,
+    delivery: Delivery,
+) -> Result<(), Error> {
+    let manifest = collector.manifest();
+    let frame = frame(context, manifest, buffer);
+    let probe = context.probe.task(manifest);
+    let started = tokio::time::Instant::now();
+    let ask = |input| {
+        ask(
+            collector,
+            input,
+            &settings,
+            &probe,
+            Found::of(&frame, input),
+        )
+        .boxed()
+    };
+    // Boxed and collected: the compiler cannot name the lifetimes of a lazy iterator of futures across an await.
+    let asked: Vec<BoxFuture<'_, _>> = delivery.scheduled.inputs.iter().map(ask).collect();
+    let mut asked = futures::stream::iter(asked).buffer_unordered(manifest.parallel.max(1));
+    let mut failures = Vec::new();
+    let mut tick = tokio::time::interval(WAIT_MAX);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tick.tick().await;
+    loop {
+        tokio::select! {
+            biased;
+            // What was found so far stays; the plan says how the task ends.
+            () = delivery.cancel.cancelled() => return writer.commit(buffer).await.map(|_| ()),
+            outcome = asked.next() => match outcome {
+                Some(failure) => failures.extend(failure),
+                None => break,
+            },
+            _ = tick.tick() => {}
+        }
+        let is_due = buffer.is_full() || buffer.oldest().is_some_and(|age| age >= WAIT_MAX);
+        if is_due && !writer.commit(buffer).await? {
+            return Ok(());
+        }
+    }
+    drop(asked);
+    for (rule, detail) in probe.refusals() {
+        buffer.remark("egress-refused", rule, None, detail);
+    }
+    let (requests, bytes_received) = probe.cost();
+    let duration_ms = started.elapsed().as_millis() as u64;
+    let cost = task::Cost {
+        requests,
+        bytes_received,
+        duration_ms,
+    };
+    tracing::debug!(task.id = %delivery.scheduled.task, module.name = manifest.name, duration_ms, "task done");
+    writer.finish(buffer, cost, failures).await
+}
+
+fn frame(context: &ScanContext, manifest: &'static Manifest, buffer: &Arc<Buffer>) -> Arc<Frame> {
+    let (buffer, now) = (buffer.clone(), context.node.now);
+    Arc::new(Frame {
+        scan: context.scan.clone(),
+        module: ModuleName::new(manifest.name).expect("a manifest's name is an id"),
+        manifest,
+        key: context.node.key.clone(),
+        scope: context.scope.clone(),
+        sink: Arc::new(move |reported| buffer.take(reported, now())),
+    })
+}
+
+/// Asks about one input; a failure, a panic or the deadline is its own and no other's.
+async fn ask(
+    collector: &'static dyn Collector,
+    input: &Input,
+    settings: &Arc<Settings>,
+    probe: &dyn crate::probe::Probe,
+    found: Option<Found>,
+) -> Option<task::Failure> {
+    let failed = |reason: &str, detail: &str| task::Failure {
+        entity: input.entity,
+        finding: input.finding,
+        reason: reason.to_owned(),
+        detail: buffer::short(detail).into(),
+    };
+    let (Some(entity), Some(found)) = (input.entity(), found) else {
+        return Some(failed("erased", ""));
+    };
+    let settings = settings.clone();
+    let asked = collectors::Input {
+        entity,
+        evidence: input.evidence,
+        is_in_scope: input.in_scope,
+        settings,
+    };
+    let limit = Duration::from_secs(collector.manifest().deadline_s);
+    let asking = AssertUnwindSafe(collector.collect(&asked, probe, &found)).catch_unwind();
+    match tokio::time::timeout(limit, asking).await {
+        Ok(Ok(Ok(()))) => None,
+        Ok(Ok(Err(error))) => Some(failed(error.reason(), error.detail())),
+        Ok(Err(panic)) => Some(failed("panicked", panic_text(&*panic))),
+        Err(_) => Some(failed("deadline", &format!("{} s", limit.as_secs()))),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("a panic")
+}

@@ -1,0 +1,89 @@
+//! What a scan needs to run, read from its request and its evidence.
+
+use std::sync::Arc;
+
+use mirage_domain::event::Event;
+use mirage_domain::id::{Digest, Position, ScanId, StreamId};
+use mirage_domain::scan::{self, Requested};
+use mirage_domain::scope::Scope;
+
+use super::Error;
+use crate::collect::ScanContext;
+use crate::collectors::ALL;
+use crate::node::Node;
+use crate::probe::live::Policy;
+use crate::seed;
+use crate::settings::ScanSettings;
+
+/// Reads the request of a scan.
+pub(super) async fn request(node: &Node, scan: &ScanId) -> Result<Requested, Error> {
+    let stream = StreamId::scan(&node.workspace, scan);
+    let commits = node.log.read_stream(&stream, Position(0)).await?;
+    let mut events = commits.iter().flat_map(|recorded| &recorded.commit.events);
+    let requested = events.find_map(|entry| match &entry.event {
+        Event::Scan(scan::Event::Requested(requested)) => Some(requested.clone()),
+        _ => None,
+    });
+    requested.ok_or_else(|| Error::Absent(scan.clone()))
+}
+
+async fn evidence(node: &Node, digest: Digest, what: &'static str) -> Result<Vec<u8>, Error> {
+    let bytes = node.evidence.get(&node.workspace, digest).await?;
+    bytes.ok_or(Error::Evidence { what })
+}
+
+pub(super) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, Error> {
+    let request = request(&node, scan).await?;
+    let list = evidence(&node, request.seeds.list, "the seed list").await?;
+    let seeds = seed::decode(&list).map_err(|_| Error::Evidence {
+        what: "the seed list",
+    })?;
+    let settings = evidence(&node, request.settings, "the settings").await?;
+    let settings = ScanSettings::decode(&settings).map_err(|_| Error::Evidence {
+        what: "the settings",
+    })?;
+    let rules = request.scope.open().ok_or(Error::Scope)?;
+    let scope = Scope::new(&seeds, rules).map_err(|_| Error::Scope)?;
+    let modules = ALL
+        .iter()
+        .filter(|collector| {
+            request
+                .modules
+                .iter()
+                .any(|name| name.as_str() == collector.manifest().name)
+        })
+        .map(|collector| {
+            (
+                *collector,
+                Arc::new(settings.of(collector.manifest(), &node.secrets)),
+            )
+        })
+        .collect();
+    let probe = node
+        .live
+        .scan(policy(&node, &request, &settings), node.evidence.clone());
+    Ok(ScanContext {
+        scan: scan.clone(),
+        scope: Arc::new(scope),
+        settings: request.settings,
+        seeds: request.seeds.list,
+        probe,
+        modules,
+        node,
+    })
+}
+
+fn policy(node: &Node, request: &Requested, settings: &ScanSettings) -> Policy {
+    let mut policy = Policy::new(node.workspace.clone());
+    policy.resolvers.clone_from(&settings.resolvers);
+    policy.allow_private.clone_from(&request.allow_private);
+    policy.requests_max = request.limits.requests;
+    policy.secrets.clone_from(&node.secrets);
+    if let Some(agent) = &settings.user_agent {
+        policy.user_agent.clone_from(agent);
+    }
+    if let Some(rate) = settings.rate_per_host {
+        policy.rate_per_host = rate;
+    }
+    policy
+}
