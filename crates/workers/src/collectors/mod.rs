@@ -7,6 +7,8 @@
 //! **Invariant:** what a collector finds hangs on its input alone, never on what else was found so far.
 
 mod found;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

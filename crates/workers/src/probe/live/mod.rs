@@ -25,6 +25,7 @@ use mirage_domain::module::Manifest;
 use mirage_log::evidence::EvidenceStore;
 use tokio::sync::Semaphore;
 
+use super::counters::Counters;
 use super::exchange::Exchange;
 use super::policy::Egress;
 use super::{DnsAnswer, Handshake, HttpRequest, OpenPort, Page, Probe, Transfer};
@@ -34,8 +35,6 @@ use pace::{Hosts, Pace};
 
 /// Weight of the DNS answers that a scan keeps, in bytes of their messages and names.
 const DNS_CACHE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Uses of one kind that a scan counts apart; beyond it every further key is over its limit.
-const COUNTERS_MAX: usize = 1_000_000;
 
 /// Why the probe cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +154,7 @@ impl Live {
             hosts: Hosts::new(policy.rate_per_host, policy.concurrency_per_host),
             requests: AtomicU64::new(policy.requests_used),
             messages: Cache::new(DNS_CACHE_BYTES_MAX),
-            spent: Mutex::default(),
+            counters: Counters::default(),
             policy,
             evidence,
         })
@@ -183,7 +182,7 @@ pub struct ScanProbe {
     hosts: Hosts,
     requests: AtomicU64,
     messages: Cache<(Box<str>, RecordType), DnsAnswer>,
-    spent: Mutex<HashMap<(&'static str, Box<str>), u32>>,
+    counters: Counters,
 }
 
 impl ScanProbe {
@@ -300,23 +299,7 @@ impl Probe for TaskProbe {
     }
 
     fn spend(&self, what: &'static str, key: &str, max: u32) -> Result<(), CollectError> {
-        let mut spent = self
-            .scan
-            .spent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let over = || CollectError::Limited(what.to_owned());
-        let is_full = spent.len() >= COUNTERS_MAX;
-        let entry = spent.entry((what, key.into()));
-        if is_full && matches!(entry, std::collections::hash_map::Entry::Vacant(_)) {
-            return Err(over());
-        }
-        let count = entry.or_insert(0);
-        if *count >= max {
-            return Err(over());
-        }
-        *count += 1;
-        Ok(())
+        self.scan.counters.spend(what, key, max)
     }
 }
 
