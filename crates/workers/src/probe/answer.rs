@@ -83,19 +83,36 @@ pub(crate) fn transfer(mut messages: &[u8], evidence: Digest) -> Result<Transfer
 }
 
 /// Whether records begin and end with the zone's SOA.
-pub(crate) fn is_whole(records: &[Record]) -> bool {
-    let is_soa = |record: &Record| record.record_type() == RecordType::SOA;
+fn is_whole(records: &[Record]) -> bool {
     match records {
         [first, .., last] => is_soa(first) && is_soa(last),
         _ => false,
     }
 }
 
-/// The end of a transfer that is still coming: the last record of `message`, and how many it has.
-pub(crate) fn transferred(message: &[u8]) -> Result<(Vec<Record>, bool), CollectError> {
+fn is_soa(record: &Record) -> bool {
+    record.record_type() == RecordType::SOA
+}
+
+/// What one message adds to a transfer that is still coming.
+pub(crate) struct Counted {
+    pub(crate) records: usize,
+    /// The second one ends the zone.
+    pub(crate) soas: usize,
+    pub(crate) is_declined: bool,
+}
+
+pub(crate) fn counted(message: &[u8]) -> Result<Counted, CollectError> {
     let message = decode(message)?;
-    let is_declined = message.metadata.response_code != ResponseCode::NoError;
-    Ok((message.answers, is_declined))
+    Ok(Counted {
+        records: message.answers.len(),
+        soas: message
+            .answers
+            .iter()
+            .filter(|record| is_soa(record))
+            .count(),
+        is_declined: message.metadata.response_code != ResponseCode::NoError,
+    })
 }
 
 /// A web server's answer; `bytes_max` bounds the decoded body.

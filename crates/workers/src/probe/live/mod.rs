@@ -6,10 +6,18 @@
 //! **Invariant:** whatever is sent was charged first: to the scan's budget, to the source's pace, to the task's cost.
 
 mod cache;
+mod connect;
 mod dns;
 mod entropy;
+mod exchange;
+mod http;
 mod pace;
 mod resolve;
+mod secrets;
+mod tcp;
+mod tls;
+mod transfer;
+mod verifier;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -31,16 +39,24 @@ use super::policy::Egress;
 use super::{DnsAnswer, Handshake, HttpRequest, OpenPort, Page, Probe, Transfer};
 use crate::collectors::CollectError;
 use cache::Cache;
+use entropy::Entropy;
 use pace::{Hosts, Pace};
+use secrets::Secrets;
 
 /// Weight of the DNS answers that a scan keeps, in bytes of their messages and names.
 const DNS_CACHE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of the pages that a scan keeps, bodies decoded.
+const PAGE_CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Refusals of the egress policy that a task keeps.
+const REFUSALS_MAX: usize = 1000;
 
 /// Why the probe cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("opening sockets for DNS")]
     Sockets(#[source] std::io::Error),
+    #[error("setting up TLS")]
+    Tls(#[source] rustls::Error),
 }
 
 /// What the process allows itself.
@@ -125,6 +141,8 @@ impl Policy {
 /// The process's way to the network.
 pub struct Live {
     sockets: dns::Sockets,
+    tls: tls::Settings,
+    entropy: Entropy,
     connections: Semaphore,
     /// Paces of sources, by module.
     sources: Mutex<HashMap<&'static str, Arc<Pace>>>,
@@ -134,6 +152,8 @@ impl Live {
     pub async fn new(config: LiveConfig) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             sockets: dns::Sockets::open().await.map_err(Error::Sockets)?,
+            tls: tls::Settings::new()?,
+            entropy: Entropy::default(),
             connections: Semaphore::new(config.concurrency.max(1)),
             sources: Mutex::default(),
         }))
@@ -154,6 +174,7 @@ impl Live {
             hosts: Hosts::new(policy.rate_per_host, policy.concurrency_per_host),
             requests: AtomicU64::new(policy.requests_used),
             messages: Cache::new(DNS_CACHE_BYTES_MAX),
+            pages: Cache::new(PAGE_CACHE_BYTES_MAX),
             counters: Counters::default(),
             policy,
             evidence,
@@ -182,6 +203,7 @@ pub struct ScanProbe {
     hosts: Hosts,
     requests: AtomicU64,
     messages: Cache<(Box<str>, RecordType), DnsAnswer>,
+    pages: Cache<http::Key, Page>,
     counters: Counters,
 }
 
@@ -190,6 +212,7 @@ impl ScanProbe {
     pub fn task(self: &Arc<Self>, manifest: &'static Manifest) -> TaskProbe {
         TaskProbe {
             source: self.live.source(manifest),
+            secrets: Secrets::of(manifest, &self.policy.secrets),
             manifest,
             scan: self.clone(),
             requests: AtomicU64::new(0),
@@ -209,6 +232,7 @@ pub struct TaskProbe {
     scan: Arc<ScanProbe>,
     manifest: &'static Manifest,
     source: Option<Arc<Pace>>,
+    secrets: Secrets,
     requests: AtomicU64,
     bytes: AtomicU64,
     refusals: Mutex<Vec<(String, String)>>,
@@ -267,24 +291,28 @@ impl Probe for TaskProbe {
         self.resolve(name, kind).await
     }
 
-    async fn transfer(&self, _: &str, _: SocketAddr) -> Result<Transfer, CollectError> {
-        Err(CollectError::Unavailable("no transfers yet".into()))
+    async fn transfer(&self, zone: &str, server: SocketAddr) -> Result<Transfer, CollectError> {
+        self.axfr(zone, server).await
     }
 
-    async fn addresses(&self, _: &str) -> Result<Vec<IpAddr>, CollectError> {
-        Err(CollectError::Unavailable("no addresses yet".into()))
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, CollectError> {
+        self.allowed(host).await
     }
 
-    async fn http(&self, _: HttpRequest) -> Result<Page, CollectError> {
-        Err(CollectError::Unavailable("no HTTP yet".into()))
+    async fn http(&self, request: HttpRequest) -> Result<Page, CollectError> {
+        self.fetch(request).await
     }
 
-    async fn tls(&self, _: SocketAddr, _: Option<&str>) -> Result<Handshake, CollectError> {
-        Err(CollectError::Unavailable("no TLS yet".into()))
+    async fn tls(
+        &self,
+        remote: SocketAddr,
+        server_name: Option<&str>,
+    ) -> Result<Handshake, CollectError> {
+        self.shake(remote, server_name).await
     }
 
-    async fn tcp(&self, _: SocketAddr) -> Result<Option<OpenPort>, CollectError> {
-        Err(CollectError::Unavailable("no TCP yet".into()))
+    async fn tcp(&self, remote: SocketAddr) -> Result<Option<OpenPort>, CollectError> {
+        self.knock(remote).await
     }
 
     async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError> {
