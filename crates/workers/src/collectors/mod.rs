@@ -8,6 +8,8 @@
 
 mod dns;
 mod found;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod wildcard;
 
 use std::collections::BTreeMap;

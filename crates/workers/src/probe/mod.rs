@@ -10,9 +10,14 @@
 pub mod exchange;
 pub mod live;
 pub mod policy;
+pub mod replay;
 
-mod answer;
+mod addresses;
+pub(crate) mod answer;
+mod counters;
+mod encoding;
 mod question;
+mod redirect;
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -6,10 +6,18 @@
 //! **Invariant:** whatever is sent was charged first: to the scan's budget, to the source's pace, to the task's cost.
 
 mod cache;
+mod connect;
 mod dns;
 mod entropy;
+mod exchange;
+mod http;
 mod pace;
 mod resolve;
+mod secrets;
+mod tcp;
+mod tls;
+mod transfer;
+mod verifier;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, SocketAddr};
@@ -25,23 +33,30 @@ use mirage_domain::module::Manifest;
 use mirage_log::evidence::EvidenceStore;
 use tokio::sync::Semaphore;
 
+use super::counters::Counters;
 use super::exchange::Exchange;
 use super::policy::Egress;
 use super::{DnsAnswer, Handshake, HttpRequest, OpenPort, Page, Probe, Transfer};
 use crate::collectors::CollectError;
 use cache::Cache;
+use entropy::Entropy;
 use pace::{Hosts, Pace};
+use secrets::Secrets;
 
 /// Weight of the DNS answers that a scan keeps, in bytes of their messages and names.
 const DNS_CACHE_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Uses of one kind that a scan counts apart; beyond it every further key is over its limit.
-const COUNTERS_MAX: usize = 1_000_000;
+/// Bytes of the pages that a scan keeps, bodies decoded.
+const PAGE_CACHE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Refusals of the egress policy that a task keeps.
+const REFUSALS_MAX: usize = 1000;
 
 /// Why the probe cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("opening sockets for DNS")]
     Sockets(#[source] std::io::Error),
+    #[error("setting up TLS")]
+    Tls(#[source] rustls::Error),
 }
 
 /// What the process allows itself.
@@ -126,6 +141,8 @@ impl Policy {
 /// The process's way to the network.
 pub struct Live {
     sockets: dns::Sockets,
+    tls: tls::Settings,
+    entropy: Entropy,
     connections: Semaphore,
     /// Paces of sources, by module.
     sources: Mutex<HashMap<&'static str, Arc<Pace>>>,
@@ -135,6 +152,8 @@ impl Live {
     pub async fn new(config: LiveConfig) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
             sockets: dns::Sockets::open().await.map_err(Error::Sockets)?,
+            tls: tls::Settings::new()?,
+            entropy: Entropy::default(),
             connections: Semaphore::new(config.concurrency.max(1)),
             sources: Mutex::default(),
         }))
@@ -155,7 +174,8 @@ impl Live {
             hosts: Hosts::new(policy.rate_per_host, policy.concurrency_per_host),
             requests: AtomicU64::new(policy.requests_used),
             messages: Cache::new(DNS_CACHE_BYTES_MAX),
-            spent: Mutex::default(),
+            pages: Cache::new(PAGE_CACHE_BYTES_MAX),
+            counters: Counters::default(),
             policy,
             evidence,
         })
@@ -183,7 +203,8 @@ pub struct ScanProbe {
     hosts: Hosts,
     requests: AtomicU64,
     messages: Cache<(Box<str>, RecordType), DnsAnswer>,
-    spent: Mutex<HashMap<(&'static str, Box<str>), u32>>,
+    pages: Cache<http::Key, Page>,
+    counters: Counters,
 }
 
 impl ScanProbe {
@@ -191,6 +212,7 @@ impl ScanProbe {
     pub fn task(self: &Arc<Self>, manifest: &'static Manifest) -> TaskProbe {
         TaskProbe {
             source: self.live.source(manifest),
+            secrets: Secrets::of(manifest, &self.policy.secrets),
             manifest,
             scan: self.clone(),
             requests: AtomicU64::new(0),
@@ -210,6 +232,7 @@ pub struct TaskProbe {
     scan: Arc<ScanProbe>,
     manifest: &'static Manifest,
     source: Option<Arc<Pace>>,
+    secrets: Secrets,
     requests: AtomicU64,
     bytes: AtomicU64,
     refusals: Mutex<Vec<(String, String)>>,
@@ -268,24 +291,28 @@ impl Probe for TaskProbe {
         self.resolve(name, kind).await
     }
 
-    async fn transfer(&self, _: &str, _: SocketAddr) -> Result<Transfer, CollectError> {
-        Err(CollectError::Unavailable("no transfers yet".into()))
+    async fn transfer(&self, zone: &str, server: SocketAddr) -> Result<Transfer, CollectError> {
+        self.axfr(zone, server).await
     }
 
-    async fn addresses(&self, _: &str) -> Result<Vec<IpAddr>, CollectError> {
-        Err(CollectError::Unavailable("no addresses yet".into()))
+    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, CollectError> {
+        self.allowed(host).await
     }
 
-    async fn http(&self, _: HttpRequest) -> Result<Page, CollectError> {
-        Err(CollectError::Unavailable("no HTTP yet".into()))
+    async fn http(&self, request: HttpRequest) -> Result<Page, CollectError> {
+        self.fetch(request).await
     }
 
-    async fn tls(&self, _: SocketAddr, _: Option<&str>) -> Result<Handshake, CollectError> {
-        Err(CollectError::Unavailable("no TLS yet".into()))
+    async fn tls(
+        &self,
+        remote: SocketAddr,
+        server_name: Option<&str>,
+    ) -> Result<Handshake, CollectError> {
+        self.shake(remote, server_name).await
     }
 
-    async fn tcp(&self, _: SocketAddr) -> Result<Option<OpenPort>, CollectError> {
-        Err(CollectError::Unavailable("no TCP yet".into()))
+    async fn tcp(&self, remote: SocketAddr) -> Result<Option<OpenPort>, CollectError> {
+        self.knock(remote).await
     }
 
     async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError> {
@@ -300,23 +327,7 @@ impl Probe for TaskProbe {
     }
 
     fn spend(&self, what: &'static str, key: &str, max: u32) -> Result<(), CollectError> {
-        let mut spent = self
-            .scan
-            .spent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let over = || CollectError::Limited(what.to_owned());
-        let is_full = spent.len() >= COUNTERS_MAX;
-        let entry = spent.entry((what, key.into()));
-        if is_full && matches!(entry, std::collections::hash_map::Entry::Vacant(_)) {
-            return Err(over());
-        }
-        let count = entry.or_insert(0);
-        if *count >= max {
-            return Err(over());
-        }
-        *count += 1;
-        Ok(())
+        self.scan.counters.spend(what, key, max)
     }
 }
 

@@ -1,0 +1,42 @@
+//! Ports: whether one is open, and what it says first.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+
+use super::TaskProbe;
+use super::connect::NoConnection;
+use crate::collectors::CollectError;
+use crate::probe::exchange::{Exchange, Frame};
+use crate::probe::{OpenPort, answer};
+
+/// Bytes of a banner that are kept.
+const BANNER_BYTES_MAX: usize = 1024;
+/// How long a server may take before it counts as one that waits for us to speak.
+const BANNER_WAIT: Duration = Duration::from_millis(500);
+
+impl TaskProbe {
+    pub(super) async fn knock(&self, remote: SocketAddr) -> Result<Option<OpenPort>, CollectError> {
+        let mut connection = match self.connect(remote).await {
+            Ok(connection) => connection,
+            Err(NoConnection::Closed(_)) => return Ok(None),
+            Err(NoConnection::Denied(error)) => return Err(error),
+        };
+        let mut banner = vec![0; BANNER_BYTES_MAX];
+        let read = tokio::time::timeout(BANNER_WAIT, connection.stream.read(&mut banner));
+        // A reset is as silent as silence: the port was open.
+        let length = read.await.map_or(0, |read| read.unwrap_or(0));
+        banner.truncate(length);
+        self.received(length);
+        let frame = Frame::Tcp {
+            remote: remote.to_string(),
+        };
+        let exchange = Exchange {
+            frame,
+            payload: banner,
+        };
+        let evidence = self.keep(&exchange).await?;
+        Ok(Some(answer::open_port(exchange, evidence)))
+    }
+}

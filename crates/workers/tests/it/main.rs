@@ -1,0 +1,3 @@
+//! Scans of the loopback company through the real node: log, evidence, probe, orchestrator.
+
+mod scans;
