@@ -86,6 +86,9 @@ struct Orchestrator {
     frontier: Frontier,
     plan: Plan,
     pool: Pool,
+    is_claimed: bool,
+    /// Somebody else wrote into the plan after this orchestrator had claimed it.
+    is_fenced: bool,
 }
 
 impl Orchestrator {
@@ -102,6 +105,8 @@ impl Orchestrator {
             frontier,
             plan,
             pool,
+            is_claimed: false,
+            is_fenced: false,
         }
     }
 
@@ -112,7 +117,6 @@ impl Orchestrator {
             .log
             .read(Position(0), Filter::Scan(context.scan.clone()));
         let mut renew = tokio::time::interval(RENEW);
-        let mut is_claimed = false;
         loop {
             tokio::select! {
                 biased;
@@ -120,19 +124,18 @@ impl Orchestrator {
                 read = log.next() => match read.ok_or(Error::Ended)?? {
                     Read::Commit(commit) => self.apply(&commit),
                     Read::CaughtUp(_) => {
-                        is_claimed = true;
                         if let Some(ended) = self.take_over().await? {
                             return Ok(ended);
                         }
                     }
                 },
                 failed = self.pool.failure() => return Err(failed.into()),
-                _ = renew.tick(), if is_claimed => {
+                _ = renew.tick(), if self.is_claimed => {
                     // A lease that somebody else took is no reason to stop: only the plan's stream is.
                     let _ = node.leases.take(&context.scan, &node.holder, (node.now)())?;
                 }
             }
-            if !is_claimed {
+            if !self.is_claimed {
                 continue;
             }
             // What else stands ready is applied before anything is decided.
@@ -140,6 +143,9 @@ impl Orchestrator {
                 if let Read::Commit(commit) = read? {
                     self.apply(&commit);
                 }
+            }
+            if self.is_fenced {
+                return Ok(Ended::Fenced);
             }
             if let Some(ended) = self.decide().await? {
                 return Ok(ended);
@@ -149,8 +155,11 @@ impl Orchestrator {
 
     fn apply(&mut self, recorded: &Arc<Recorded>) {
         let stream = &recorded.commit.stream;
-        if stream.category.as_str() == "plan" && !self.plan.is_news(recorded) {
-            return;
+        if stream.category.as_str() == "plan" {
+            if !self.plan.is_news(recorded) {
+                return;
+            }
+            self.is_fenced |= self.is_claimed;
         }
         for (cursor, Entry { event, at }) in recorded.entries() {
             self.frontier.apply(stream, event, cursor, *at);
@@ -173,6 +182,7 @@ impl Orchestrator {
         if !self.append(vec![claimed.into()]).await? {
             return Ok(Some(Ended::Fenced));
         }
+        self.is_claimed = true;
         let decided = self.frontier.recover();
         if !self.carry_out(decided).await? {
             return Ok(Some(Ended::Fenced));

@@ -19,7 +19,7 @@ use mirage_workers::settings::ScanSettings;
 use mirage_world::{Config, World};
 use tokio_util::sync::CancellationToken;
 
-async fn node(dir: &Path) -> Arc<Node> {
+pub(crate) async fn node(dir: &Path) -> Arc<Node> {
     Arc::new(
         Node::open(dir, WorkspaceId::new("default").unwrap())
             .await
@@ -27,7 +27,7 @@ async fn node(dir: &Path) -> Arc<Node> {
     )
 }
 
-fn request(world: &World, modules: &[&str]) -> ScanRequest {
+pub(crate) fn request(world: &World, modules: &[&str]) -> ScanRequest {
     let mut settings = ScanSettings {
         resolvers: vec![world.resolver()],
         ..ScanSettings::default()
@@ -50,7 +50,7 @@ fn request(world: &World, modules: &[&str]) -> ScanRequest {
     }
 }
 
-async fn entities(node: &Node, scan: &ScanId) -> BTreeSet<String> {
+pub(crate) async fn entities(node: &Node, scan: &ScanId) -> BTreeSet<String> {
     let mut read = node.log.read(Position(0), Filter::Scan(scan.clone()));
     let mut entities = BTreeSet::new();
     while let Some(Ok(Read::Commit(recorded))) = read.next().await {
