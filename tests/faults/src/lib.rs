@@ -1,0 +1,180 @@
+//! Faults on purpose: processes that are killed, stopped and starved, and the checker that judges.
+//!
+//! A child appends and tells each acknowledgement on its standard output, which the parent keeps outside the system:
+//! the ledger. The checker holds the log against it: **a** acknowledged ⊆ log, **b** nothing twice, **d** the chain.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use futures::StreamExt;
+use mirage_domain::id::Position;
+use mirage_log::sqlite::Sqlite;
+use mirage_log::{EventLog, Filter, Read, verify};
+
+/// The longest that a test waits for a child's next line.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A program of this workspace, built beside the test that asks.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let mut folder = std::env::current_exe()?;
+    folder.pop();
+    if folder.ends_with("deps") {
+        folder.pop();
+    }
+    let program = folder.join(name);
+    ensure!(
+        program.exists(),
+        "{} is missing: run `cargo build --workspace --bins`",
+        program.display()
+    );
+    Ok(program)
+}
+
+/// What a child says, line by line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// The commit with this id stands at this position.
+    Acknowledged { id: String, position: u64 },
+    /// An append was refused, with the error's code.
+    Refused(String),
+}
+
+impl Said {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        match (words.next()?, words.next()?) {
+            ("ack", id) => Some(Self::Acknowledged {
+                id: id.to_owned(),
+                position: words.next()?.parse().ok()?,
+            }),
+            ("err", code) => Some(Self::Refused(code.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// A child that appends.
+pub struct Appender {
+    child: Child,
+    said: mpsc::Receiver<Said>,
+}
+
+impl Appender {
+    /// Starts the appender on a data directory, `before` it the words of a wrapper (`strace …`).
+    pub fn start(dir: &Path, salt: u64, before: &[&str]) -> Result<Self> {
+        let program = program("mirage-append")?;
+        let mut words = before
+            .iter()
+            .map(std::ffi::OsString::from)
+            .collect::<Vec<_>>();
+        words.push(program.into());
+        let mut child = Command::new(&words[0])
+            .args(&words[1..])
+            .arg(dir)
+            .arg(salt.to_string())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("starting the appender")?;
+        let (tell, said) = mpsc::channel();
+        let out = BufReader::new(child.stdout.take().context("the child's output")?);
+        std::thread::spawn(move || {
+            let lines = out.lines().map_while(Result::ok);
+            lines
+                .filter_map(|line| Said::parse(&line))
+                .try_for_each(|said| tell.send(said))
+        });
+        Ok(Self { child, said })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The next line, or an error when none comes in time.
+    pub fn next(&self) -> Result<Said> {
+        self.said
+            .recv_timeout(PATIENCE)
+            .context("the appender fell silent")
+    }
+
+    /// Sends a signal by name, `KILL`, `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        signal(self.pid(), name)
+    }
+
+    /// Kills the child at once and answers everything it had said.
+    pub fn kill(mut self) -> Result<Vec<Said>> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(self.said.iter().collect())
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, name: &str) -> Result<()> {
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status()?;
+    ensure!(sent.success(), "kill -{name} {pid} failed");
+    Ok(())
+}
+
+/// What the parent knows to have been acknowledged.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    acknowledged: Vec<(String, u64)>,
+    pub refused: Vec<String>,
+}
+
+impl Ledger {
+    pub fn note(&mut self, said: Said) {
+        match said {
+            Said::Acknowledged { id, position } => self.acknowledged.push((id, position)),
+            Said::Refused(code) => self.refused.push(code),
+        }
+    }
+    pub fn len(&self) -> usize {
+        self.acknowledged.len()
+    }
+    pub fn is_empty(&self) -> bool {
+        self.acknowledged.is_empty()
+    }
+    /// Forges an acknowledgement: a checker that was never seen to refuse proves nothing.
+    pub fn plant(&mut self, id: &str, position: u64) {
+        self.acknowledged.push((id.to_owned(), position));
+    }
+
+    /// Holds the log of a data directory against the ledger.
+    pub async fn check(&self, dir: &Path) -> Result<()> {
+        let log = Sqlite::open(dir)?;
+        verify(&log).await?;
+        let mut read = log.read(Position(0), Filter::All);
+        let mut stands = BTreeSet::new();
+        while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {
+            let commit = (recorded.commit.id.to_string(), recorded.position.0);
+            ensure!(stands.insert(commit.clone()), "{commit:?} stands twice");
+        }
+        let ids: BTreeSet<&String> = stands.iter().map(|(id, _)| id).collect();
+        ensure!(
+            ids.len() == stands.len(),
+            "a commit stands at two positions"
+        );
+        for acknowledged in &self.acknowledged {
+            if !stands.contains(acknowledged) {
+                bail!("acknowledged and lost: {acknowledged:?}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Says visibly that a test was skipped, and why.
+pub fn skip(test: &str, reason: &str) {
+    eprintln!("skipped: {test}: {reason}");
+}
