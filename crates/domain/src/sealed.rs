@@ -69,7 +69,7 @@ pub fn may_seal(kind: &str, pointer: &str) -> bool {
     };
     SEALABLE
         .iter()
-        .any(|(name, pointers)| *name == kind && pointers.iter().any(|p| matches(p)))
+        .any(|(name, pointers)| *name == kind && pointers.iter().any(&matches))
 }
 
 #[cfg(test)]

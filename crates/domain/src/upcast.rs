@@ -1,4 +1,4 @@
-//! Upcasts: old events read as today's. One event becomes one event, of the next version of its kind.
+//! Upcasts: old events read as today's; one event becomes one of its kind's next version.
 //!
 //! **Invariant:** an upcast is pure and total for every document that was ever written with its version.
 

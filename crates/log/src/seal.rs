@@ -1,5 +1,6 @@
-//! Sealed fields: a value in a box that only its key opens, so that a destroyed key erases a person.
+//! Sealed fields: a value in a box that only its key opens.
 //!
+//! A destroyed key erases a person.
 //! XChaCha20-Poly1305; the additional data are stream, event version and pointer, so a box fits one place only.
 //! **Invariant:** the chain runs over ciphertext: a destroyed key breaks no hash.
 

@@ -1,4 +1,6 @@
-//! Verifying a whole log: bytes, log hash, positions, and each stream's chain, in memory bounded by the streams' tips.
+//! Verifying a whole log: bytes, log hash, positions, and each stream's chain.
+//!
+//! Memory is bounded by the number of streams: their tips are kept.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,6 @@
-//! What a scan is set to, without secrets: one document, kept as evidence, so that any process can go on with the scan.
+//! What a scan is set to, without secrets: one document, kept as evidence.
+//!
+//! Any process that finds it can go on with the scan.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

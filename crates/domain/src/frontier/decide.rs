@@ -1,4 +1,4 @@
-//! What the frontier decides: tasks to schedule, split, give up or revoke, limits that cut, the end.
+//! What the frontier decides: what to schedule, split, give up or revoke, what cuts, the end.
 
 use jiff::Timestamp;
 

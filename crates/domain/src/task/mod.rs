@@ -1,4 +1,4 @@
-//! Tasks: one module run on a small batch of inputs; its stream is written by the worker that runs it.
+//! Tasks: one module run on a small batch of inputs, in a stream that its worker writes.
 //!
 //! **Invariant:** the first terminal event wins; whoever meets a conflict lets go.
 

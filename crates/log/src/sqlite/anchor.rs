@@ -1,4 +1,4 @@
-//! The anchor: the file `head` beside the log, which tells when an older copy of the log is put back.
+//! The anchor: the file `head` beside the log, by which an older copy put back is noticed.
 
 use std::fs;
 use std::io::Write;

@@ -1,5 +1,6 @@
-//! Collectors: one source or protocol a file, each in five parts: manifest, ask, the source's shape, understand, proof.
+//! Collectors: one source or protocol a file, each in five parts.
 //!
+//! The parts: the manifest, asking, the source's own shape, understanding (pure), proof.
 //! A collector gets one input and a [`Probe`], and reports findings. It never retries, sleeps, caches, counts or picks
 //! a client: the probe does. Several inputs of a task are asked about at once, and one bad input fails alone.
 //!

@@ -1,4 +1,4 @@
-//! Wildcard zones: proven by three names that nobody can have registered, kept as evidence, asked once per zone.
+//! Wildcard zones: proven by three names that nobody can have registered, once per zone.
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! The orchestrator: takes a scan's plan over, schedules what is due, and follows the log until the scan is over.
+//! The orchestrator: takes a scan's plan over and schedules what is due until the scan is over.
 //!
 //! It folds the scan's commits into a frontier and writes each decision into the plan before anything else follows.
 //! **Invariant:** every plan commit is expected at the plan's tip: a stale orchestrator conflicts and stops.

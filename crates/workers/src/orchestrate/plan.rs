@@ -117,80 +117,82 @@ impl Plan {
 
     /// Turns a decision into events of the plan.
     pub(super) async fn resolve(&mut self, decision: Decision) -> Result<Planned, Error> {
-        let effect = |events: Vec<plan::Event>, effect| Planned { events, effect };
         Ok(match decision {
-            Decision::Seed(task) => {
-                let module = ModuleName::new(seed::NAME).expect("a module's name");
-                let scheduled = Scheduled {
-                    task,
-                    module,
-                    module_version: seed::VERSION,
-                    inputs: Vec::new(),
-                    instead_of: None,
-                };
-                effect(
-                    vec![scheduled.clone().into()],
-                    vec![Effect::Deliver(scheduled)],
-                )
-            }
-            Decision::Schedule(batch) => {
-                let scheduled = self.schedule(batch).await?;
-                effect(
-                    vec![scheduled.clone().into()],
-                    vec![Effect::Deliver(scheduled)],
-                )
-            }
+            Decision::Seed(task) => deliver(Scheduled {
+                task,
+                module: ModuleName::new(seed::NAME).expect("a module's name"),
+                module_version: seed::VERSION,
+                inputs: Vec::new(),
+                instead_of: None,
+            }),
+            Decision::Schedule(batch) => deliver(self.schedule(batch).await?),
             Decision::Split {
                 task,
                 attempts,
                 into,
-            } => {
-                let ended = task::GivenUp {
-                    attempts,
-                    reason: "split".into(),
-                };
-                let mut events = vec![
-                    plan::Split {
-                        task: task.clone(),
-                        attempts,
-                    }
-                    .into(),
-                ];
-                let mut effects = vec![Effect::End(vec![task], ended.into())];
-                for batch in into {
-                    let scheduled = self.schedule(batch).await?;
-                    events.push(scheduled.clone().into());
-                    effects.push(Effect::Deliver(scheduled));
-                }
-                effect(events, effects)
-            }
+            } => self.split(task, attempts, into).await?,
             Decision::GiveUp { task, attempts } => {
                 let reason = "its attempts end without a word".into();
-                let ended = task::GivenUp { attempts, reason };
+                let ended = task::GivenUp { attempts, reason }.into();
                 let gave_up = plan::GaveUp {
                     task: task.clone(),
                     attempts,
                 };
-                effect(
-                    vec![gave_up.into()],
-                    vec![Effect::End(vec![task], ended.into())],
-                )
+                Planned {
+                    events: vec![gave_up.into()],
+                    effect: vec![Effect::End(vec![task], ended)],
+                }
             }
             Decision::Revoke { tasks, reason } => {
                 let ended = task::Revoked {
                     reason: reason.into(),
-                };
+                }
+                .into();
                 let revoked = plan::Revoked {
                     tasks: tasks.clone(),
                     reason: reason.into(),
                 };
-                effect(vec![revoked.into()], vec![Effect::End(tasks, ended.into())])
+                Planned {
+                    events: vec![revoked.into()],
+                    effect: vec![Effect::End(tasks, ended)],
+                }
             }
-            Decision::Limit { limit, value } => {
-                effect(vec![plan::Limited { limit, value }.into()], Vec::new())
-            }
-            Decision::Finish(totals) => effect(vec![plan::Finished { totals }.into()], Vec::new()),
+            Decision::Limit { limit, value } => Planned {
+                events: vec![plan::Limited { limit, value }.into()],
+                effect: Vec::new(),
+            },
+            Decision::Finish(totals) => Planned {
+                events: vec![plan::Finished { totals }.into()],
+                effect: Vec::new(),
+            },
         })
+    }
+
+    async fn split(
+        &mut self,
+        task: TaskId,
+        attempts: u32,
+        into: Vec<Batch>,
+    ) -> Result<Planned, Error> {
+        let ended = task::GivenUp {
+            attempts,
+            reason: "split".into(),
+        }
+        .into();
+        let split = plan::Split {
+            task: task.clone(),
+            attempts,
+        };
+        let mut planned = Planned {
+            events: vec![split.into()],
+            effect: vec![Effect::End(vec![task], ended)],
+        };
+        for batch in into {
+            let Planned { events, effect } = deliver(self.schedule(batch).await?);
+            planned.events.extend(events);
+            planned.effect.extend(effect);
+        }
+        Ok(planned)
     }
 
     async fn schedule(&mut self, batch: Batch) -> Result<Scheduled, Error> {
@@ -351,6 +353,14 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+fn deliver(scheduled: Scheduled) -> Planned {
+    let events = vec![scheduled.clone().into()];
+    Planned {
+        events,
+        effect: vec![Effect::Deliver(scheduled)],
     }
 }
 

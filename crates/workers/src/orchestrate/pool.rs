@@ -1,4 +1,4 @@
-//! The pool: embedded delivery of tasks, an in-process queue that is refilled from the log at each takeover.
+//! The pool: embedded delivery of tasks, refilled from the log at each takeover.
 
 use std::collections::HashMap;
 use std::sync::Arc;
