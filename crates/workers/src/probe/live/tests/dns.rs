@@ -166,7 +166,7 @@ async fn a_server_that_changes_the_case_is_asked_over_tcp() {
         vec![bytes(&message)]
     })
     .await;
-    let world = world(policy(server.at)).await;
+    let world = world(impatient(server.at)).await;
     let name = "a-long-name-whose-letters-are-never-all-drawn-in-lower-case.example";
     let answer = world.probe.dns(name, RecordType::A).await.unwrap();
     assert_eq!(answer.answers.len(), 1);
@@ -211,7 +211,7 @@ async fn no_such_domain_is_an_answer_and_a_failing_server_is_unavailable() {
 async fn a_resolver_that_is_silent_is_left_for_the_next() {
     let dead = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let server = serve(|query, _| vec![bytes(&response(query, &[("A", "192.0.2.1")]))]).await;
-    let mut policy = policy(dead.local_addr().unwrap());
+    let mut policy = impatient(dead.local_addr().unwrap());
     policy.resolvers.push(server.at);
     let world = world(policy).await;
     for name in ["a.example", "b.example"] {
