@@ -306,3 +306,29 @@ async fn a_replay_of_the_evidence_answers_as_the_network_did() {
     let failed = replay.http(get(server.url("/c"))).await.unwrap_err();
     assert_eq!(failed, CollectError::Unavailable("not recorded".into()));
 }
+
+#[tokio::test]
+async fn a_host_has_no_more_connections_than_its_places() {
+    let open = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let most = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (now, peak) = (open.clone(), most.clone());
+    let server = listen(move |mut stream| {
+        let (now, peak) = (now.clone(), peak.clone());
+        async move {
+            peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            web::head(&mut stream).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            // Before the answer, so that the next connection is surely counted after.
+            now.fetch_sub(1, Ordering::SeqCst);
+            let _ = stream.write_all(&page("200 OK", &[], b"")).await;
+        }
+    })
+    .await;
+    let mut policy = policy(nowhere());
+    policy.concurrency_per_host = 2;
+    let world = world(policy).await;
+    let ask = |n: usize| world.probe.http(get(server.url(&format!("/{n}"))));
+    let pages = futures::future::join_all((0..8).map(ask)).await;
+    assert!(pages.iter().all(Result::is_ok));
+    assert!(most.load(Ordering::SeqCst) <= 2);
+}
