@@ -22,7 +22,7 @@ use mirage_domain::module::{Manifest, Reads};
 use mirage_domain::relation::Direction;
 use mirage_domain::scope::Scope;
 
-use super::found::{Found, Frame, Reported};
+use super::found::{Found, Frame, Remark, Reported};
 use super::{CollectError, Collector, Input, Settings};
 use crate::probe::answer;
 use crate::probe::exchange::{self, Exchange};
@@ -365,7 +365,7 @@ fn entity(manifest: &Manifest, text: &str) -> Entity {
 #[derive(Debug, PartialEq)]
 pub struct Outcome {
     findings: Vec<Finding>,
-    remarks: Vec<(&'static str, String, String)>,
+    remarks: Vec<Remark>,
     failures: Vec<CollectError>,
     default: Kind,
     /// What the ids in findings stand for.
@@ -393,7 +393,7 @@ impl Outcome {
                     assert!(!finding.evidence.is_empty(), "{entity} has no evidence");
                     findings.push(*finding);
                 }
-                Reported::Remark(code, rule, detail) => remarks.push((code, rule, detail)),
+                Reported::Remark(remark) => remarks.push(remark),
             }
         }
         Self {
@@ -454,7 +454,7 @@ impl Outcome {
     /// A remark with this code was made.
     #[track_caller]
     pub fn remarks(self, code: &str) -> Self {
-        let is_there = self.remarks.iter().any(|(own, ..)| *own == code);
+        let is_there = self.remarks.iter().any(|remark| remark.code == code);
         assert!(is_there, "no remark {code}: {:#?}", self.remarks);
         self
     }

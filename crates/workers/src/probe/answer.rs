@@ -213,7 +213,21 @@ pub(crate) fn open_port(exchange: Exchange, evidence: Digest) -> OpenPort {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_readers_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = dns(&bytes, Digest::EMPTY);
+            let _ = transfer(&bytes, Digest::EMPTY);
+            let _ = certificates(bytes.clone().into());
+            let mut response = vec![0, 0, 0x80, 0, 0, 0, 0, 9, 0, 9, 0, 9];
+            response.extend_from_slice(&bytes);
+            let _ = dns(&response, Digest::EMPTY);
+        }
+    }
 
     #[test]
     fn a_chain_comes_back_as_it_was() {

@@ -105,6 +105,8 @@ fn zstd_window(payload: &[u8]) -> Option<u64> {
 mod tests {
     use std::io::Write;
 
+    use proptest::prelude::*;
+
     use super::*;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -146,6 +148,23 @@ mod tests {
         ("br", br),
         ("zstd", zst),
     ];
+
+    proptest! {
+        #[test]
+        fn no_damage_to_a_payload_makes_a_decoder_panic(
+            text in proptest::collection::vec(0..9_u8, 0..2000),
+            damage in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 0..4),
+        ) {
+            for (coding, encode) in CODINGS {
+                let mut payload = encode(&text);
+                for (at, byte) in &damage {
+                    let at = at.index(payload.len());
+                    payload[at] = *byte;
+                }
+                prop_assert!(decode(&payload, coding, 10_000).body.len() <= 10_000);
+            }
+        }
+    }
 
     #[test]
     fn each_coding_gives_back_what_went_in() {

@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 
 use super::TaskProbe;
+use super::resolve::Purpose;
 use crate::collectors::CollectError;
 use crate::probe::addresses::{self, Choice};
 
@@ -90,7 +91,8 @@ impl TaskProbe {
             Some(address) => vec![address],
             None => {
                 let [four, six] = addresses::KINDS;
-                let (four, six) = tokio::join!(self.resolve(host, four), self.resolve(host, six));
+                let ask = |kind| self.resolve(host, kind, Purpose::Connection);
+                let (four, six) = tokio::join!(ask(four), ask(six));
                 addresses::listed(four, six)?
             }
         };

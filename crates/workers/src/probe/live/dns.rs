@@ -144,6 +144,7 @@ impl Sockets {
         question: &Question,
         wait: Duration,
     ) -> Result<Vec<u8>, Lost> {
+        let _slot = self.slots.acquire().await.expect("never closed");
         let exchange = async {
             let mut stream = TcpStream::connect(server).await?;
             let id = u16::from_be_bytes(self.entropy.draw());

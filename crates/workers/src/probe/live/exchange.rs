@@ -45,7 +45,6 @@ struct Asked {
     filled: HeaderMap,
     /// From the path on.
     target: String,
-    has_secrets: bool,
 }
 
 /// An answer as it came.
@@ -106,10 +105,12 @@ impl TaskProbe {
     fn asked(&self, trail: &Trail) -> Result<Asked, CollectError> {
         let target = &trail.url[Position::BeforePath..Position::AfterQuery];
         let own = &trail.request.headers;
-        let has_secrets = trail.is_home
-            && (self.secrets.is_in(target) || own.iter().any(|(_, v)| self.secrets.is_in(v)));
         // An echoed secret can only be found in a plain body.
-        let codings = if has_secrets { "identity" } else { CODINGS };
+        let codings = if self.secrets.is_empty() {
+            CODINGS
+        } else {
+            "identity"
+        };
         let defaults = [
             ("user-agent", self.scan.policy.user_agent.as_str()),
             ("accept", "*/*"),
@@ -126,14 +127,13 @@ impl TaskProbe {
         headers.extend(own.iter().cloned());
         let mut filled = HeaderMap::new();
         for (name, value) in &headers {
-            let value = if has_secrets {
-                self.secrets.fill(value)
-            } else {
-                value.clone()
+            let value = match trail.is_home {
+                true => self.secrets.fill(value),
+                false => value.clone(),
             };
             filled.append(header_name(name)?, header_value(name, &value)?);
         }
-        let target = match has_secrets {
+        let target = match trail.is_home {
             true => self.secrets.fill_url(target),
             false => target.to_owned(),
         };
@@ -141,7 +141,6 @@ impl TaskProbe {
             headers,
             filled,
             target,
-            has_secrets,
         })
     }
 
@@ -182,29 +181,28 @@ impl TaskProbe {
         let (head, body) = answered.response.into_parts();
         let bytes_max = trail.request.body_bytes_max;
         let wait = self.scan.policy.timeouts.between_chunks;
-        let (mut payload, is_cut) = collect(body, bytes_max, wait, answered.deadline).await;
+        let (payload, is_cut) = collect(body, bytes_max, wait, answered.deadline).await;
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
             (name.as_str().to_owned(), text_of(value.as_bytes()))
         };
-        let mut headers: Vec<(String, String)> = head.headers.iter().map(text).collect();
+        let headers: Vec<(String, String)> = head.headers.iter().map(text).collect();
         let header_bytes = headers.iter().map(|(name, value)| name.len() + value.len());
         self.received(payload.len() + header_bytes.sum::<usize>());
-        if asked.has_secrets {
-            payload = self.secrets.scrub_bytes(payload);
-            for (_, value) in &mut headers {
-                *value = self.secrets.scrub(std::mem::take(value));
-            }
-        }
+        let record = |headers: Vec<(String, String)>| {
+            let scrub = |(name, value): (String, String)| (name, self.secrets.scrub(&value));
+            headers.into_iter().map(scrub).collect()
+        };
         let frame = Frame::Http {
             method: "GET".into(),
-            url: trail.url.to_string(),
-            request_headers: asked.headers,
+            url: self.secrets.scrub(trail.url.as_str()),
+            request_headers: record(asked.headers),
             remote: remote.to_string(),
             version: version_of(head.version).to_owned(),
             status: head.status.as_u16(),
-            headers,
+            headers: record(headers),
             is_cut,
         };
+        let payload = self.secrets.scrub_bytes(payload);
         Ok(Exchange { frame, payload })
     }
 }

@@ -41,6 +41,7 @@ use crate::collectors::CollectError;
 use cache::Cache;
 use entropy::Entropy;
 use pace::{Hosts, Pace};
+use resolve::Purpose;
 use secrets::Secrets;
 
 /// Weight of the DNS answers that a scan keeps, in bytes of their messages and names.
@@ -288,7 +289,7 @@ impl TaskProbe {
 #[async_trait]
 impl Probe for TaskProbe {
     async fn dns(&self, name: &str, kind: RecordType) -> Result<DnsAnswer, CollectError> {
-        self.resolve(name, kind).await
+        self.resolve(name, kind, Purpose::Answer).await
     }
 
     async fn transfer(&self, zone: &str, server: SocketAddr) -> Result<Transfer, CollectError> {

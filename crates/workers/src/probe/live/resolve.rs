@@ -48,6 +48,15 @@ fn listed(text: &str) -> Vec<SocketAddr> {
     text.lines().filter_map(address).collect()
 }
 
+/// What a question is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The collector's own question: its source answers in DNS, at the source's pace.
+    Answer,
+    /// To connect; the pace counts the connection.
+    Connection,
+}
+
 /// A message as it came.
 struct Heard {
     message: Vec<u8>,
@@ -61,6 +70,7 @@ impl TaskProbe {
         &self,
         name: &str,
         kind: RecordType,
+        purpose: Purpose,
     ) -> Result<DnsAnswer, CollectError> {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let question = Question::new(&name, kind)?;
@@ -69,7 +79,7 @@ impl TaskProbe {
         self.scan
             .messages
             .get(key, async {
-                let heard = self.hear(&name, &question).await?;
+                let heard = self.hear(&name, &question, purpose).await?;
                 let weight = heard.message.len() + name.len() + ENTRY_BYTES;
                 Ok((self.understand(&name, kind, heard).await?, weight))
             })
@@ -95,13 +105,21 @@ impl TaskProbe {
     }
 
     /// Asks the resolvers in turn until one answers.
-    async fn hear(&self, name: &str, question: &Question) -> Result<Heard, CollectError> {
+    async fn hear(
+        &self,
+        name: &str,
+        question: &Question,
+        purpose: Purpose,
+    ) -> Result<Heard, CollectError> {
         let resolvers = &self.scan.policy.resolvers;
         let first = TURN.fetch_add(1, Ordering::Relaxed);
         let mut has_edns = true;
         let mut reason = String::new();
         for index in 0..TRIES {
             let server = resolvers[first.wrapping_add(index) % resolvers.len()];
+            if purpose == Purpose::Answer {
+                self.at_source_pace().await;
+            }
             let heard = match self.ask(server, question, has_edns).await? {
                 Ok(heard) => heard,
                 Err(Lost::Failed(cause)) => {
@@ -134,7 +152,6 @@ impl TaskProbe {
         question: &Question,
         has_edns: bool,
     ) -> Result<Result<Heard, Lost>, CollectError> {
-        self.at_source_pace().await;
         self.charge()?;
         let (sockets, wait) = (&self.scan.live.sockets, self.scan.policy.timeouts.dns);
         match sockets.ask(server, question, has_edns, wait).await {

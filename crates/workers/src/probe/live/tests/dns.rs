@@ -7,6 +7,7 @@ use hickory_proto::rr::{RData, Record};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::AbortHandle;
 
+use super::super::super::replay::Replay;
 use super::super::dns::{read_message, write_message};
 use super::*;
 
@@ -166,7 +167,7 @@ async fn a_server_that_changes_the_case_is_asked_over_tcp() {
         vec![bytes(&message)]
     })
     .await;
-    let world = world(policy(server.at)).await;
+    let world = world(impatient(server.at)).await;
     let name = "a-long-name-whose-letters-are-never-all-drawn-in-lower-case.example";
     let answer = world.probe.dns(name, RecordType::A).await.unwrap();
     assert_eq!(answer.answers.len(), 1);
@@ -211,7 +212,7 @@ async fn no_such_domain_is_an_answer_and_a_failing_server_is_unavailable() {
 async fn a_resolver_that_is_silent_is_left_for_the_next() {
     let dead = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let server = serve(|query, _| vec![bytes(&response(query, &[("A", "192.0.2.1")]))]).await;
-    let mut policy = policy(dead.local_addr().unwrap());
+    let mut policy = impatient(dead.local_addr().unwrap());
     policy.resolvers.push(server.at);
     let world = world(policy).await;
     for name in ["a.example", "b.example"] {
@@ -257,4 +258,44 @@ async fn a_spent_budget_limits_and_spends_nothing_more() {
         "cached"
     );
     assert_eq!(server.asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_replay_of_the_evidence_answers_as_the_resolver_did() {
+    let server = serve(|query, _| {
+        let records = [("CNAME", "b.example."), ("A", "192.0.2.1")];
+        vec![bytes(&response(query, &records))]
+    })
+    .await;
+    let world = world(policy(server.at)).await;
+    let live = world.probe.dns("A.example", RecordType::A).await.unwrap();
+    let exchange = world.probe.evidence(live.evidence).await.unwrap();
+    let replay = Replay::new(vec![exchange]);
+    let again = replay.dns("a.example.", RecordType::A).await.unwrap();
+    assert_eq!(format!("{again:?}"), format!("{live:?}"));
+    assert!(replay.dns("a.example", RecordType::MX).await.is_err());
+    let addresses = world.probe.addresses("a.example").await.unwrap();
+    assert_eq!(replay.addresses("a.example").await.unwrap(), addresses);
+}
+
+#[tokio::test]
+async fn a_source_is_asked_at_its_pace_over_all_scans() {
+    static SLOW: Manifest = Manifest {
+        name: "slow",
+        requests_per_minute_max: 600,
+        ..Manifest::DEFAULT
+    };
+    let server = serve(|query, _| vec![bytes(&response(query, &[]))]).await;
+    let live = Live::new(LiveConfig::default()).await.unwrap();
+    let started = std::time::Instant::now();
+    for scan in 0..2 {
+        let scan_probe = live.scan(policy(server.at), Arc::new(Kept::default()));
+        let task = scan_probe.task(&SLOW);
+        for n in 0..4 {
+            let name = format!("{n}.{scan}.example");
+            task.dns(&name, RecordType::A).await.unwrap();
+        }
+    }
+    // Five at once, then one in 100 ms.
+    assert!(started.elapsed() >= Duration::from_millis(290));
 }

@@ -1,6 +1,10 @@
 //! The live probe against small servers on loopback.
 
 mod dns;
+mod egress;
+mod http;
+mod tls;
+mod web;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -48,21 +52,34 @@ struct World {
     kept: Arc<Kept>,
 }
 
-/// A policy for loopback with short waits.
+/// A policy for loopback, with waits that no test sits out.
 fn policy(resolver: SocketAddr) -> Policy {
-    let short = Duration::from_millis(300);
+    let timeouts = Timeouts {
+        dns: Duration::from_secs(10),
+        ..Timeouts::default()
+    };
     Policy {
         resolvers: vec![resolver],
         allow_private: vec!["127.0.0.0/8".parse().unwrap()],
-        timeouts: Timeouts {
-            connect: short,
-            tls: short,
-            first_byte: short,
-            between_chunks: short,
-            total: Duration::from_secs(2),
-            dns: short,
-        },
+        timeouts,
         ..Policy::new(WorkspaceId::new("default").unwrap())
+    }
+}
+
+/// The same, for servers that let every wait run out.
+fn impatient(resolver: SocketAddr) -> Policy {
+    let short = Duration::from_millis(300);
+    let timeouts = Timeouts {
+        connect: short,
+        tls: short,
+        first_byte: short,
+        between_chunks: short,
+        total: Duration::from_millis(600),
+        dns: short,
+    };
+    Policy {
+        timeouts,
+        ..policy(resolver)
     }
 }
 
