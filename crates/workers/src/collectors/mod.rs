@@ -8,6 +8,9 @@
 
 mod dns;
 mod found;
+mod presentation;
+#[expect(dead_code)]
+mod questions;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod wildcard;
