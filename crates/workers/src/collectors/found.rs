@@ -143,6 +143,20 @@ impl Found {
         &self.input
     }
 
+    /// Whether the input is a domain that somebody registered, or the topmost of its branch that the scope names:
+    /// where questions belong that cover all names below. It hangs on the input and the scan's scope alone.
+    pub fn is_topmost(&self) -> bool {
+        let entity = &self.input.entity;
+        let Some(name) = entity.as_domain() else {
+            return false;
+        };
+        let above = name
+            .split_once('.')
+            .and_then(|(_, above)| Entity::new(Kind::Domain, above).ok());
+        entity.registrable_domain() == Some(name)
+            || above.is_none_or(|above| !self.frame.scope.decide(None, &above).is_in)
+    }
+
     /// Reports a claim under the input.
     pub fn add(&self, claim: Claim) -> Handle {
         self.add_under(&self.input, claim)

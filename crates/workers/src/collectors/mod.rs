@@ -7,8 +7,15 @@
 //! To add one: its file, `mod name;`, and its line in [`ALL`]; `cargo xtask new collector NAME` writes all of it.
 //! **Invariant:** what a collector finds hangs on its input alone, never on what else was found so far.
 
+mod crtsh;
 mod dns;
+mod dns_records;
 mod found;
+mod presentation;
+
+mod questions;
+mod reverse_dns;
+mod reverse_sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod wildcard;
@@ -26,7 +33,13 @@ pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
 use crate::probe::Probe;
 
 /// Every collector, sorted by name.
-pub const ALL: &[&dyn Collector] = &[&dns::Dns];
+pub const ALL: &[&dyn Collector] = &[
+    &crtsh::Crtsh,
+    &dns::Dns,
+    &dns_records::DnsRecords,
+    &reverse_dns::ReverseDns,
+    &reverse_sweep::ReverseSweep,
+];
 
 /// A module that reads the world.
 #[async_trait]

@@ -13,7 +13,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use data_encoding::HEXUPPER;
 use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::NULL;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use mirage_domain::entity::{Entity, Kind};
 use mirage_domain::finding::Finding;
@@ -89,8 +91,9 @@ impl Tape {
         self.with(frame, body.as_ref())
     }
 
-    /// The answer to a question. A record is data in presentation form, `10 mail.example.com.`, or with its own type
-    /// before it, `CNAME other.example.com.` (then what follows belongs to that name).
+    /// The answer to a question. A record is data in presentation form, `10 mail.example.com.`, as bytes in hex,
+    /// `\# 4 C0000201` (RFC 3597), or with its own type before it, `CNAME other.example.com.` (then what follows
+    /// belongs to that name).
     pub fn dns(self, name: &str, kind: &str, records: &[&str]) -> Self {
         let answers = records_of(name, kind, records);
         self.message(name, kind, ResponseCode::NoError, answers)
@@ -189,12 +192,17 @@ fn kind_of(text: &str) -> RecordType {
 }
 
 fn record(owner: &str, kind: RecordType, data: &str) -> Record {
-    let data = RData::try_from_str(kind, data);
-    Record::from_rdata(
-        name(owner),
-        300,
-        data.expect("a test writes data of that type"),
-    )
+    let data = match data
+        .strip_prefix("\\# ")
+        .and_then(|raw| raw.split_once(' '))
+    {
+        Some((_, hex)) => RData::Unknown {
+            code: kind,
+            rdata: NULL::with(HEXUPPER.decode(hex.as_bytes()).expect("a test writes hex")),
+        },
+        None => RData::try_from_str(kind, data).expect("a test writes data of that type"),
+    };
+    Record::from_rdata(name(owner), 300, data)
 }
 
 fn records_of(asked: &str, kind: &str, records: &[&str]) -> Vec<Record> {

@@ -7,7 +7,7 @@ use hickory_proto::rr::RecordType;
 use mirage_domain::id::{Digest, IdKey};
 
 use super::CollectError;
-use super::dns::addresses;
+use super::dns::{addresses, aliases};
 use crate::probe::Probe;
 
 /// Names that must all be answered.
@@ -35,15 +35,20 @@ impl Wildcard {
         let mut answers = BTreeSet::new();
         let mut evidence = None;
         for n in 0..LABELS {
-            let answer = probe
-                .dns(&format!("{}.{zone}", label(zone, n)), RecordType::A)
-                .await?;
-            let before = answers.len();
-            answers.extend(addresses(&answer));
-            if answers.is_empty() || (before == 0 && n > 0) {
+            let name = format!("{}.{zone}", label(zone, n));
+            let (four, six) = futures::join!(
+                probe.dns(&name, RecordType::A),
+                probe.dns(&name, RecordType::AAAA)
+            );
+            let (four, six) = (four?, six?);
+            let own = [&four, &six].map(|answer| addresses(answer).chain(aliases(answer)));
+            let own: BTreeSet<String> = own.into_iter().flatten().collect();
+            if own.is_empty() {
                 return Ok(None);
             }
-            evidence.get_or_insert(answer.evidence);
+            answers.extend(own);
+            let shows = if four.answers.is_empty() { six } else { four };
+            evidence.get_or_insert(shows.evidence);
         }
         Ok(evidence.map(|evidence| Self {
             zone: zone.to_owned(),
@@ -59,8 +64,9 @@ impl Wildcard {
     pub(super) fn evidence(&self) -> Digest {
         self.evidence
     }
-    pub(super) fn covers(&self, address: &str) -> bool {
-        self.answers.contains(address)
+    /// Whether the wildcard gives this address, or leads to this name.
+    pub(super) fn covers(&self, answer: &str) -> bool {
+        self.answers.contains(answer)
     }
 }
 
@@ -73,4 +79,18 @@ fn label(zone: &str, n: u8) -> String {
         IdKey::new(bytes)
     });
     salt.mac(format!("{n}.{zone}").as_bytes()).to_string()[..16].to_owned()
+}
+
+#[cfg(test)]
+impl super::testing::Tape {
+    /// What names answer that nobody has registered in the zone: the records, or that they do not exist.
+    pub(super) fn unregistered(self, zone: &str, four: &[&str], six: &[&str]) -> Self {
+        (0..LABELS).fold(self, |tape, n| {
+            let name = format!("{}.{zone}", label(zone, n));
+            match (four, six) {
+                ([], []) => tape.nxdomain(&name, "A").nxdomain(&name, "AAAA"),
+                _ => tape.dns(&name, "A", four).dns(&name, "AAAA", six),
+            }
+        })
+    }
 }
