@@ -8,8 +8,10 @@
 
 mod dns;
 mod found;
+mod sockets;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tls;
 mod wildcard;
 
 use std::collections::BTreeMap;
@@ -25,7 +27,7 @@ pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
 use crate::probe::Probe;
 
 /// Every collector, sorted by name.
-pub const ALL: &[&dyn Collector] = &[&dns::Dns];
+pub const ALL: &[&dyn Collector] = &[&dns::Dns, &tls::Tls];
 
 /// A module that reads the world.
 #[async_trait]

@@ -393,7 +393,7 @@ impl Outcome {
                     assert!(!finding.evidence.is_empty(), "{entity} has no evidence");
                     findings.push(*finding);
                 }
-                Reported::Remark(code, rule, detail) => remarks.push((code, rule, detail)),
+                Reported::Remark(own) => remarks.push((own.code, own.rule, own.detail)),
             }
         }
         Self {
