@@ -6,8 +6,13 @@
 //! To add one: its file, `mod name;`, and its line in [`ALL`]; `cargo xtask new collector NAME` writes all of it.
 //! **Invariant:** what a collector finds hangs on its input alone, never on what else was found so far.
 
+mod charset;
 mod dns;
 mod found;
+mod html;
+mod http;
+mod page;
+mod ports;
 mod sockets;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -27,7 +32,7 @@ pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
 use crate::probe::Probe;
 
 /// Every collector, sorted by name.
-pub const ALL: &[&dyn Collector] = &[&dns::Dns, &tls::Tls];
+pub const ALL: &[&dyn Collector] = &[&dns::Dns, &http::Http, &ports::Ports, &tls::Tls];
 
 /// A module that reads the world.
 #[async_trait]
