@@ -7,17 +7,23 @@
 //! To add one: its file, `mod name;`, and its line in [`ALL`]; `cargo xtask new collector NAME` writes all of it.
 //! **Invariant:** what a collector finds hangs on its input alone, never on what else was found so far.
 
+mod charset;
 mod crtsh;
 mod dns;
 mod dns_records;
 mod found;
+mod html;
+mod http;
+mod page;
+mod ports;
 mod presentation;
-
 mod questions;
 mod reverse_dns;
 mod reverse_sweep;
+mod sockets;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tls;
 mod wildcard;
 
 use std::collections::BTreeMap;
@@ -37,8 +43,11 @@ pub const ALL: &[&dyn Collector] = &[
     &crtsh::Crtsh,
     &dns::Dns,
     &dns_records::DnsRecords,
+    &http::Http,
+    &ports::Ports,
     &reverse_dns::ReverseDns,
     &reverse_sweep::ReverseSweep,
+    &tls::Tls,
 ];
 
 /// A module that reads the world.
