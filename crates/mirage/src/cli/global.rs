@@ -1,0 +1,91 @@
+//! The flags that every command takes, and the context that is made of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mirage_api::error::Problem;
+
+use crate::output::{Color, Form, Output};
+use crate::wire::{self, Data};
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Global {
+    /// The data directory [default: the platform's data folder]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    pub(crate) data: Option<PathBuf>,
+    /// The workspace
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
+    pub(crate) workspace: Option<String>,
+    /// The form of the output
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORM",
+        help_heading = "Everywhere"
+    )]
+    pub(crate) output: Option<Form>,
+    /// Only these fields, in this order
+    #[arg(
+        long,
+        global = true,
+        value_name = "A,B",
+        value_delimiter = ',',
+        help_heading = "Everywhere"
+    )]
+    pub(crate) fields: Vec<String>,
+    /// Data and errors only, no talk
+    #[arg(short, long, global = true, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+    /// Tell on stderr what happens inside; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Everywhere")]
+    pub(crate) verbose: u8,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", help_heading = "Everywhere")]
+    pub(crate) color: Option<Color>,
+    /// Ask nothing, even on a terminal
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) no_input: bool,
+    /// Answer yes to every question; also gives the consent to an active scan
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) yes: bool,
+    /// Give up waiting after this time (30s, 10m, 2h); the exit code is then 8
+    #[arg(long, global = true, value_name = "TIME", help_heading = "Everywhere")]
+    pub(crate) timeout: Option<String>,
+}
+
+impl Global {
+    pub(crate) fn form(&self) -> Form {
+        self.output.unwrap_or_default()
+    }
+}
+
+/// What a command works with.
+pub(crate) struct Context {
+    pub(crate) output: Output,
+    pub(crate) data: Data,
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Result<Self, Problem> {
+        let output = Output {
+            form: global.form(),
+            fields: global.fields.clone(),
+            color: global.color.unwrap_or_default(),
+            is_quiet: global.quiet,
+        };
+        let dir = global.data.or_else(wire::default_dir).ok_or_else(|| {
+            Problem::new(
+                "usage",
+                "no data folder: neither XDG_DATA_HOME nor HOME is set",
+            )
+            .try_this("name a directory with --data")
+        })?;
+        Ok(Self {
+            output,
+            data: Data { dir },
+            timeout: None,
+        })
+    }
+}
