@@ -1,6 +1,7 @@
 //! The binary: reads the command line, runs one command, ends with its exit code.
 
 mod cli;
+mod config;
 mod output;
 mod wire;
 

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use mirage_api::error::Problem;
+use clap::ValueEnum;
 
+use crate::config::Config;
 use crate::output::{Color, Form, Output};
-use crate::wire::{self, Data};
+use crate::wire::Data;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Global {
@@ -54,38 +55,37 @@ pub(crate) struct Global {
     pub(crate) timeout: Option<String>,
 }
 
-impl Global {
-    pub(crate) fn form(&self) -> Form {
-        self.output.unwrap_or_default()
-    }
-}
-
 /// What a command works with.
 pub(crate) struct Context {
+    pub(crate) config: Config,
     pub(crate) output: Output,
     pub(crate) data: Data,
     pub(crate) timeout: Option<Duration>,
+    /// `--yes`
+    pub(crate) is_yes: bool,
+    /// `--no-input`
+    pub(crate) is_no_input: bool,
 }
 
 impl Context {
-    pub(crate) fn new(global: Global) -> Result<Self, Problem> {
+    pub(crate) fn new(global: Global, config: Config) -> Self {
+        let chosen = |name| config.get(name).unwrap_or_default().to_owned();
         let output = Output {
-            form: global.form(),
-            fields: global.fields.clone(),
-            color: global.color.unwrap_or_default(),
+            form: Form::from_str(&chosen("output"), false).unwrap_or_default(),
+            fields: global.fields,
+            color: Color::from_str(&chosen("color"), false).unwrap_or_default(),
             is_quiet: global.quiet,
         };
-        let dir = global.data.or_else(wire::default_dir).ok_or_else(|| {
-            Problem::new(
-                "usage",
-                "no data folder: neither XDG_DATA_HOME nor HOME is set",
-            )
-            .try_this("name a directory with --data")
-        })?;
-        Ok(Self {
+        Self {
             output,
-            data: Data { dir },
-            timeout: None,
-        })
+            // Without a folder of the platform the directory is said on the command line, or is the current one.
+            data: Data {
+                dir: config.get("data").map_or_else(PathBuf::new, PathBuf::from),
+            },
+            timeout: config.span("timeout"),
+            is_yes: global.yes,
+            is_no_input: global.no_input,
+            config,
+        }
     }
 }

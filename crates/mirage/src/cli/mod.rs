@@ -3,10 +3,15 @@
 //! To add one: its file with `Arguments` and `run`, its variant in [`Command`], its arm in [`run`].
 //! Help, manual, completion and `docs/generated/cli.md` come from the tree.
 
+mod config;
 mod global;
 mod log;
+mod manual;
+mod modules;
 mod refusal;
+mod scan;
 pub(crate) mod suggest;
+pub(crate) mod time;
 mod version;
 
 use std::process::ExitCode;
@@ -16,6 +21,7 @@ use mirage_api::error::{Exit, Problem};
 
 pub(crate) use global::{Context, Global};
 
+use crate::config::Config;
 use crate::output::Failure;
 
 /// What a command answers.
@@ -38,37 +44,68 @@ pub(crate) struct Line {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Scan(Box<scan::Arguments>),
     /// Look at the log itself, and prove that it is what was written
     Log(log::Arguments),
-    /// Say what this program is
+    /// What there is to collect with
+    Modules(modules::Arguments),
+    /// Which layer of configuration says what
+    Config(config::Arguments),
+    Completion(manual::CompletionArguments),
+    Man(manual::ManArguments),
     Version(version::Arguments),
+}
+
+impl Command {
+    /// Whether it runs although the configuration has faults, to help mending them.
+    fn bears_faults(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Completion(_) | Self::Man(_) | Self::Version(_) => true,
+            Self::Scan(_) | Self::Log(_) | Self::Modules(_) => false,
+        }
+    }
 }
 
 /// Reads the command line and runs it to its end.
 pub(crate) fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     let read = Line::command().try_get_matches_from(&words);
-    let line = match read.and_then(|matches| Line::from_arg_matches(&matches)) {
-        Ok(line) => line,
+    let parsed = read.and_then(|matches| {
+        let line = Line::from_arg_matches(&matches)?;
+        Ok((line, Config::load(&matches)))
+    });
+    let (line, config) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return refusal::of_clap(&error, &words),
     };
-    let form = line.global.form();
-    let ended = start(line);
-    match ended {
+    let context = Context::new(line.global, config);
+    let form = context.output.form;
+    match start(context, line.command) {
         Ok(exit) => exit.code().into(),
         Err(Failure::ClosedPipe) => Exit::Done.code().into(),
         Err(Failure::Problem(problem)) => {
             refusal::show(&problem, form);
             problem.exit().code().into()
         }
+        Err(Failure::Beside(problem)) => {
+            refusal::show(&problem, form);
+            Exit::FailedBeside.code().into()
+        }
     }
 }
 
-fn start(line: Line) -> Answer {
-    let context = Context::new(line.global)?;
+fn start(context: Context, command: Command) -> Answer {
+    if let Some(fault) = context
+        .config
+        .faults
+        .first()
+        .filter(|_| !command.bears_faults())
+    {
+        return Err(Problem::from(fault).into());
+    }
     let runtime =
         tokio::runtime::Runtime::new().map_err(|error| Problem::of("internal", &error))?;
-    let ended = runtime.block_on(within_timeout(&context, line.command));
+    let ended = runtime.block_on(within_timeout(&context, command));
     // Threads that wait for the log or a page end with the process.
     runtime.shutdown_background();
     ended
@@ -86,7 +123,12 @@ async fn within_timeout(context: &Context, command: Command) -> Answer {
 
 async fn run(context: &Context, command: Command) -> Answer {
     match command {
+        Command::Scan(arguments) => scan::run(context, *arguments).await,
         Command::Log(arguments) => log::run(context, arguments).await,
+        Command::Modules(arguments) => modules::run(context, arguments),
+        Command::Config(arguments) => config::run(context, arguments),
+        Command::Completion(arguments) => manual::completion(&arguments),
+        Command::Man(arguments) => manual::man(context, &arguments),
         Command::Version(arguments) => version::run(context, &arguments),
     }
 }

@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 use super::{Answer, Context};
 use crate::output::{Field, Listing, Shape};
 
+/// Say what this program is
+///
 /// Exit codes: 0
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {}

@@ -87,6 +87,19 @@ pub(crate) struct Output {
 }
 
 impl Output {
+    /// The same with every field of a listing in tables too, unless `--fields` chooses.
+    pub(crate) fn in_full(&self, listing: &'static Listing) -> Self {
+        let mut output = self.clone();
+        if output.fields.is_empty() {
+            output.fields = listing
+                .fields
+                .iter()
+                .map(|field| field.name.to_owned())
+                .collect();
+        }
+        output
+    }
+
     /// Begins a listing.
     pub(crate) fn rows(&self, listing: &'static Listing) -> Result<Rows, Problem> {
         Rows::new(self, listing)
@@ -137,6 +150,8 @@ impl Output {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Problem(Box<Problem>),
+    /// A failure under `--exit-code`, where 1 means something else.
+    Beside(Box<Problem>),
     /// Whoever read our output has seen enough.
     ClosedPipe,
 }
