@@ -58,7 +58,7 @@ fn a_path_that_cannot_be_opened_is_said() {
     let place = Place::empty();
     std::fs::write(place.path().join("file"), "").unwrap();
     let below = place.path().join("file").join("below");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mirage"));
+    let mut command = place.command(&[]);
     let output = command
         .args(["log", "tail", "--data"])
         .arg(&below)
