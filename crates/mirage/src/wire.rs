@@ -6,9 +6,36 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mirage_api::error::Problem;
+use mirage_domain::id::WorkspaceId;
 use mirage_log::sqlite::{self, Anchor, Sqlite};
+use mirage_workers::node::{self, Caller, Node};
+use mirage_workers::orchestrate;
 
+use crate::cli::Context;
+use crate::config::Key;
 use crate::output::Failure;
+
+impl Context {
+    pub(crate) fn workspace(&self) -> Result<WorkspaceId, Problem> {
+        let name = self.config.get("workspace").unwrap_or_default();
+        WorkspaceId::new(name)
+            .map_err(|error| Problem::new("bad_id", format!("workspace `{name}`: {error}")))
+    }
+
+    /// Opens the data directory for work, and makes it where there is none.
+    pub(crate) async fn node(&self) -> Result<Node, Failure> {
+        let mut node = Node::open(&self.data.dir, self.workspace()?)
+            .await
+            .map_err(of_open)?;
+        let secrets = self.config.keys().filter(|key| key.is_secret);
+        let value = |key: &Key| {
+            let name = key.name.strip_prefix("modules.")?;
+            Some((name.to_owned(), self.config.get(&key.name)?.to_owned()))
+        };
+        node.secrets = secrets.filter_map(value).collect();
+        Ok(node)
+    }
+}
 
 /// A data directory, not yet opened.
 #[derive(Debug, Clone)]
@@ -43,6 +70,55 @@ impl Data {
             }
             Ok(Some(_)) | Err(_) => Ok(()),
         }
+    }
+}
+
+/// The person at the command line.
+pub(crate) fn caller() -> Caller {
+    let name = ["USER", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
+    Caller::user(
+        name.filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "unknown".to_owned()),
+    )
+}
+
+/// A node that could not be opened, as a problem.
+pub(crate) fn of_open(error: node::OpenError) -> Problem {
+    match error {
+        node::OpenError::Log(error) => error.into(),
+        node::OpenError::Evidence(error) => error.into(),
+        node::OpenError::Directory { .. } | node::OpenError::Leases { .. } => {
+            Problem::of("log_unopenable", &error)
+        }
+        node::OpenError::Probe(_) => Problem::of("internal", &error),
+    }
+}
+
+/// A command that a scan refused, as a problem.
+pub(crate) fn of_command(error: node::Error) -> Problem {
+    match error {
+        node::Error::Scope(error) => Problem::of("bad_scope", &error),
+        node::Error::Evidence(error) => error.into(),
+        node::Error::Command(error) => error.into(),
+    }
+}
+
+/// An orchestrator that could not go on, as a problem.
+pub(crate) fn of_run(error: orchestrate::Error) -> Problem {
+    match error {
+        orchestrate::Error::Absent(_) => Problem::of("no_such_scan", &error),
+        orchestrate::Error::Evidence { .. } => Problem::of("evidence_damaged", &error),
+        orchestrate::Error::Read(error) => error.into(),
+        orchestrate::Error::Append(error) => error.into(),
+        orchestrate::Error::Store(error) => error.into(),
+        orchestrate::Error::Finish(error) => error.into(),
+        orchestrate::Error::Scope
+        | orchestrate::Error::Encode(_)
+        | orchestrate::Error::Collect(_)
+        | orchestrate::Error::Lease(_)
+        | orchestrate::Error::Ended => Problem::of("internal", &error),
     }
 }
 

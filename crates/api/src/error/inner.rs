@@ -76,13 +76,7 @@ impl From<OpenError> for Problem {
 
 impl From<evidence::Error> for Problem {
     fn from(error: evidence::Error) -> Self {
-        let code = match error {
-            evidence::Error::TooLarge { .. } => "commit_too_large",
-            evidence::Error::Full(_) => "disk_full",
-            evidence::Error::Put(_) | evidence::Error::Get { .. } => "evidence_unreadable",
-            evidence::Error::Damaged { .. } => "evidence_damaged",
-        };
-        Self::of(code, &error)
+        Self::of(error.code(), &error)
     }
 }
 

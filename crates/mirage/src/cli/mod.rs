@@ -9,8 +9,9 @@ mod log;
 mod manual;
 mod modules;
 mod refusal;
-mod scan;
+pub(crate) mod scan;
 pub(crate) mod suggest;
+mod tally;
 pub(crate) mod time;
 mod version;
 
@@ -111,8 +112,10 @@ fn start(context: Context, command: Command) -> Answer {
     ended
 }
 
+/// A scan heeds the time itself: it stops in order.
 async fn within_timeout(context: &Context, command: Command) -> Answer {
-    let Some(timeout) = context.timeout else {
+    let own = matches!(command, Command::Scan(_));
+    let Some(timeout) = context.timeout.filter(|_| !own) else {
         return run(context, command).await;
     };
     match tokio::time::timeout(timeout, run(context, command)).await {

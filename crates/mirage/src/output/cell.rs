@@ -32,7 +32,17 @@ pub(super) fn plain(value: &Value, separator: &str) -> String {
 
 /// The value as a person reads it.
 pub(super) fn human(value: &Value, shape: Shape) -> String {
-    let text = plain(value, ", ");
+    let text = match value {
+        Value::Object(members)
+            if members
+                .values()
+                .all(|value| !value.is_object() && !value.is_array()) =>
+        {
+            let member = |(name, value): (&String, &Value)| format!("{name} {}", plain(value, " "));
+            members.iter().map(member).collect::<Vec<_>>().join(", ")
+        }
+        value => plain(value, ", "),
+    };
     match (shape, text.parse::<Timestamp>()) {
         (Shape::Time, Ok(time)) => local(time),
         _ => text,

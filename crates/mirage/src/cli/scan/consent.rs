@@ -7,15 +7,14 @@ use mirage_domain::module::Profile;
 use mirage_domain::scan::Consent;
 
 use super::super::Context;
-use super::request::ScanRequest;
 
 /// Longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64;
 
 /// How consent was given; `None` where none is needed.
-pub(super) fn obtain(context: &Context, request: &ScanRequest) -> Result<Option<Consent>, Problem> {
+pub(super) fn obtain(context: &Context, profile: Profile) -> Result<Option<Consent>, Problem> {
     let missing = |detail: &str| Err(Problem::new("consent_missing", detail));
-    match request.profile {
+    match profile {
         Profile::Passive | Profile::Standard => Ok(None),
         Profile::Active if context.is_yes => Ok(Some(Consent::Flag)),
         Profile::Active if !context.may_ask() => missing("nobody can be asked here"),

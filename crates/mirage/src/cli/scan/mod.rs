@@ -1,16 +1,24 @@
 //! `mirage scan`: starts a scan, follows it to its end, and says what came of it.
 
 mod consent;
+pub(crate) mod follow;
 mod plan;
+mod progress;
 mod request;
 mod seeds;
+pub(crate) mod summary;
 
-use mirage_api::error::{Exit, Problem};
+use std::sync::Arc;
+
+use mirage_api::error::Exit;
+use mirage_domain::id::ScanId;
+use mirage_workers::node::{Caller, Node};
+
+pub(crate) use request::manifest;
 
 use super::{Answer, Context};
-use crate::output::Failure;
-use request::ScanRequest;
-pub(crate) use request::manifest;
+use crate::output::{Failure, Field, Listing, Shape};
+use crate::wire;
 
 /// Start a scan and follow it
 ///
@@ -101,11 +109,69 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
 
 async fn scan(context: &Context, arguments: Arguments) -> Answer {
     let seeds = seeds::read(&arguments.seeds, &arguments.seed, std::io::stdin().lock())?;
-    let mut request = ScanRequest::build(&arguments, seeds, &context.config)?;
+    let mut request = request::build(&arguments, seeds, &context.config)?;
     if arguments.plan {
         return plan::show(context, &request);
     }
     seeds::tell(context, &request.seeds);
-    request.consent = consent::obtain(context, &request)?;
-    Err(Problem::new("not_ready", "scans are not run by this build").into())
+    request.consent = consent::obtain(context, request.profile)?;
+    let caller = caller(&arguments);
+    let node = Arc::new(context.node().await?);
+    let (scan, position) = node
+        .start(request, &caller)
+        .await
+        .map_err(wire::of_command)?;
+    context
+        .output
+        .say(format_args!("scan {scan} started at position {position}"));
+    if arguments.no_wait {
+        return started(context, &scan, position.0);
+    }
+    end(context, node, &scan, arguments.exit_code).await
+}
+
+/// The caller with the key and the request as it was written, before defaults.
+fn caller(arguments: &Arguments) -> Caller {
+    let sent = serde_json::to_vec(arguments).expect("texts and flags");
+    Caller {
+        key: arguments.idempotency_key.clone().map(|key| (key, sent)),
+        ..wire::caller()
+    }
+}
+
+/// Follows a started scan and shows what came of it.
+pub(crate) async fn end(
+    context: &Context,
+    node: Arc<Node>,
+    scan: &ScanId,
+    is_exit_code: bool,
+) -> Answer {
+    let (tally, how) = follow::follow(context, node, scan).await?;
+    if let Some(problem) = how.unfinished(scan) {
+        return Err(problem.into());
+    }
+    let exit = summary::show(context, scan, &tally, None)?;
+    // The seeds themselves are findings, and not what was looked for.
+    match is_exit_code && tally.claims <= tally.seeds {
+        true => Ok(Exit::Failed),
+        false => Ok(exit),
+    }
+}
+
+static STARTED: Listing = Listing {
+    key: "scan_id",
+    fields: &[
+        Field::new("scan_id", Shape::Text),
+        Field::new("position", Shape::Number),
+    ],
+};
+
+fn started(context: &Context, scan: &ScanId, position: u64) -> Answer {
+    context
+        .output
+        .thing(&STARTED, vec![scan.to_string().into(), position.into()])?;
+    context
+        .output
+        .say(format_args!("to run it: mirage scans resume {scan}"));
+    Ok(Exit::Done)
 }

@@ -3,9 +3,10 @@
 use mirage_api::error::Exit;
 use mirage_domain::module::{Manifest, Profile, Reads};
 
+use mirage_workers::node::ScanRequest;
+
 use super::super::{Answer, Context};
-use super::request::ScanRequest;
-use super::seeds;
+use super::{request, seeds};
 use crate::output::{Field, Form, Listing, Shape};
 
 static LISTING: Listing = Listing {
@@ -37,7 +38,7 @@ pub(super) fn show(context: &Context, request: &ScanRequest) -> Answer {
             .say("active: needs consent, --yes or the answer to a question");
     }
     let mut rows = context.output.rows(&LISTING)?;
-    for manifest in request.manifests() {
+    for manifest in request::chosen(request) {
         let kinds = |kinds: &[mirage_domain::entity::Kind]| {
             kinds
                 .iter()

@@ -1,16 +1,16 @@
 //! What is asked for, read from flags and configuration and checked before anything is written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 
-use ipnet::IpNet;
 use mirage_api::error::Problem;
 use mirage_domain::entity::Entity;
 use mirage_domain::id::ModuleName;
 use mirage_domain::module::{Manifest, Profile};
-use mirage_domain::scan::{Consent, Limits};
+use mirage_domain::scan::Limits;
 use mirage_domain::scope::{RULES_MAX, Scope};
 use mirage_workers::collectors;
+use mirage_workers::node::ScanRequest;
+use mirage_workers::settings::ScanSettings;
 
 use super::super::suggest;
 use super::Arguments;
@@ -21,65 +21,47 @@ const NAME_BYTES_MAX: usize = 200;
 /// The setting that `--ports` fills.
 const PORTS: &str = "ports.ports";
 
-/// A scan that may be started.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ScanRequest {
-    pub(crate) name: String,
-    pub(crate) seeds: Vec<Entity>,
-    pub(crate) profile: Profile,
-    pub(crate) modules: BTreeSet<ModuleName>,
-    /// Rules beside those that the seeds imply.
-    pub(crate) scope: Vec<String>,
-    pub(crate) limits: Limits,
-    pub(crate) consent: Option<Consent>,
-    pub(crate) allow_private: Vec<IpNet>,
-    pub(crate) resolvers: Vec<SocketAddr>,
-    pub(crate) user_agent: Option<String>,
-    pub(crate) proxy: Option<String>,
-    /// Requests per second to one host.
-    pub(crate) rate_per_host: Option<u32>,
-    /// Without secrets, by `MODULE.KEY`.
-    pub(crate) settings: BTreeMap<String, String>,
-}
-
-impl ScanRequest {
-    pub(super) fn build(
-        arguments: &Arguments,
-        seeds: Vec<Entity>,
-        config: &Config,
-    ) -> Result<Self, Problem> {
-        let profile = profile(config);
-        let max_time = config.span("scan.max_time");
-        Ok(Self {
-            name: name(arguments.name.as_deref(), &seeds)?,
-            profile,
-            modules: modules(config, profile)?,
-            scope: scope(&arguments.scope, &seeds)?,
-            limits: Limits {
-                depth: config.parsed("scan.depth"),
-                requests: config.parsed("scan.max_requests"),
-                time_s: max_time.map(|span| span.as_secs()),
-            },
-            consent: None,
-            allow_private: parsed(&config.list("scan.allow_private")),
+/// The request, checked as a whole; consent is obtained after it.
+pub(super) fn build(
+    arguments: &Arguments,
+    seeds: Vec<Entity>,
+    config: &Config,
+) -> Result<ScanRequest, Problem> {
+    let profile = profile(config);
+    let max_time = config.span("scan.max_time");
+    Ok(ScanRequest {
+        name: name(arguments.name.as_deref(), &seeds)?,
+        profile,
+        modules: modules(config, profile)?,
+        scope: scope(&arguments.scope, &seeds)?,
+        limits: Limits {
+            depth: config.parsed("scan.depth"),
+            requests: config.parsed("scan.max_requests"),
+            time_s: max_time.map(|span| span.as_secs()),
+        },
+        consent: None,
+        allow_private: parsed(&config.list("scan.allow_private")),
+        settings: ScanSettings {
             resolvers: parsed(&config.list("scan.resolver")),
             user_agent: config.get("scan.user_agent").map(str::to_owned),
             proxy: config.get("scan.proxy").map(str::to_owned),
             rate_per_host: config.parsed("scan.rate"),
-            settings: settings(&arguments.set, config)?,
-            seeds,
-        })
-    }
+            modules: settings(&arguments.set, config)?,
+        },
+        rerun_of: None,
+        seeds,
+    })
+}
 
-    /// The manifests of its modules.
-    pub(super) fn manifests(&self) -> impl Iterator<Item = &'static Manifest> {
-        let is_chosen = |manifest: &&Manifest| {
-            self.modules
-                .iter()
-                .any(|module| module.as_str() == manifest.name)
-        };
-        manifests().filter(is_chosen)
-    }
+/// The manifests of a request's modules.
+pub(super) fn chosen(request: &ScanRequest) -> impl Iterator<Item = &'static Manifest> {
+    let is_chosen = |manifest: &&Manifest| {
+        request
+            .modules
+            .iter()
+            .any(|module| module.as_str() == manifest.name)
+    };
+    manifests().filter(is_chosen)
 }
 
 fn manifests() -> impl Iterator<Item = &'static Manifest> {
