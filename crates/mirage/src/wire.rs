@@ -51,7 +51,7 @@ impl Data {
     }
 
     /// A missing log beside an anchor is a lost log, and for the log itself to say.
-    fn must_hold_a_log(&self) -> Result<(), Failure> {
+    pub(crate) fn must_hold_a_log(&self) -> Result<(), Failure> {
         let unopenable = |path: &Path, error: std::io::Error| {
             Problem::new("log_unopenable", format!("{}: {error}", path.display()))
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::config::Config;
+use crate::config::{Config, Layer};
 use crate::output::{Color, Form, Output};
 use crate::wire::Data;
 
@@ -87,5 +87,13 @@ impl Context {
             is_no_input: global.no_input,
             config,
         }
+    }
+
+    /// Whether nobody has chosen a form of the output.
+    pub(crate) fn is_form_open(&self) -> bool {
+        matches!(
+            self.config.layers("output").first(),
+            None | Some((Layer::Default, _))
+        )
     }
 }

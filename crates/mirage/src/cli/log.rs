@@ -73,7 +73,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
     }
 }
 
-static EVENTS: Listing = Listing {
+pub(super) static EVENTS: Listing = Listing {
     key: "cursor",
     fields: &[
         Field::new("cursor", Shape::Text),
@@ -110,7 +110,7 @@ async fn tail(context: &Context, arguments: &Tail) -> Answer {
 }
 
 /// One row for each event of a commit.
-fn push(rows: &mut Rows, recorded: &Recorded) -> Result<(), Failure> {
+pub(super) fn push(rows: &mut Rows, recorded: &Recorded) -> Result<(), Failure> {
     for (cursor, entry) in recorded.entries() {
         rows.push(event_row(recorded, cursor, entry))?;
     }

@@ -4,7 +4,10 @@
 //! Help, manual, completion and `docs/generated/cli.md` come from the tree.
 
 mod config;
+mod doctor;
+mod evidence;
 mod global;
+mod ids;
 mod log;
 mod manual;
 mod modules;
@@ -14,6 +17,7 @@ pub(crate) mod suggest;
 mod tally;
 pub(crate) mod time;
 mod version;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -46,12 +50,16 @@ pub(crate) struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     Scan(Box<scan::Arguments>),
+    Watch(watch::Arguments),
+    /// What was seen, byte for byte
+    Evidence(evidence::Arguments),
     /// Look at the log itself, and prove that it is what was written
     Log(log::Arguments),
     /// What there is to collect with
     Modules(modules::Arguments),
     /// Which layer of configuration says what
     Config(config::Arguments),
+    Doctor(doctor::Arguments),
     Completion(manual::CompletionArguments),
     Man(manual::ManArguments),
     Version(version::Arguments),
@@ -60,10 +68,14 @@ enum Command {
 impl Command {
     /// Whether it runs although the configuration has faults, to help mending them.
     fn bears_faults(&self) -> bool {
-        match self {
-            Self::Config(_) | Self::Completion(_) | Self::Man(_) | Self::Version(_) => true,
-            Self::Scan(_) | Self::Log(_) | Self::Modules(_) => false,
-        }
+        matches!(
+            self,
+            Self::Config(_)
+                | Self::Doctor(_)
+                | Self::Completion(_)
+                | Self::Man(_)
+                | Self::Version(_)
+        )
     }
 }
 
@@ -127,9 +139,12 @@ async fn within_timeout(context: &Context, command: Command) -> Answer {
 async fn run(context: &Context, command: Command) -> Answer {
     match command {
         Command::Scan(arguments) => scan::run(context, *arguments).await,
+        Command::Watch(arguments) => watch::run(context, arguments).await,
+        Command::Evidence(arguments) => evidence::run(context, arguments).await,
         Command::Log(arguments) => log::run(context, arguments).await,
         Command::Modules(arguments) => modules::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
+        Command::Doctor(_) => doctor::run(context).await,
         Command::Completion(arguments) => manual::completion(&arguments),
         Command::Man(arguments) => manual::man(context, &arguments),
         Command::Version(arguments) => version::run(context, &arguments),
