@@ -1,0 +1,37 @@
+//! The catalog: scans, tasks, findings, entities, and everything that is counted or listed about them.
+//!
+//! One row per claim or change. A finding's claim is keyed by its cursor, so that claims are written in the order of
+//! the log and cost no search; a thing's first row wins where the log may say it twice (an entity of a scan, a second).
+//! Answers come from a [`Reader`]: one workspace, as of one position.
+//!
+//! **Invariant:** one row per claim or change, so that any past position can be asked.
+//! **Never:** update a row; an answer over more than one workspace.
+
+mod findings;
+mod page;
+mod reader;
+mod rows;
+mod sql;
+
+use mirage_log::Recorded;
+
+pub use findings::{FindingFilter, FindingRow, Since};
+pub use page::{After, Listed, PAGE_ROWS_MAX, Page};
+pub use reader::Reader;
+
+use crate::{Error, Operations, Projection};
+
+pub struct Catalog;
+
+impl Projection for Catalog {
+    const NAME: &'static str = "catalog";
+    const VERSION: u32 = 1;
+    const SCHEMA: &'static str = include_str!("schema.sql");
+
+    fn apply(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error> {
+        rows::of_commit(recorded, operations)
+    }
+}
+
+#[cfg(test)]
+mod tests;

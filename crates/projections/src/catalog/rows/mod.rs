@@ -1,0 +1,106 @@
+//! What a commit becomes: rows of the catalog, by the kind of stream that carries it.
+
+mod plan;
+mod scan;
+mod task;
+
+use jiff::Timestamp;
+use mirage_domain::event::Event;
+use mirage_domain::id::{Cursor, ScanId};
+use mirage_log::Recorded;
+
+use crate::{Error, Operations, Table, Value};
+
+static TIMES: Table = Table {
+    name: "times",
+    columns: &["second", "position"],
+};
+
+/// One event and where it stands.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    recorded: &'a Recorded,
+    scan: &'a ScanId,
+    cursor: Cursor,
+    at: Timestamp,
+}
+
+impl At<'_> {
+    fn cursor(&self) -> Value {
+        self.cursor.packed().into()
+    }
+    fn scan(&self) -> Value {
+        self.scan.to_string().into()
+    }
+    fn workspace(&self) -> Value {
+        self.recorded.commit.stream.workspace.to_string().into()
+    }
+    /// The id of the stream: of the task, in a task's.
+    fn stream(&self) -> Value {
+        self.recorded.commit.stream.id.to_string().into()
+    }
+    fn time(&self) -> Value {
+        time(self.at)
+    }
+    fn unfit(&self, reason: &str) -> Error {
+        unfit(self.cursor, reason)
+    }
+}
+
+fn unfit(cursor: Cursor, reason: &str) -> Error {
+    Error::Unfit {
+        cursor,
+        reason: reason.to_owned(),
+    }
+}
+
+/// Nanoseconds since 1970; a time beyond the years 1678 to 2262 is held there.
+fn time(at: Timestamp) -> Value {
+    let nanoseconds = at.as_nanosecond();
+    let held = nanoseconds.clamp(i64::MIN.into(), i64::MAX.into());
+    Value::Integer(held as i64)
+}
+
+/// Free text of a source. PostgreSQL keeps no NUL, and both stores must say the same.
+fn text(text: &str) -> Value {
+    text.replace('\0', "\u{fffd}").into()
+}
+
+pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error> {
+    clock(recorded, operations);
+    for (cursor, entry) in recorded.entries() {
+        let scan = || {
+            let scan = recorded.commit.stream.scan.as_ref();
+            scan.ok_or_else(|| unfit(cursor, "the stream belongs to no scan"))
+        };
+        let at = |scan| At {
+            recorded,
+            scan,
+            cursor,
+            at: entry.at,
+        };
+        match &entry.event {
+            Event::Scan(event) => scan::rows(event, at(scan()?), operations)?,
+            Event::Plan(event) => plan::rows(event, at(scan()?), operations),
+            Event::Task(event) => task::rows(event, at(scan()?), operations)?,
+            Event::Log(_) | Event::Workspace(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The first commit that was recorded in each second: absent seconds only, so clocks that step back add nothing.
+///
+/// The running maximum of recorded-at passes a time with the first commit of any later second, which is the least
+/// position among the later rows. So no maximum need be carried from commit to commit, and `apply` stays pure.
+fn clock(recorded: &Recorded, operations: &mut Operations) {
+    let second = recorded
+        .commit
+        .recorded_at
+        .as_nanosecond()
+        .div_euclid(1_000_000_000);
+    operations.insert(
+        &TIMES,
+        [Value::Integer(second as i64), recorded.position.0.into()],
+    );
+}

@@ -1,0 +1,89 @@
+//! A view's file opened for asking: read-only, the highest complete build.
+
+use std::path::Path;
+use std::time::Duration;
+
+use mirage_domain::id::Position;
+use rusqlite::{Connection, OpenFlags, Row};
+
+use crate::{Error, Registered, Store, files, store};
+
+/// How long a question waits for a lock; in WAL mode only a recovery holds one.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+
+/// See the module's doc. Every call blocks: within an async runtime, ask from a blocking task.
+pub struct Db {
+    view: &'static Registered,
+    connection: Connection,
+}
+
+impl Db {
+    /// Opens the view of a data directory.
+    pub fn open(data: &Path, view: &'static Registered) -> Result<Self, Error> {
+        let folder = files::folder(data);
+        // A build may be replaced between the look and the opening; the next look sees the new one.
+        Self::open_highest(&folder, view).or_else(|_| Self::open_highest(&folder, view))
+    }
+
+    fn open_highest(folder: &Path, view: &'static Registered) -> Result<Self, Error> {
+        let build = files::highest(folder, view)?.ok_or(Error::NotBuilt(view.name))?;
+        let fault = |source| Error::Open {
+            view: view.name,
+            source,
+        };
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&build.path, flags).map_err(fault)?;
+        connection.busy_timeout(BUSY_MAX).map_err(fault)?;
+        Ok(Self { view, connection })
+    }
+
+    /// Asks a store itself: for views in memory.
+    pub fn of(store: Store) -> Self {
+        Self {
+            view: store.view(),
+            connection: store.into_connection(),
+        }
+    }
+
+    /// The view's checkpoint: a question without a position is one as of here.
+    pub fn position(&self) -> Result<Position, Error> {
+        let checkpoint = store::checkpoint(&self.connection);
+        Ok(checkpoint.map_err(|source| self.fault(source))?.position)
+    }
+
+    pub(crate) fn view(&self) -> &'static Registered {
+        self.view
+    }
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+    pub(crate) fn fault(&self, source: rusqlite::Error) -> Error {
+        Error::Query {
+            view: self.view.name,
+            source,
+        }
+    }
+
+    /// All rows of a statement that is prepared once.
+    pub(crate) fn rows<T>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        let fault = |source| self.fault(source);
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        let rows = statement.query_map(values, read).map_err(fault)?;
+        rows.collect::<rusqlite::Result<_>>().map_err(fault)
+    }
+
+    /// The one row of a statement, if there is one.
+    pub(crate) fn row<T>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, Error> {
+        Ok(self.rows(sql, values, read)?.into_iter().next())
+    }
+}

@@ -1,0 +1,149 @@
+//! What can go wrong with views, and the three questions each error answers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mirage_domain::id::{Cursor, Position};
+use mirage_log::{Fault, ReadError};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("there is no view `{0}`")]
+    NoSuchView(String),
+    /// `apply` refuses an event: its stream is quarantined.
+    #[error("event {cursor} cannot be applied: {reason}")]
+    Unfit { cursor: Cursor, reason: String },
+    #[error("view {view} met an event that this program does not know; upgrade this node")]
+    Newer {
+        view: &'static str,
+        #[source]
+        source: Arc<ReadError>,
+    },
+    #[error("reading the log for view {view}")]
+    Log {
+        view: &'static str,
+        #[source]
+        source: Arc<ReadError>,
+    },
+    #[error("view {view} stands at {position}, but the log ends at {head}: the log lost commits")]
+    LogBehind {
+        view: &'static str,
+        position: Position,
+        head: Position,
+    },
+    #[error("view {view} was folded from another log: commit {position} is not the one it knows")]
+    LogDiffers {
+        view: &'static str,
+        position: Position,
+    },
+    #[error("reading folder {path}")]
+    Folder {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("opening view {view}")]
+    Open {
+        view: &'static str,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("writing view {view}")]
+    Write {
+        view: &'static str,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("asking view {view}")]
+    Query {
+        view: &'static str,
+        #[source]
+        source: rusqlite::Error,
+    },
+    #[error("writing out view {view}")]
+    Dump {
+        view: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("view {0} is not built yet")]
+    NotBuilt(&'static str),
+    #[error("view {view} stands at {position}, before {wanted}, after waiting {waited:?}")]
+    Lagging {
+        view: &'static str,
+        position: Position,
+        wanted: Position,
+        waited: Duration,
+    },
+    #[error("view {view} has stopped: {reason}")]
+    Stopped { view: &'static str, reason: String },
+    #[error("another process deleted the files of view {0} while they were built; try again")]
+    Interfered(&'static str),
+    #[error("the work on view {0} was cut off")]
+    CutOff(&'static str),
+    #[error("`{0}` continues no list of this kind")]
+    After(String),
+    #[error("the list was begun as of position {begun}, not {asked}")]
+    OtherPosition { begun: Position, asked: Position },
+    #[error("a row of view {view} cannot be read back: {what}")]
+    Row { view: &'static str, what: String },
+}
+
+impl Error {
+    /// Whether the same may succeed later without a change.
+    pub fn may_retry(&self) -> bool {
+        match self {
+            Self::Lagging { .. } | Self::NotBuilt(_) | Self::Interfered(_) | Self::CutOff(_) => {
+                true
+            }
+            Self::Log { source, .. } => source.may_retry(),
+            Self::Open { source, .. } | Self::Write { source, .. } | Self::Query { source, .. } => {
+                matches!(
+                    source.sqlite_error_code(),
+                    Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull)
+                )
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether somebody must look at the log before anything is trusted.
+    pub fn is_alarm(&self) -> bool {
+        match self {
+            Self::LogBehind { .. } | Self::LogDiffers { .. } => true,
+            Self::Log { source, .. } => source.fault() == Fault::Damage,
+            _ => false,
+        }
+    }
+
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::NoSuchView(_) | Self::After(_) | Self::OtherPosition { .. } => Fault::Caller,
+            _ if self.is_alarm() => Fault::Damage,
+            _ => Fault::Store,
+        }
+    }
+
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoSuchView(_) => "no_such_view",
+            Self::Unfit { .. } => "event_unfit",
+            Self::Newer { .. } => "newer_event",
+            Self::Log { source, .. } => source.code(),
+            Self::LogBehind { .. } => "log_behind_view",
+            Self::LogDiffers { .. } => "log_differs",
+            Self::Lagging { .. } | Self::NotBuilt(_) => "view_behind",
+            Self::Stopped { .. } => "view_stopped",
+            Self::After(_) | Self::OtherPosition { .. } => "bad_cursor",
+            Self::Folder { .. }
+            | Self::Open { .. }
+            | Self::Write { .. }
+            | Self::Query { .. }
+            | Self::Dump { .. }
+            | Self::Interfered(_)
+            | Self::CutOff(_)
+            | Self::Row { .. } => "view_unreadable",
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! How a view is doing: position, lag, age, rate, what is quarantined, and why it stopped.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use mirage_domain::id::Position;
+use mirage_log::EventLog;
+use serde::Serialize;
+use tokio::sync::watch;
+
+use super::follow::read_fault;
+use crate::{Db, Error, Registered, Store};
+
+/// Time over which a rate is taken.
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// One view, as `mirage views` shows it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Status {
+    pub view: &'static str,
+    pub version: u32,
+    pub position: Position,
+    /// Commits of the log that are not folded yet.
+    pub lag: u64,
+    /// Seconds since the oldest of those was recorded; 0 without lag.
+    pub age_s: u64,
+    /// Events per second that this process folded of late.
+    pub rate: f64,
+    /// Streams with an event that cannot be applied.
+    pub quarantined: u64,
+    /// Why this process stopped folding it.
+    pub stopped: Option<String>,
+}
+
+/// What the runner and its readers share about one view.
+pub(super) struct Progress {
+    pub(super) view: &'static Registered,
+    position: watch::Sender<Position>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    quarantined: u64,
+    stopped: Option<String>,
+    rate: f64,
+    window: Option<(Instant, u64)>,
+}
+
+impl Progress {
+    pub(super) fn new(view: &'static Registered) -> Self {
+        Self {
+            view,
+            position: watch::channel(Position(0)).0,
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn position(&self) -> watch::Receiver<Position> {
+        self.position.subscribe()
+    }
+
+    pub(super) fn began(&self, store: &Store) {
+        self.locked(|state| state.stopped = None);
+        self.moved(store, 0);
+    }
+
+    pub(super) fn moved(&self, store: &Store, events: u64) {
+        self.locked(|state| {
+            state.quarantined = store.quarantined() as u64;
+            state.count(events);
+        });
+        // A build that replaces another may stand a few commits before it; what was reached stays reached.
+        let position = store.checkpoint().position;
+        self.position.send_if_modified(|known| {
+            let is_further = position > *known;
+            *known = position.max(*known);
+            is_further
+        });
+    }
+
+    pub(super) fn stop(&self, error: Error) -> Error {
+        tracing::error!(
+            view.name = self.view.name,
+            error = chain(&error),
+            "a view stops"
+        );
+        self.locked(|state| state.stopped = Some(chain(&error)));
+        error
+    }
+
+    pub(super) fn stopped(&self) -> Option<Error> {
+        let reason = self.locked(|state| state.stopped.clone())?;
+        Some(Error::Stopped {
+            view: self.view.name,
+            reason,
+        })
+    }
+
+    pub(super) async fn status(
+        &self,
+        log: &dyn EventLog,
+        data: &Path,
+        now: Timestamp,
+    ) -> Result<Status, Error> {
+        let (position, quarantined) = self.on_disk(data).await?;
+        let fault = |source: mirage_log::ReadError| read_fault(self.view, source.into());
+        let head = log.head().await.map_err(fault)?.position;
+        let lag = head.0.saturating_sub(position.0);
+        let age_s = match lag {
+            0 => 0,
+            _ => {
+                let oldest = log.commit(Position(position.0 + 1)).await.map_err(fault)?;
+                let age = now.duration_since(oldest.commit.recorded_at);
+                u64::try_from(age.as_secs()).unwrap_or(0)
+            }
+        };
+        Ok(self.locked(|state| Status {
+            view: self.view.name,
+            version: self.view.version,
+            position,
+            lag,
+            age_s,
+            rate: state.rate(),
+            quarantined,
+            stopped: state.stopped.clone(),
+        }))
+    }
+
+    /// Position and quarantine as the file has them: another process may be the one that folds.
+    async fn on_disk(&self, data: &Path) -> Result<(Position, u64), Error> {
+        let (data, view) = (data.to_owned(), self.view);
+        super::follow::blocking(view, move || {
+            let db = match Db::open(&data, view) {
+                Err(Error::NotBuilt(_)) => return Ok((Position(0), 0)),
+                db => db?,
+            };
+            let count = db.row("SELECT count(*) FROM quarantine", [], |row| {
+                row.get::<_, i64>(0)
+            })?;
+            Ok((db.position()?, count.unwrap_or(0) as u64))
+        })
+        .await
+    }
+
+    fn locked<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
+        act(&mut self.state.lock().expect("no holder panics"))
+    }
+}
+
+impl State {
+    fn count(&mut self, events: u64) {
+        let (began, sum) = self.window.get_or_insert_with(|| (Instant::now(), 0));
+        *sum += events;
+        let elapsed = began.elapsed();
+        if elapsed >= WINDOW {
+            self.rate = *sum as f64 / elapsed.as_secs_f64();
+            self.window = None;
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        match self.window {
+            // Nothing came for a while: the last full window no longer tells.
+            Some((began, sum)) if began.elapsed() > WINDOW => {
+                sum as f64 / began.elapsed().as_secs_f64()
+            }
+            _ => self.rate,
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

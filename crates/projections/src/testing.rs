@@ -1,0 +1,102 @@
+//! How projections are tested: given a log, then a view; and the law that each of them obeys.
+
+pub mod history;
+
+use std::sync::Arc;
+
+use mirage_log::Recorded;
+
+use crate::{Db, Folded, Operations, Projection, Registered, Store, dump, registered};
+use history::{Dice, History, made_up};
+
+/// Logs that the law is held against.
+const SEEDS: u64 = 6;
+/// Commits of each, about.
+const STEPS: usize = 250;
+
+/// A view of a log, ready to be asked.
+pub fn given<P: Projection>(history: &History) -> Db {
+    given_commits::<P>(history.commits())
+}
+
+/// A view of the first commits of a log.
+pub fn given_commits<P: Projection>(commits: &[Arc<Recorded>]) -> Db {
+    let mut store = Store::in_memory(leaked::<P>()).expect("memory");
+    store.fold(commits).expect("a good batch");
+    Db::of(store)
+}
+
+/// Registrations live as long as the program; a test makes few.
+fn leaked<P: Projection>() -> &'static Registered {
+    Box::leak(Box::new(registered::<P>()))
+}
+
+/// The canonical dump of a view.
+pub fn dumped(db: &Db) -> String {
+    let mut bytes = Vec::new();
+    dump(db, &mut bytes).expect("memory takes it");
+    String::from_utf8(bytes).expect("JSON is UTF-8")
+}
+
+/// Holds a projection against the law: whatever the batches, restarts and repetitions, one log gives one dump.
+pub fn obeys_projection_law<P: Projection>() {
+    for seed in 0..SEEDS {
+        let history = made_up(seed, 4, STEPS);
+        let commits = history.commits();
+        let whole = dumped(&given_commits::<P>(commits));
+        let mut dice = Dice(seed);
+        assert!(
+            whole.lines().count() > 1,
+            "{} keeps nothing of a scan",
+            P::NAME
+        );
+        assert_eq!(
+            dumped(&in_batches::<P>(commits, || 1)),
+            whole,
+            "commit by commit, seed {seed}"
+        );
+        let uneven = in_batches::<P>(commits, || 1 + dice.below(40));
+        assert_eq!(dumped(&uneven), whole, "in uneven batches, seed {seed}");
+        let again = dumped(&with_prefixes_again::<P>(commits, &mut dice));
+        assert_eq!(again, whole, "prefixes applied twice, seed {seed}");
+        commits
+            .iter()
+            .for_each(|recorded| applies_alike::<P>(recorded));
+    }
+}
+
+fn in_batches<P: Projection>(commits: &[Arc<Recorded>], mut size: impl FnMut() -> usize) -> Db {
+    let mut store = Store::in_memory(leaked::<P>()).expect("memory");
+    let mut rest = commits;
+    while !rest.is_empty() {
+        let (batch, later) = rest.split_at(size().min(rest.len()));
+        let last = batch.last().expect("a batch holds a commit").position;
+        assert_eq!(store.fold(batch).expect("a good batch"), Folded::At(last));
+        rest = later;
+    }
+    Db::of(store)
+}
+
+/// As a store without transactions would after a crash between rows and checkpoint.
+fn with_prefixes_again<P: Projection>(commits: &[Arc<Recorded>], dice: &mut Dice) -> Db {
+    let mut store = Store::in_memory(leaked::<P>()).expect("memory");
+    let mut at = 0;
+    while at < commits.len() {
+        let end = (at + 1 + dice.below(60)).min(commits.len());
+        store.fold(&commits[..end]).expect("a good batch");
+        store.rewind();
+        at = end;
+    }
+    store.fold(commits).expect("a good batch");
+    Db::of(store)
+}
+
+fn applies_alike<P: Projection>(recorded: &Recorded) {
+    let (mut first, mut second) = (Operations::default(), Operations::default());
+    let fits = |result: Result<(), crate::Error>| result.map_err(|error| error.to_string());
+    assert_eq!(
+        fits(P::apply(recorded, &mut first)),
+        fits(P::apply(recorded, &mut second))
+    );
+    assert_eq!(first, second, "{} says one thing of a commit", P::NAME);
+}
