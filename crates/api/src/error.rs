@@ -1,0 +1,256 @@
+//! Public errors: one table from code to HTTP status, exit code, sentence and advice.
+//!
+//! Every refusal and failure that leaves the program is a [`Problem`] of one row; `docs/generated/errors.md` is rendered
+//! from the table. The inner errors of the log and the domain find their row by the code that they name themselves.
+//! **Invariant:** a code never changes its meaning.
+//! **Never:** an inner cause over HTTP; it is for the log and for the terminal of whoever runs the program.
+
+mod inner;
+
+use std::fmt::{self, Write as _};
+
+use serde_json::{Value, json};
+
+pub use inner::Coded;
+
+/// How the program ends; the numbers are a contract (DESIGN §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Exit {
+    Done = 0,
+    /// With `--exit-code`: nothing found, or differences.
+    Failed = 1,
+    Usage = 2,
+    NotFound = 3,
+    SignIn = 4,
+    Conflict = 5,
+    Verification = 6,
+    FailedModules = 7,
+    StillRunning = 8,
+    Unreachable = 9,
+    /// A failure under `--exit-code`, where 1 is taken.
+    FailedBeside = 10,
+    Interrupted = 130,
+}
+
+impl Exit {
+    pub const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Done, "ok"),
+        (
+            Self::Failed,
+            "failed (with --exit-code: nothing found, or differences)",
+        ),
+        (Self::Usage, "usage"),
+        (Self::NotFound, "not found"),
+        (Self::SignIn, "sign-in needed"),
+        (Self::Conflict, "conflict"),
+        (Self::Verification, "verification failed"),
+        (Self::FailedModules, "finished with failed modules"),
+        (Self::StillRunning, "still running at --timeout"),
+        (Self::Unreachable, "server or store unreachable"),
+        (Self::FailedBeside, "failed, under --exit-code"),
+        (Self::Interrupted, "interrupted"),
+    ];
+
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+/// One public code.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Stable, in snake case.
+    pub code: &'static str,
+    /// HTTP status.
+    pub status: u16,
+    pub exit: Exit,
+    /// What happened, safe to show to anybody.
+    pub title: &'static str,
+    /// What to try.
+    pub hint: &'static str,
+}
+
+/// Columns: code, status, exit, title, hint. Sorted by code.
+#[rustfmt::skip]
+pub const ALL: &[Row] = &[
+    row("ambiguous_id", 400, Exit::Usage, "the id fits several things", "write more of the id"),
+    row("bad_config", 400, Exit::Usage, "the configuration is not valid", "`mirage config check` lists every fault"),
+    row("bad_cursor", 400, Exit::Usage, "the list cannot be continued from there", "begin the list again"),
+    row("bad_id", 400, Exit::Usage, "this is no id", "ids come out of the listings; the beginning of one is enough"),
+    row("bad_scope", 400, Exit::Usage, "this is no scope rule", "write a domain, =name, an address, a CIDR, or KIND:KEY, with ! before it to exclude"),
+    row("bad_seed", 400, Exit::Usage, "the seed is not recognised", "say what it is: --seed KIND:VALUE"),
+    row("bad_setting", 400, Exit::Usage, "the setting is not valid", "`mirage modules info NAME` lists the settings of a module"),
+    row("bad_time", 400, Exit::Usage, "this is no time", "write 2026-11-03T10:00:00Z, 2026-11-03, yesterday, or -2h"),
+    row("commit_too_large", 413, Exit::Failed, "the commit is too large", "split what is written; larger things are evidence"),
+    row("conflict", 409, Exit::Conflict, "somebody else was faster", "look at what changed and try again"),
+    row("consent_missing", 403, Exit::Usage, "an active scan needs consent", "add --yes if you may scan these targets, or choose --profile standard"),
+    row("copy_gap", 409, Exit::Conflict, "the copy would leave a gap", "copy the positions in order"),
+    row("copy_occupied", 409, Exit::Conflict, "another commit stands at that position", "copy into an empty log"),
+    row("disk_full", 507, Exit::Failed, "the disk is full", "free some space; nothing was lost"),
+    row("event_unfit", 500, Exit::Failed, "an event does not fit its view", "`mirage views ls` shows what is quarantined"),
+    row("evidence_damaged", 500, Exit::Verification, "the evidence is not what was stored", "restore the evidence from a backup"),
+    row("evidence_too_large", 413, Exit::Failed, "the evidence is too large", "ask for less"),
+    row("evidence_unreadable", 503, Exit::Unreachable, "the evidence store cannot be used", "`mirage doctor` says what is wrong with it"),
+    row("evidence_write_failed", 503, Exit::Unreachable, "the evidence cannot be written", "`mirage doctor` says what is wrong with it"),
+    row("id_key_missing", 503, Exit::Failed, "the id key of the workspace is missing or another one", "put the key file back from a backup"),
+    row("internal", 500, Exit::Failed, "something went wrong inside", "run it again with -v, and report what it says"),
+    row("interrupted", 499, Exit::Interrupted, "interrupted", "`mirage scans resume` goes on where it stopped"),
+    row("key_reused", 422, Exit::Conflict, "the idempotency key was used before for another request", "use a fresh key for a new request"),
+    row("log_behind_view", 500, Exit::Verification, "the log lost commits that a view knows", "restore the log from a backup"),
+    row("log_busy", 503, Exit::Unreachable, "another process is writing to the log", "try again when it is done"),
+    row("log_damaged", 500, Exit::Verification, "the log is not what was written", "`mirage log verify` names the position; restore from a backup"),
+    row("log_differs", 500, Exit::Verification, "a view was folded from another log", "restore the log, or delete the folder `views`"),
+    row("log_foreign", 500, Exit::Failed, "the file is not a Mirage log", "point --data at another directory"),
+    row("log_newer", 500, Exit::Failed, "the log was written by a newer version", "upgrade this program"),
+    row("log_unopenable", 503, Exit::Unreachable, "the log cannot be opened", "check the path and its permissions"),
+    row("log_unreadable", 503, Exit::Unreachable, "the log cannot be read", "`mirage doctor` says what is wrong with it"),
+    row("log_write_failed", 503, Exit::Unreachable, "the log cannot be written", "`mirage doctor` says what is wrong with it"),
+    row("newer_event", 500, Exit::Failed, "the log holds events of a newer version", "upgrade this program"),
+    row("no_log", 404, Exit::NotFound, "there is no log here", "name the data directory with --data, or begin with `mirage scan`"),
+    row("no_such_entity", 404, Exit::NotFound, "there is no such entity", "`mirage entities` lists them"),
+    row("no_such_evidence", 404, Exit::NotFound, "there is no such evidence", "`mirage findings -o jsonl` names the evidence of each finding"),
+    row("no_such_finding", 404, Exit::NotFound, "there is no such finding", "`mirage findings` lists them"),
+    row("no_such_key", 404, Exit::NotFound, "there is no such configuration key", "`mirage config explain` lists them"),
+    row("no_such_module", 404, Exit::NotFound, "there is no such module", "`mirage modules ls` lists them"),
+    row("no_such_position", 404, Exit::NotFound, "the log has no such position", "`mirage log tail` shows where the log ends"),
+    row("no_such_scan", 404, Exit::NotFound, "there is no such scan", "`mirage scans` lists them"),
+    row("no_such_view", 404, Exit::NotFound, "there is no such view", "`mirage views ls` lists them"),
+    row("not_ready", 501, Exit::Failed, "this build cannot do that", "use a build that has this part"),
+    row("output_failed", 500, Exit::Failed, "the output cannot be written", "check where the output goes"),
+    row("scan_exists", 409, Exit::Conflict, "the scan was started before", "`mirage scans get` shows it"),
+    row("scan_not_over", 409, Exit::Conflict, "the scan is not over", "stop it first: `mirage scans stop`"),
+    row("scan_over", 409, Exit::Conflict, "the scan is over or being stopped", "`mirage scans rerun` starts it anew"),
+    row("server_unreachable", 502, Exit::Unreachable, "the server cannot be reached", "check --server and the network"),
+    row("sign_in_needed", 401, Exit::SignIn, "sign-in is needed", "`mirage login`"),
+    row("still_running", 504, Exit::StillRunning, "it still runs", "give it more time with --timeout, or `mirage watch` it"),
+    row("unknown_module", 400, Exit::Usage, "there is no such module", "`mirage modules ls` lists them"),
+    row("unknown_setting", 400, Exit::Usage, "there is no such setting", "`mirage modules info NAME` lists the settings of a module"),
+    row("usage", 400, Exit::Usage, "the command line is not understood", "add --help to see what it takes"),
+    row("view_behind", 503, Exit::StillRunning, "the view is not there yet", "try again in a moment"),
+    row("view_stopped", 500, Exit::Failed, "the view has stopped", "`mirage views ls` says why"),
+    row("view_unreadable", 503, Exit::Unreachable, "a view cannot be read", "`mirage views rebuild NAME` makes it anew from the log"),
+    row("workspace_exists", 409, Exit::Conflict, "the workspace exists", "choose another name"),
+];
+
+const fn row(
+    code: &'static str,
+    status: u16,
+    exit: Exit,
+    title: &'static str,
+    hint: &'static str,
+) -> Row {
+    Row {
+        code,
+        status,
+        exit,
+        title,
+        hint,
+    }
+}
+
+impl Row {
+    /// The row of a code; an unknown one is a fault of ours and shows as `internal`.
+    pub fn of(code: &str) -> &'static Self {
+        let find = |code| ALL.iter().find(|row| row.code == code);
+        find(code)
+            .or_else(|| find("internal"))
+            .expect("the table has the row `internal`")
+    }
+}
+
+/// One failure as the outside sees it: its row, and what is particular to this time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    pub row: &'static Row,
+    /// Why, this time; safe to send.
+    pub detail: String,
+    /// Better advice than the row's.
+    pub hint: Option<String>,
+    /// The chain of inner causes; for logs and the terminal only.
+    pub cause: Option<String>,
+}
+
+impl Problem {
+    pub fn new(code: &str, detail: impl fmt::Display) -> Self {
+        Self {
+            row: Row::of(code),
+            detail: detail.to_string(),
+            hint: None,
+            cause: None,
+        }
+    }
+
+    /// An error with the chain of its causes.
+    pub fn of(code: &str, error: &(dyn std::error::Error + 'static)) -> Self {
+        let causes: Vec<String> = std::iter::successors(error.source(), |cause| cause.source())
+            .map(ToString::to_string)
+            .collect();
+        let cause = Some(causes.join(": ")).filter(|cause| !cause.is_empty());
+        Self {
+            cause,
+            ..Self::new(code, error)
+        }
+    }
+
+    pub fn try_this(self, hint: impl fmt::Display) -> Self {
+        Self {
+            hint: Some(hint.to_string()),
+            ..self
+        }
+    }
+
+    pub fn hint(&self) -> &str {
+        self.hint.as_deref().unwrap_or(self.row.hint)
+    }
+
+    pub fn exit(&self) -> Exit {
+        self.row.exit
+    }
+
+    /// The problem document (RFC 9457) with the code and the advice.
+    pub fn document(&self) -> Value {
+        json!({
+            "type": format!("/errors/{}", self.row.code),
+            "title": self.row.title,
+            "status": self.row.status,
+            "detail": self.detail,
+            "code": self.row.code,
+            "hint": self.hint(),
+        })
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.row.title, self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// `docs/generated/errors.md`.
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Errors\n\nGenerated from `crates/api/src/error.rs`; do not edit.\n\n\
+         ## Exit codes\n\n| exit | means |\n|---|---|\n",
+    );
+    for (exit, meaning) in Exit::ALL {
+        let _ = writeln!(page, "| {} | {meaning} |", exit.code());
+    }
+    page.push_str(
+        "\n## Codes\n\n| code | HTTP status | exit | what | what to try |\n|---|---|---|---|---|\n",
+    );
+    for row in ALL {
+        let (code, status, exit) = (row.code, row.status, row.exit.code());
+        let _ = writeln!(
+            page,
+            "| `{code}` | {status} | {exit} | {} | {} |",
+            row.title, row.hint
+        );
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,94 @@
+//! From the errors of the log and the domain to the public table.
+
+use mirage_domain::{scan, workspace};
+use mirage_log::{AppendError, OpenError, ReadError, evidence, execute};
+
+use super::Problem;
+
+/// An error that knows its public code.
+pub trait Coded: std::error::Error + 'static {
+    fn code(&self) -> &'static str;
+}
+
+impl Coded for scan::Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Start(error) => error.code(),
+            Self::Pause(scan::PauseError::Absent)
+            | Self::Resume(scan::ResumeError::Absent)
+            | Self::Stop(scan::StopError::Absent)
+            | Self::Finish(scan::FinishError::Absent)
+            | Self::Archive(scan::ArchiveError::Absent) => "no_such_scan",
+            Self::Pause(scan::PauseError::Over)
+            | Self::Resume(scan::ResumeError::Over)
+            | Self::Stop(scan::StopError::Over) => "scan_over",
+            Self::Archive(scan::ArchiveError::NotOver) => "scan_not_over",
+        }
+    }
+}
+
+impl Coded for scan::StartError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::AlreadyStarted => "scan_exists",
+            Self::NoConsent => "consent_missing",
+            Self::NoSeeds | Self::TooManySeeds => "bad_seed",
+            Self::NoModules | Self::TooDeep => "usage",
+        }
+    }
+}
+
+impl Coded for workspace::CreateWorkspaceError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Exists => "workspace_exists",
+        }
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Damaged(inner) => (*inner).into(),
+            error => Self::of(error.code(), &error),
+        }
+    }
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::of(error.code(), &error)
+    }
+}
+
+impl From<OpenError> for Problem {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Damaged(inner) => (*inner).into(),
+            OpenError::Create(inner) => (*inner).into(),
+            OpenError::Foreign { .. } => Self::of("log_foreign", &error),
+            OpenError::Newer { .. } => Self::of("log_newer", &error),
+            OpenError::Store { .. } => Self::of("log_unopenable", &error),
+            OpenError::Key { .. } => Self::of("id_key_missing", &error),
+        }
+    }
+}
+
+impl From<evidence::Error> for Problem {
+    fn from(error: evidence::Error) -> Self {
+        Self::of(error.code(), &error)
+    }
+}
+
+impl<E: Coded> From<execute::Error<E>> for Problem {
+    fn from(error: execute::Error<E>) -> Self {
+        match error {
+            execute::Error::Refused(error) => Self::of(error.code(), &error),
+            execute::Error::KeyReused => Self::of("key_reused", &error),
+            execute::Error::Conflict => Self::of("conflict", &error),
+            execute::Error::Append(error) => error.into(),
+            execute::Error::Read(error) => error.into(),
+            execute::Error::Encode(_) => Self::of("commit_too_large", &error),
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The flags that every command takes, and the context that is made of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+use crate::config::{Config, Layer};
+use crate::output::{Color, Form, Output};
+use crate::wire::Data;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Global {
+    /// The data directory [default: the platform's data folder]
+    #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
+    pub(crate) data: Option<PathBuf>,
+    /// The workspace
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
+    pub(crate) workspace: Option<String>,
+    /// The form of the output
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FORM",
+        help_heading = "Everywhere"
+    )]
+    pub(crate) output: Option<Form>,
+    /// Only these fields, in this order
+    #[arg(
+        long,
+        global = true,
+        value_name = "A,B",
+        value_delimiter = ',',
+        help_heading = "Everywhere"
+    )]
+    pub(crate) fields: Vec<String>,
+    /// Data and errors only, no talk
+    #[arg(short, long, global = true, help_heading = "Everywhere")]
+    pub(crate) quiet: bool,
+    /// Tell on stderr what happens inside; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Everywhere")]
+    pub(crate) verbose: u8,
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", help_heading = "Everywhere")]
+    pub(crate) color: Option<Color>,
+    /// Ask nothing, even on a terminal
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) no_input: bool,
+    /// Answer yes to every question; also gives the consent to an active scan
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub(crate) yes: bool,
+    /// Give up waiting after this time (30s, 10m, 2h); the exit code is then 8
+    #[arg(long, global = true, value_name = "TIME", help_heading = "Everywhere")]
+    pub(crate) timeout: Option<String>,
+}
+
+/// What a command works with.
+pub(crate) struct Context {
+    pub(crate) config: Config,
+    pub(crate) output: Output,
+    pub(crate) data: Data,
+    pub(crate) timeout: Option<Duration>,
+    /// `--yes`
+    pub(crate) is_yes: bool,
+    /// `--no-input`
+    pub(crate) is_no_input: bool,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global, config: Config) -> Self {
+        let chosen = |name| config.get(name).unwrap_or_default().to_owned();
+        let output = Output {
+            form: Form::from_str(&chosen("output"), false).unwrap_or_default(),
+            fields: global.fields,
+            color: Color::from_str(&chosen("color"), false).unwrap_or_default(),
+            is_quiet: global.quiet,
+        };
+        Self {
+            output,
+            // Without a folder of the platform the directory is said on the command line, or is the current one.
+            data: Data {
+                dir: config.get("data").map_or_else(PathBuf::new, PathBuf::from),
+            },
+            timeout: config.span("timeout"),
+            is_yes: global.yes,
+            is_no_input: global.no_input,
+            config,
+        }
+    }
+
+    /// Whether nobody has chosen a form of the output.
+    pub(crate) fn is_form_open(&self) -> bool {
+        matches!(
+            self.config.layers("output").first(),
+            None | Some((Layer::Default, _))
+        )
+    }
+}

@@ -1,0 +1,152 @@
+//! The command line: one clap tree, one file a command.
+//!
+//! To add one: its file with `Arguments` and `run`, its variant in [`Command`], its arm in [`run`].
+//! Help, manual, completion and `docs/generated/cli.md` come from the tree.
+
+mod config;
+mod doctor;
+mod evidence;
+mod global;
+mod ids;
+mod log;
+mod manual;
+mod modules;
+mod refusal;
+pub(crate) mod scan;
+pub(crate) mod suggest;
+mod tally;
+pub(crate) mod time;
+mod version;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use mirage_api::error::{Exit, Problem};
+
+pub(crate) use global::{Context, Global};
+
+use crate::config::Config;
+use crate::output::Failure;
+
+/// What a command answers.
+pub(crate) type Answer = Result<Exit, Failure>;
+
+/// Collects open-source intelligence and keeps every step of it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "mirage",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub(crate) struct Line {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Scan(Box<scan::Arguments>),
+    Watch(watch::Arguments),
+    /// What was seen, byte for byte
+    Evidence(evidence::Arguments),
+    /// Look at the log itself, and prove that it is what was written
+    Log(log::Arguments),
+    /// What there is to collect with
+    Modules(modules::Arguments),
+    /// Which layer of configuration says what
+    Config(config::Arguments),
+    Doctor(doctor::Arguments),
+    Completion(manual::CompletionArguments),
+    Man(manual::ManArguments),
+    Version(version::Arguments),
+}
+
+impl Command {
+    /// Whether it runs although the configuration has faults, to help mending them.
+    fn bears_faults(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(_)
+                | Self::Doctor(_)
+                | Self::Completion(_)
+                | Self::Man(_)
+                | Self::Version(_)
+        )
+    }
+}
+
+/// Reads the command line and runs it to its end.
+pub(crate) fn main() -> ExitCode {
+    let words: Vec<_> = std::env::args_os().collect();
+    let read = Line::command().try_get_matches_from(&words);
+    let parsed = read.and_then(|matches| {
+        let line = Line::from_arg_matches(&matches)?;
+        Ok((line, Config::load(&matches)))
+    });
+    let (line, config) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return refusal::of_clap(&error, &words),
+    };
+    let context = Context::new(line.global, config);
+    let form = context.output.form;
+    match start(context, line.command) {
+        Ok(exit) => exit.code().into(),
+        Err(Failure::ClosedPipe) => Exit::Done.code().into(),
+        Err(Failure::Problem(problem)) => {
+            refusal::show(&problem, form);
+            problem.exit().code().into()
+        }
+        Err(Failure::Beside(problem)) => {
+            refusal::show(&problem, form);
+            Exit::FailedBeside.code().into()
+        }
+    }
+}
+
+fn start(context: Context, command: Command) -> Answer {
+    if let Some(fault) = context
+        .config
+        .faults
+        .first()
+        .filter(|_| !command.bears_faults())
+    {
+        return Err(Problem::from(fault).into());
+    }
+    let runtime =
+        tokio::runtime::Runtime::new().map_err(|error| Problem::of("internal", &error))?;
+    let ended = runtime.block_on(within_timeout(&context, command));
+    // Threads that wait for the log or a page end with the process.
+    runtime.shutdown_background();
+    ended
+}
+
+/// A scan heeds the time itself: it stops in order.
+async fn within_timeout(context: &Context, command: Command) -> Answer {
+    let own = matches!(command, Command::Scan(_));
+    let Some(timeout) = context.timeout.filter(|_| !own) else {
+        return run(context, command).await;
+    };
+    match tokio::time::timeout(timeout, run(context, command)).await {
+        Ok(ended) => ended,
+        Err(_) => Err(Problem::new("still_running", format!("not done after {timeout:?}")).into()),
+    }
+}
+
+async fn run(context: &Context, command: Command) -> Answer {
+    match command {
+        Command::Scan(arguments) => scan::run(context, *arguments).await,
+        Command::Watch(arguments) => watch::run(context, arguments).await,
+        Command::Evidence(arguments) => evidence::run(context, arguments).await,
+        Command::Log(arguments) => log::run(context, arguments).await,
+        Command::Modules(arguments) => modules::run(context, arguments),
+        Command::Config(arguments) => config::run(context, arguments),
+        Command::Doctor(_) => doctor::run(context).await,
+        Command::Completion(arguments) => manual::completion(&arguments),
+        Command::Man(arguments) => manual::man(context, &arguments),
+        Command::Version(arguments) => version::run(context, &arguments),
+    }
+}

@@ -1,0 +1,177 @@
+//! `mirage scan`: starts a scan, follows it to its end, and says what came of it.
+
+mod consent;
+pub(crate) mod follow;
+mod plan;
+mod progress;
+mod request;
+mod seeds;
+pub(crate) mod summary;
+
+use std::sync::Arc;
+
+use mirage_api::error::Exit;
+use mirage_domain::id::ScanId;
+use mirage_workers::node::{Caller, Node};
+
+pub(crate) use request::manifest;
+
+use super::{Answer, Context};
+use crate::output::{Failure, Field, Listing, Shape};
+use crate::wire;
+
+/// Start a scan and follow it
+///
+/// Seeds are domains, addresses, netblocks, ranges, urls, e-mail addresses, AS numbers, phones with their +, or KIND:VALUE.
+/// A seed implies its scope: a domain itself and all below it, an address itself, a netblock all inside.
+///
+/// Exit codes: 0 ok, 1 failed (with --exit-code: nothing found; failures are then 10), 2 usage or no consent, 5 conflict,
+/// 6 the log is damaged, 7 finished with failed modules, 8 still running at --timeout, 9 the store cannot be used,
+/// 130 interrupted
+#[derive(Debug, clap::Args, serde::Serialize)]
+pub(crate) struct Arguments {
+    /// What to look at; - reads seeds from stdin, one a line
+    #[arg(value_name = "SEED")]
+    seeds: Vec<String>,
+    /// A name for the scan [default: its seeds]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// A seed whose kind is said, such as organization:Example Ltd
+    #[arg(long, value_name = "KIND:VALUE")]
+    seed: Vec<String>,
+    /// How far to go; each includes the ones before it: passive, standard, active
+    #[arg(long, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// Only these modules
+    #[arg(long, value_name = "A,B")]
+    modules: Vec<String>,
+    /// Not these modules
+    #[arg(long, value_name = "A,B")]
+    exclude: Vec<String>,
+    /// A further rule of scope: a domain, =name, an address, a CIDR, KIND:KEY; !RULE excludes and wins
+    #[arg(long, value_name = "RULE")]
+    scope: Vec<String>,
+    /// Longest chain from a seed whose end is still asked about
+    #[arg(long, value_name = "N")]
+    depth: Option<String>,
+    /// Requests at most
+    #[arg(long, value_name = "N")]
+    max_requests: Option<String>,
+    /// Time at most (30s, 10m, 2h)
+    #[arg(long, value_name = "TIME")]
+    max_time: Option<String>,
+    /// Requests per second to one host at most
+    #[arg(long, value_name = "N")]
+    rate: Option<String>,
+    /// The ports to scan, such as 80,443,8000-8100
+    #[arg(long, value_name = "LIST")]
+    ports: Option<String>,
+    /// A setting of a module, such as crtsh.url=…; `mirage modules info NAME` lists them
+    #[arg(long, value_name = "MODULE.KEY=VALUE")]
+    set: Vec<String>,
+    /// Ask this DNS server instead of the system's
+    #[arg(long, value_name = "IP:PORT")]
+    resolver: Vec<String>,
+    /// The proxy through which HTTP goes
+    #[arg(long, value_name = "URL")]
+    proxy: Option<String>,
+    /// How to introduce ourselves to web servers
+    #[arg(long, value_name = "TEXT")]
+    user_agent: Option<String>,
+    /// A private range that may be contacted
+    #[arg(long, value_name = "CIDR")]
+    allow_private: Vec<String>,
+    /// Show modules, scope and who will see traffic, and start nothing
+    #[arg(long)]
+    plan: bool,
+    /// Start it and leave; `mirage serve` or `mirage scans resume` runs it
+    #[arg(long)]
+    no_wait: bool,
+    /// End with 1 if nothing was found; failures are then 10
+    #[arg(long)]
+    exit_code: bool,
+    /// The same key starts the same scan, once
+    #[arg(long, value_name = "KEY")]
+    #[serde(skip)]
+    idempotency_key: Option<String>,
+}
+
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
+    let is_exit_code = arguments.exit_code;
+    let ended = scan(context, arguments).await;
+    match ended {
+        Err(Failure::Problem(problem)) if is_exit_code && problem.exit() == Exit::Failed => {
+            Err(Failure::Beside(problem))
+        }
+        ended => ended,
+    }
+}
+
+async fn scan(context: &Context, arguments: Arguments) -> Answer {
+    let seeds = seeds::read(&arguments.seeds, &arguments.seed, std::io::stdin().lock())?;
+    let mut request = request::build(&arguments, seeds, &context.config)?;
+    if arguments.plan {
+        return plan::show(context, &request);
+    }
+    seeds::tell(context, &request.seeds);
+    request.consent = consent::obtain(context, request.profile)?;
+    let caller = caller(&arguments);
+    let node = Arc::new(context.node().await?);
+    let (scan, position) = node
+        .start(request, &caller)
+        .await
+        .map_err(wire::of_command)?;
+    context
+        .output
+        .say(format_args!("scan {scan} started at position {position}"));
+    if arguments.no_wait {
+        return started(context, &scan, position.0);
+    }
+    end(context, node, &scan, arguments.exit_code).await
+}
+
+/// The caller with the key and the request as it was written, before defaults.
+fn caller(arguments: &Arguments) -> Caller {
+    let sent = serde_json::to_vec(arguments).expect("texts and flags");
+    Caller {
+        key: arguments.idempotency_key.clone().map(|key| (key, sent)),
+        ..wire::caller()
+    }
+}
+
+/// Follows a started scan and shows what came of it.
+pub(crate) async fn end(
+    context: &Context,
+    node: Arc<Node>,
+    scan: &ScanId,
+    is_exit_code: bool,
+) -> Answer {
+    let (tally, how) = follow::follow(context, node, scan).await?;
+    if let Some(problem) = how.unfinished(scan) {
+        return Err(problem.into());
+    }
+    let exit = summary::show(context, scan, &tally, None)?;
+    // The seeds themselves are findings, and not what was looked for.
+    match is_exit_code && tally.claims <= tally.seeds {
+        true => Ok(Exit::Failed),
+        false => Ok(exit),
+    }
+}
+
+static STARTED: Listing = Listing {
+    key: "scan_id",
+    fields: &[
+        Field::new("scan_id", Shape::Text),
+        Field::new("position", Shape::Number),
+    ],
+};
+
+fn started(context: &Context, scan: &ScanId, position: u64) -> Answer {
+    context
+        .output
+        .thing(&STARTED, vec![scan.to_string().into(), position.into()])?;
+    context
+        .output
+        .say(format_args!("to run it: mirage scans resume {scan}"));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,211 @@
+//! The table of configuration keys: name, form, flag, default, help. Settings of modules follow their manifests.
+
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+use mirage_workers::collectors;
+
+use crate::cli::{suggest, time};
+
+/// What a key's value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    /// A whole number, and the greatest.
+    Number(u64),
+    Span,
+    Choice(&'static [&'static str]),
+    /// The rest are lists, separated by commas.
+    Names,
+    Ports,
+    Resolvers,
+    Networks,
+}
+
+impl Form {
+    /// Whether a text is such a value; the error says what one looks like.
+    pub(super) fn check(self, text: &str) -> Result<(), String> {
+        let each = |is_fit: &dyn Fn(&str) -> bool, what: &str| {
+            let items = text
+                .split(',')
+                .map(str::trim)
+                .filter(|item| !item.is_empty());
+            match items.into_iter().find(|item| !is_fit(item)) {
+                Some(item) => Err(format!("`{item}` is no {what}")),
+                None => Ok(()),
+            }
+        };
+        match self {
+            Self::Text | Self::Names => Ok(()),
+            Self::Number(max) => match text.parse::<u64>() {
+                Ok(number) if number <= max => Ok(()),
+                _ => Err(format!("`{text}` is no whole number up to {max}")),
+            },
+            Self::Span => time::span(text).map(|_| ()),
+            Self::Choice(all) if all.contains(&text) => Ok(()),
+            Self::Choice(all) => Err(format!("`{text}` is none of {}", all.join(", "))),
+            Self::Ports => each(
+                &|item| is_ports(item),
+                "port or range of ports, such as 443 or 8000-8100",
+            ),
+            Self::Resolvers => each(
+                &|item| item.parse::<SocketAddr>().is_ok(),
+                "IP:PORT, such as 192.0.2.53:53",
+            ),
+            Self::Networks => each(
+                &|item| item.parse::<IpNet>().is_ok(),
+                "CIDR, such as 10.0.0.0/8",
+            ),
+        }
+    }
+
+    /// The choice that was meant.
+    pub(super) fn nearest(self, text: &str) -> Option<String> {
+        match self {
+            Self::Choice(all) => suggest::nearest(text, all.iter().copied()).map(suggest::question),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Text => "text".into(),
+            Self::Number(_) => "number".into(),
+            Self::Span => "time (30s, 10m, 2h)".into(),
+            Self::Choice(all) => all.join("|"),
+            Self::Names => "names, by commas".into(),
+            Self::Ports => "ports, by commas".into(),
+            Self::Resolvers => "IP:PORT, by commas".into(),
+            Self::Networks => "CIDRs, by commas".into(),
+        }
+    }
+}
+
+fn is_ports(item: &str) -> bool {
+    let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port > 0);
+    match item.split_once('-') {
+        None => port(item).is_some(),
+        Some((first, last)) => {
+            matches!((port(first), port(last)), (Some(first), Some(last)) if first <= last)
+        }
+    }
+}
+
+/// One key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Key {
+    /// With dots, as in the file: `scan.profile`.
+    pub(crate) name: String,
+    pub(crate) form: Form,
+    /// The long flag that sets it, which is also its name in the clap tree.
+    pub(crate) flag: Option<&'static str>,
+    pub(crate) default: Option<String>,
+    pub(crate) is_secret: bool,
+    pub(crate) help: &'static str,
+}
+
+impl Key {
+    /// `MIRAGE_SCAN_PROFILE` for `scan.profile`.
+    pub(crate) fn variable(&self) -> String {
+        format!(
+            "MIRAGE_{}",
+            self.name.replace(['.', '-'], "_").to_uppercase()
+        )
+    }
+}
+
+const FORMS: &[&str] = &["table", "json", "jsonl", "csv", "key"];
+const COLORS: &[&str] = &["auto", "always", "never"];
+const PROFILES: &[&str] = &["passive", "standard", "active"];
+
+type Line = (
+    &'static str,
+    Form,
+    Option<&'static str>,
+    Option<&'static str>,
+    &'static str,
+);
+
+/// Name, form, flag, default, help; sorted by name.
+#[rustfmt::skip]
+const FIXED: &[Line] = &[
+    ("color", Form::Choice(COLORS), Some("color"), Some("auto"), "When to use colour"),
+    ("data", Form::Text, Some("data"), None, "The data directory"),
+    ("output", Form::Choice(FORMS), Some("output"), Some("table"), "The form of the output"),
+    ("scan.allow_private", Form::Networks, Some("allow_private"), None, "Private ranges that a scan may contact"),
+    ("scan.depth", Form::Number(mirage_domain::scan::DEPTH_MAX as u64), Some("depth"), None, "Longest chain from a seed"),
+    ("scan.exclude", Form::Names, Some("exclude"), None, "Modules that do not run"),
+    ("scan.max_requests", Form::Number(u64::MAX), Some("max_requests"), None, "Requests of one scan at most"),
+    ("scan.max_time", Form::Span, Some("max_time"), None, "Time of one scan at most"),
+    ("scan.modules", Form::Names, Some("modules"), None, "Only these modules run"),
+    ("scan.ports", Form::Ports, Some("ports"), None, "The ports that are scanned"),
+    ("scan.profile", Form::Choice(PROFILES), Some("profile"), Some("standard"), "How far a scan goes"),
+    ("scan.proxy", Form::Text, Some("proxy"), None, "The proxy through which HTTP goes"),
+    ("scan.rate", Form::Number(100_000), Some("rate"), None, "Requests per second to one host at most"),
+    ("scan.resolver", Form::Resolvers, Some("resolver"), None, "DNS servers instead of the system's"),
+    ("scan.user_agent", Form::Text, Some("user_agent"), None, "How the scan introduces itself to web servers"),
+    ("timeout", Form::Span, Some("timeout"), None, "Give up waiting after this time"),
+    ("workspace", Form::Text, Some("workspace"), Some("default"), "The workspace"),
+];
+
+/// Every key: the fixed ones, and `modules.NAME.KEY` for each setting of a module.
+pub(super) fn all() -> impl Iterator<Item = Key> {
+    let fixed = FIXED.iter().map(|&(name, form, flag, default, help)| Key {
+        name: name.to_owned(),
+        form,
+        flag,
+        default: default.map(str::to_owned),
+        is_secret: false,
+        help,
+    });
+    let of_modules = collectors::ALL.iter().flat_map(|collector| {
+        let manifest = collector.manifest();
+        manifest.settings.iter().map(|setting| Key {
+            name: format!("modules.{}.{}", manifest.name, setting.key),
+            form: Form::Text,
+            flag: None,
+            default: Some(setting.default.to_owned()),
+            is_secret: setting.is_secret,
+            help: setting.help,
+        })
+    });
+    fixed.chain(of_modules)
+}
+
+#[cfg(test)]
+mod tests {
+    use mirage_domain::module::Profile;
+
+    use super::*;
+
+    #[test]
+    fn keys_are_sorted_and_their_defaults_fit() {
+        assert!(FIXED.windows(2).all(|pair| pair[0].0 < pair[1].0));
+        for key in all() {
+            let default = key.default.as_deref().unwrap_or_default();
+            let is_fit = key.default.is_none() || key.form.check(default).is_ok();
+            assert!(is_fit && !key.help.is_empty(), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn every_profile_can_be_chosen() {
+        assert!(
+            Profile::ALL
+                .iter()
+                .map(|profile| profile.as_str())
+                .eq(PROFILES.iter().copied())
+        );
+    }
+
+    #[test]
+    fn values_are_held_against_their_form() {
+        assert!(Form::Ports.check("80,443,8000-8100").is_ok());
+        for text in ["0", "70000", "443-80", "http", "80-"] {
+            assert!(Form::Ports.check(text).is_err(), "{text}");
+        }
+        assert!(Form::Resolvers.check("192.0.2.53").is_err());
+        assert!(Form::Networks.check("10.0.0.0/8, fc00::/7").is_ok());
+        assert!(Form::Number(64).check("65").is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! Opens the data directory and wires what a command needs of it.
+//!
+//! **Never:** a directory or file made by a command that only reads.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mirage_api::error::Problem;
+use mirage_domain::id::WorkspaceId;
+use mirage_log::sqlite::{self, Anchor, Sqlite};
+use mirage_workers::node::{self, Caller, Node};
+use mirage_workers::orchestrate;
+
+use crate::cli::Context;
+use crate::config::Key;
+use crate::output::Failure;
+
+impl Context {
+    pub(crate) fn workspace(&self) -> Result<WorkspaceId, Problem> {
+        let name = self.config.get("workspace").unwrap_or_default();
+        WorkspaceId::new(name)
+            .map_err(|error| Problem::new("bad_id", format!("workspace `{name}`: {error}")))
+    }
+
+    /// Opens the data directory for work, and makes it where there is none.
+    pub(crate) async fn node(&self) -> Result<Node, Failure> {
+        let mut node = Node::open(&self.data.dir, self.workspace()?)
+            .await
+            .map_err(of_open)?;
+        let secrets = self.config.keys().filter(|key| key.is_secret);
+        let value = |key: &Key| {
+            let name = key.name.strip_prefix("modules.")?;
+            Some((name.to_owned(), self.config.get(&key.name)?.to_owned()))
+        };
+        node.secrets = secrets.filter_map(value).collect();
+        Ok(node)
+    }
+}
+
+/// A data directory, not yet opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Data {
+    pub(crate) dir: PathBuf,
+}
+
+impl Data {
+    /// Opens the log of a directory that has one.
+    pub(crate) fn log(&self) -> Result<Arc<Sqlite>, Failure> {
+        self.must_hold_a_log()?;
+        Ok(Arc::new(Sqlite::open(&self.dir)?))
+    }
+
+    /// A missing log beside an anchor is a lost log, and for the log itself to say.
+    pub(crate) fn must_hold_a_log(&self) -> Result<(), Failure> {
+        let unopenable = |path: &Path, error: std::io::Error| {
+            Problem::new("log_unopenable", format!("{}: {error}", path.display()))
+        };
+        let path = sqlite::path(&self.dir);
+        if path
+            .try_exists()
+            .map_err(|error| unopenable(&path, error))?
+        {
+            // Opening for reading tells of missing permission before anything is tried.
+            std::fs::File::open(&path).map_err(|error| unopenable(&path, error))?;
+            return Ok(());
+        }
+        match Anchor::read(&self.dir) {
+            Ok(None) => {
+                Err(Problem::new("no_log", format!("{} does not exist", path.display())).into())
+            }
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// The person at the command line.
+pub(crate) fn caller() -> Caller {
+    let name = ["USER", "USERNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok());
+    Caller::user(
+        name.filter(|name| !name.is_empty())
+            .unwrap_or_else(|| "unknown".to_owned()),
+    )
+}
+
+/// A node that could not be opened, as a problem.
+pub(crate) fn of_open(error: node::OpenError) -> Problem {
+    match error {
+        node::OpenError::Log(error) => error.into(),
+        node::OpenError::Evidence(error) => error.into(),
+        node::OpenError::Directory { .. } | node::OpenError::Leases { .. } => {
+            Problem::of("log_unopenable", &error)
+        }
+        node::OpenError::Probe(_) => Problem::of("internal", &error),
+    }
+}
+
+/// A command that a scan refused, as a problem.
+pub(crate) fn of_command(error: node::Error) -> Problem {
+    match error {
+        node::Error::Scope(error) => Problem::of("bad_scope", &error),
+        node::Error::Evidence(error) => error.into(),
+        node::Error::Command(error) => error.into(),
+    }
+}
+
+/// An orchestrator that could not go on, as a problem.
+pub(crate) fn of_run(error: orchestrate::Error) -> Problem {
+    match error {
+        orchestrate::Error::Absent(_) => Problem::of("no_such_scan", &error),
+        orchestrate::Error::Evidence { .. } => Problem::of("evidence_damaged", &error),
+        orchestrate::Error::Read(error) => error.into(),
+        orchestrate::Error::Append(error) => error.into(),
+        orchestrate::Error::Store(error) => error.into(),
+        orchestrate::Error::Finish(error) => error.into(),
+        orchestrate::Error::Scope
+        | orchestrate::Error::Encode(_)
+        | orchestrate::Error::Collect(_)
+        | orchestrate::Error::Lease(_)
+        | orchestrate::Error::Ended => Problem::of("internal", &error),
+    }
+}
+
+/// The platform's folder for the data of `mirage`.
+pub(crate) fn default_dir() -> Option<PathBuf> {
+    let absolute = |name: &str| {
+        let path = PathBuf::from(std::env::var_os(name)?);
+        path.is_absolute().then_some(path)
+    };
+    let data = match std::env::consts::OS {
+        "windows" => absolute("LOCALAPPDATA"),
+        "macos" => absolute("HOME").map(|home| home.join("Library/Application Support")),
+        // XDG Base Directory Specification 0.8: a relative path is ignored.
+        _ => absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share"))),
+    };
+    data.map(|data| data.join("mirage"))
+}

@@ -1,0 +1,8 @@
+//! The built program, run as people and scripts run it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod bad_input;
+mod forms;
+mod log;
+mod place;
