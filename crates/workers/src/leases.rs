@@ -40,6 +40,14 @@ impl Leases {
         act(&self.connection.lock().expect("no holder panics"))
     }
 
+    /// Voids the lease of a process of this machine that is gone: nobody needs to wait for it to run out.
+    fn bury(&self, scan: &ScanId, now: Timestamp) -> rusqlite::Result<()> {
+        match self.holder(scan, now)? {
+            Some(holder) if is_gone(&holder) => self.release(scan, &holder),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes or renews the lease; `Err` in the answer names who holds it.
     pub fn take(
         &self,
@@ -47,6 +55,7 @@ impl Leases {
         holder: &str,
         now: Timestamp,
     ) -> rusqlite::Result<Result<(), String>> {
+        self.bury(scan, now)?;
         let until = now.as_millisecond() + LEASE.as_millis() as i64;
         let taken = self.with(|connection| {
             connection.execute(
@@ -83,6 +92,39 @@ impl Leases {
     }
 }
 
+/// How this process names itself: pid, when it was started, and of which boot, so that a reused pid is another holder.
+pub fn this_process() -> String {
+    let pid = std::process::id();
+    let (start, boot) = (started(pid).unwrap_or_default(), boot().unwrap_or_default());
+    format!("process {pid} {start} {boot}")
+}
+
+/// Whether a holder was a process of this boot of this machine that is no more.
+fn is_gone(holder: &str) -> bool {
+    let words: Vec<&str> = holder.split(' ').collect();
+    let ["process", pid, start, its_boot] = words[..] else {
+        return false;
+    };
+    let Ok(pid) = pid.parse::<u32>() else {
+        return false;
+    };
+    let is_here = !its_boot.is_empty() && boot().as_deref() == Some(its_boot);
+    is_here && started(pid).as_deref() != Some(start)
+}
+
+/// When a process was started, in ticks since boot: field 22 of proc_pid_stat(5). `None` where there is none.
+fn started(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The second field is a name in parentheses, which may hold anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19).map(str::to_owned)
+}
+
+fn boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,5 +150,25 @@ mod tests {
         );
         leases.release(&scan, "two").unwrap();
         assert_eq!(leases.holder(&scan, at(10)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_process_that_is_gone_holds_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let leases = Leases::open(&dir.path().join("leases.db")).unwrap();
+        let scan = ScanId::new("scn_a").unwrap();
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let (start, boot) = (started(child.id()).unwrap(), boot().unwrap());
+        let holder = format!("process {} {start} {boot}", child.id());
+        let now = Timestamp::UNIX_EPOCH;
+        assert_eq!(leases.take(&scan, &holder, now).unwrap(), Ok(()));
+        assert_eq!(leases.take(&scan, "other", now).unwrap(), Err(holder));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(leases.take(&scan, "other", now).unwrap(), Ok(()));
+        assert!(!is_gone(&this_process()));
     }
 }

@@ -12,7 +12,7 @@ use mirage_log::sqlite::Sqlite;
 use mirage_log::{EventLog, keys};
 
 use super::Node;
-use crate::leases::Leases;
+use crate::leases::{self, Leases};
 use crate::probe::live::{self, Live, LiveConfig};
 
 /// What lies where in a data directory.
@@ -94,7 +94,7 @@ impl Node {
             live: Live::new(LiveConfig::default()).await?,
             leases: Arc::new(leases),
             scans: Store::new(log.clone()),
-            holder: format!("process {}", std::process::id()),
+            holder: leases::this_process(),
             secrets: Default::default(),
             now,
             log,
