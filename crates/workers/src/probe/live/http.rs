@@ -1,4 +1,4 @@
-//! HTTP: a request from its first hop to the page where it ends, with what a source's limits and failures ask for.
+//! HTTP: a request from its first hop to the page where it ends, retries and limits included.
 //!
 //! **Invariant:** each hop is an exchange of its own: judged by the egress policy, charged, stored.
 //! **Invariant:** only what surely was no answer is tried again: a reset, and for sources also a refused connection.
