@@ -106,9 +106,12 @@ async fn a_runner_that_is_killed_anywhere_goes_on_where_it_was() {
         at = (at + 1 + dice.below(40) as u64).min(history.end().0);
         history.copy_into(&*log, Position(at)).await;
         let runner = Runner::open(dir.path(), log.clone()).unwrap();
-        // Dropped after some turns of the scheduler: before, within or after a batch.
-        let turns = dice.below(30);
+        // Dropped some turns of the scheduler after a position somewhere was reached: before, within or after a batch.
+        let (mark, turns) = (dice.below(at as usize + 1) as u64, dice.below(30));
+        let mut position = runner.position("catalog").unwrap();
         let killed = async {
+            let reached = position.wait_for(|position| position.0 >= mark);
+            reached.await.unwrap();
             for _ in 0..turns {
                 tokio::task::yield_now().await;
             }
