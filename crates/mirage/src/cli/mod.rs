@@ -5,7 +5,9 @@
 
 mod config;
 mod doctor;
+mod entities;
 mod evidence;
+mod findings;
 mod global;
 mod ids;
 mod log;
@@ -13,11 +15,14 @@ mod manual;
 mod modules;
 mod refusal;
 pub(crate) mod scan;
+mod scans;
 pub(crate) mod suggest;
 mod tally;
 pub(crate) mod time;
 mod version;
+mod views;
 mod watch;
+mod why;
 
 use std::process::ExitCode;
 
@@ -50,11 +55,18 @@ pub(crate) struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     Scan(Box<scan::Arguments>),
+    /// Which scans there are, and what to do with them
+    Scans(scans::Arguments),
+    Findings(findings::Arguments),
+    Entities(entities::Arguments),
     Watch(watch::Arguments),
+    Why(why::Arguments),
     /// What was seen, byte for byte
     Evidence(evidence::Arguments),
     /// Look at the log itself, and prove that it is what was written
     Log(log::Arguments),
+    /// What is folded from the log
+    Views(views::Arguments),
     /// What there is to collect with
     Modules(modules::Arguments),
     /// Which layer of configuration says what
@@ -126,7 +138,7 @@ fn start(context: Context, command: Command) -> Answer {
 
 /// A scan heeds the time itself: it stops in order.
 async fn within_timeout(context: &Context, command: Command) -> Answer {
-    let own = matches!(command, Command::Scan(_));
+    let own = matches!(command, Command::Scan(_) | Command::Scans(_));
     let Some(timeout) = context.timeout.filter(|_| !own) else {
         return run(context, command).await;
     };
@@ -139,6 +151,11 @@ async fn within_timeout(context: &Context, command: Command) -> Answer {
 async fn run(context: &Context, command: Command) -> Answer {
     match command {
         Command::Scan(arguments) => scan::run(context, *arguments).await,
+        Command::Scans(arguments) => scans::run(context, arguments).await,
+        Command::Findings(arguments) => findings::run(context, &arguments).await,
+        Command::Entities(arguments) => entities::run(context, &arguments).await,
+        Command::Why(arguments) => why::run(context, &arguments).await,
+        Command::Views(arguments) => views::run(context, arguments).await,
         Command::Watch(arguments) => watch::run(context, arguments).await,
         Command::Evidence(arguments) => evidence::run(context, arguments).await,
         Command::Log(arguments) => log::run(context, arguments).await,

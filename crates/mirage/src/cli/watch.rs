@@ -27,8 +27,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
-    let log = context.data.log()?;
-    let scan = ids::scan(context, &arguments.scan).await?;
+    let views = context.views().await?;
+    let scan = ids::scan(&views.reader(None)?, &arguments.scan)?;
+    let log = views.log;
     let since = Position(arguments.since.unwrap_or(0));
     let mut output = context.output.clone();
     if context.is_form_open() && !stdout().is_terminal() {

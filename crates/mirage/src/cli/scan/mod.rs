@@ -1,6 +1,6 @@
 //! `mirage scan`: starts a scan, follows it to its end, and says what came of it.
 
-mod consent;
+pub(crate) mod consent;
 pub(crate) mod follow;
 mod plan;
 mod progress;
@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use mirage_api::error::Exit;
 use mirage_domain::id::ScanId;
+use mirage_projections::catalog::{FindingFilter, PAGE_ROWS_MAX, Page};
 use mirage_workers::node::{Caller, Node};
 
 pub(crate) use request::manifest;
@@ -99,11 +100,9 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
     let is_exit_code = arguments.exit_code;
     let ended = scan(context, arguments).await;
-    match ended {
-        Err(Failure::Problem(problem)) if is_exit_code && problem.exit() == Exit::Failed => {
-            Err(Failure::Beside(problem))
-        }
-        ended => ended,
+    match is_exit_code {
+        true => ended.map_err(Failure::beside),
+        false => ended,
     }
 }
 
@@ -150,11 +149,35 @@ pub(crate) async fn end(
     if let Some(problem) = how.unfinished(scan) {
         return Err(problem.into());
     }
-    let exit = summary::show(context, scan, &tally, None)?;
+    let new = new(context, scan).await?;
+    let exit = summary::show(context, scan, &tally, new)?;
     // The seeds themselves are findings, and not what was looked for.
     match is_exit_code && tally.claims <= tally.seeds {
         true => Ok(Exit::Failed),
         false => Ok(exit),
+    }
+}
+
+/// How many findings the last scan of the same seeds had not; `None` if there was none.
+async fn new(context: &Context, scan: &ScanId) -> Result<Option<u64>, Failure> {
+    let views = context.views().await?;
+    let reader = views.reader(None)?;
+    let Some(before) = reader.previous_scan_of_same_seeds(scan)? else {
+        return Ok(None);
+    };
+    let filter = FindingFilter {
+        scan: Some(scan.clone()),
+        new_since: Some(before),
+        ..FindingFilter::default()
+    };
+    let (mut page, mut count) = (Page::first(PAGE_ROWS_MAX), 0);
+    loop {
+        let listed = reader.findings(&filter, &page)?;
+        count += listed.rows.len() as u64;
+        match listed.next {
+            Some(next) => page = page.after(next),
+            None => return Ok(Some(count)),
+        }
     }
 }
 
@@ -166,7 +189,7 @@ static STARTED: Listing = Listing {
     ],
 };
 
-fn started(context: &Context, scan: &ScanId, position: u64) -> Answer {
+pub(crate) fn started(context: &Context, scan: &ScanId, position: u64) -> Answer {
     context
         .output
         .thing(&STARTED, vec![scan.to_string().into(), position.into()])?;
