@@ -5,7 +5,7 @@ use mirage_projections::catalog::{EntityDetail, EntityFilter, PAGE_ROWS_MAX, Pag
 
 use super::global::AtArgument;
 use super::ids::{self, LAST};
-use super::{Answer, Context};
+use super::{Answer, Context, known};
 use crate::output::{Failure, Field, Form, Listing, Shape, values};
 
 /// List entities, or show one with its claims and relations
@@ -17,19 +17,19 @@ pub(crate) struct Arguments {
     #[arg(value_name = "ENTITY")]
     entity: Option<String>,
     /// Those of this scan [default: the latest]
-    #[arg(long, value_name = "SCAN", conflicts_with = "all")]
+    #[arg(long, add = known::scans(), value_name = "SCAN", conflicts_with = "all")]
     scan: Option<String>,
     /// Those of every scan
     #[arg(long)]
     all: bool,
     /// Only these kinds
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    #[arg(long, add = known::kinds(), value_name = "KIND", value_delimiter = ',')]
     kind: Vec<String>,
     /// Only what is in scope
     #[arg(long)]
     in_scope: bool,
     /// Only what that scan had not met
-    #[arg(long, value_name = "SCAN")]
+    #[arg(long, add = known::scans(), value_name = "SCAN")]
     new_since: Option<String>,
     #[command(flatten)]
     at: AtArgument,

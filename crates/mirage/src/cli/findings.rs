@@ -8,7 +8,7 @@ use super::global::AtArgument;
 use super::ids::{self, LAST};
 use super::scan::manifest;
 use super::time::At;
-use super::{Answer, Context};
+use super::{Answer, Context, known};
 use crate::output::{Failure, Field, Form, Listing, Shape, values};
 
 /// List findings, oldest first
@@ -19,16 +19,16 @@ use crate::output::{Failure, Field, Form, Listing, Shape, values};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The scan: its id, the beginning of it, or @last
-    #[arg(value_name = "SCAN", conflicts_with = "all")]
+    #[arg(add = known::scans(), value_name = "SCAN", conflicts_with = "all")]
     scan: Option<String>,
     /// Those of every scan
     #[arg(long)]
     all: bool,
     /// Only entities of these kinds
-    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    #[arg(long, add = known::kinds(), value_name = "KIND", value_delimiter = ',')]
     kind: Vec<String>,
     /// Only what these modules found
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, add = known::modules(), value_name = "NAME", value_delimiter = ',')]
     module: Vec<String>,
     /// Only what is in scope
     #[arg(long)]
@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "POSITION|TIME", allow_hyphen_values = true)]
     since: Option<String>,
     /// Only what that scan had not found
-    #[arg(long, value_name = "SCAN")]
+    #[arg(long, add = known::scans(), value_name = "SCAN")]
     new_since: Option<String>,
     /// Only what is at least this certain, in percent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=100))]

@@ -10,6 +10,7 @@ mod evidence;
 mod findings;
 mod global;
 mod ids;
+mod known;
 mod log;
 mod manual;
 mod modules;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mirage_api::error::{Exit, Problem};
+use tracing_subscriber::EnvFilter;
 
 pub(crate) use global::{Context, Global};
 
@@ -78,6 +80,15 @@ enum Command {
 }
 
 impl Command {
+    /// Whether it runs a scan, and heeds `--timeout` by stopping in order.
+    fn follows(&self) -> bool {
+        match self {
+            Self::Scan(_) => true,
+            Self::Scans(arguments) => arguments.follows(),
+            _ => false,
+        }
+    }
+
     /// Whether it runs although the configuration has faults, to help mending them.
     fn bears_faults(&self) -> bool {
         matches!(
@@ -93,6 +104,7 @@ impl Command {
 
 /// Reads the command line and runs it to its end.
 pub(crate) fn main() -> ExitCode {
+    manual::complete();
     let words: Vec<_> = std::env::args_os().collect();
     let read = Line::command().try_get_matches_from(&words);
     let parsed = read.and_then(|matches| {
@@ -103,6 +115,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return refusal::of_clap(&error, &words),
     };
+    tell_inside(line.global.verbose);
     let context = Context::new(line.global, config);
     let form = context.output.form;
     match start(context, line.command) {
@@ -117,6 +130,28 @@ pub(crate) fn main() -> ExitCode {
             Exit::FailedBeside.code().into()
         }
     }
+}
+
+/// Logs go to stderr as JSON, so that no text from outside can forge a line.
+fn tell_inside(verbose: u8) {
+    let level = match verbose {
+        0 => "error",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let own = [
+        "mirage",
+        "mirage_log",
+        "mirage_projections",
+        "mirage_workers",
+    ];
+    let filter = own.map(|name| format!("{name}={level}")).join(",");
+    tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::new(filter))
+        .init();
 }
 
 fn start(context: Context, command: Command) -> Answer {
@@ -136,10 +171,8 @@ fn start(context: Context, command: Command) -> Answer {
     ended
 }
 
-/// A scan heeds the time itself: it stops in order.
 async fn within_timeout(context: &Context, command: Command) -> Answer {
-    let own = matches!(command, Command::Scan(_) | Command::Scans(_));
-    let Some(timeout) = context.timeout.filter(|_| !own) else {
+    let Some(timeout) = context.timeout.filter(|_| !command.follows()) else {
         return run(context, command).await;
     };
     match tokio::time::timeout(timeout, run(context, command)).await {

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write, stdout};
 use jiff::Timestamp;
 use mirage_api::error::{Exit, Problem};
 
-use super::{Answer, Context, suggest};
+use super::{Answer, Context, known, suggest};
 use crate::output::{Field, Listing, Shape, values};
 
 #[derive(Debug, clap::Args)]
@@ -24,14 +24,14 @@ enum Command {
     ///
     /// Exit codes: 0 ok, 3 no log or no such view, 6 the log is damaged
     Rebuild {
-        #[arg(value_name = "NAME")]
+        #[arg(add = known::views(), value_name = "NAME")]
         name: String,
     },
     /// Write a view's canonical dump: equal for equal logs
     ///
     /// Exit codes: 0 ok, 3 no log or no such view, 6 the log is damaged
     Dump {
-        #[arg(value_name = "NAME")]
+        #[arg(add = known::views(), value_name = "NAME")]
         name: String,
     },
 }

@@ -8,7 +8,7 @@ use mirage_projections::catalog::{Step, Why};
 use serde_json::Value;
 
 use super::global::AtArgument;
-use super::{Answer, Context, ids};
+use super::{Answer, Context, ids, known};
 use crate::output::{Failure, Form, SafeText, json};
 
 /// Explain a finding or an entity: the chain back to the seed
@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     #[arg(value_name = "FINDING|ENTITY")]
     what: String,
     /// For an entity: in this scan [default: the newest that met it]
-    #[arg(long, value_name = "SCAN")]
+    #[arg(long, add = known::scans(), value_name = "SCAN")]
     scan: Option<String>,
     /// As a tree (the default)
     #[arg(long, group = "shape")]

@@ -12,14 +12,17 @@ use std::sync::Arc;
 
 use mirage_api::error::Exit;
 use mirage_domain::id::ScanId;
-use mirage_projections::catalog::{FindingFilter, PAGE_ROWS_MAX, Page};
+use mirage_projections::catalog::{FindingFilter, PAGE_ROWS_MAX, Page, ScanFilter, State};
 use mirage_workers::node::{Caller, Node};
 
 pub(crate) use request::manifest;
 
-use super::{Answer, Context};
+use super::{Answer, Context, known};
 use crate::output::{Failure, Field, Listing, Shape};
 use crate::wire;
+
+/// Newest scans among which interrupted ones are mentioned.
+const MENTIONED_OF: u32 = 20;
 
 /// Start a scan and follow it
 ///
@@ -41,13 +44,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "KIND:VALUE")]
     seed: Vec<String>,
     /// How far to go; each includes the ones before it: passive, standard, active
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, add = known::profiles(), value_name = "PROFILE")]
     profile: Option<String>,
     /// Only these modules
-    #[arg(long, value_name = "A,B")]
+    #[arg(long, add = known::modules(), value_name = "A,B")]
     modules: Vec<String>,
     /// Not these modules
-    #[arg(long, value_name = "A,B")]
+    #[arg(long, add = known::modules(), value_name = "A,B")]
     exclude: Vec<String>,
     /// A further rule of scope: a domain, =name, an address, a CIDR, KIND:KEY; !RULE excludes and wins
     #[arg(long, value_name = "RULE")]
@@ -120,6 +123,7 @@ async fn scan(context: &Context, arguments: Arguments) -> Answer {
         .start(request, &caller)
         .await
         .map_err(wire::of_command)?;
+    mention_interrupted(context, &scan).await?;
     context
         .output
         .say(format_args!("scan {scan} started at position {position}"));
@@ -156,6 +160,27 @@ pub(crate) async fn end(
         true => Ok(Exit::Failed),
         false => Ok(exit),
     }
+}
+
+/// Names the scans that nobody runs; they are left alone.
+async fn mention_interrupted(context: &Context, started: &ScanId) -> Result<(), Failure> {
+    let views = context.views().await?;
+    let newest = Page::newest(MENTIONED_OF);
+    for row in views
+        .reader(None)?
+        .scans(&ScanFilter::default(), &newest)?
+        .rows
+    {
+        let is_held = context.holder(&row.scan_id).is_some();
+        let row = row.held(is_held);
+        if row.state == State::Interrupted && row.scan_id != *started {
+            let id = &row.scan_id;
+            context.output.say(format_args!(
+                "scan {id} is interrupted: mirage scans resume {id}"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// How many findings the last scan of the same seeds had not; `None` if there was none.

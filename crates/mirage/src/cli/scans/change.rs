@@ -8,7 +8,7 @@ use mirage_domain::scan::{ArchiveScan, Command, PauseScan, ResumeScan, StopScan}
 use mirage_workers::node::{Caller, Node};
 
 use super::super::global::KeyArgument;
-use super::super::{Answer, Context, ids, scan};
+use super::super::{Answer, Context, ids, known, scan};
 use super::One;
 use crate::output::{Failure, Field, Listing, Shape};
 use crate::wire;
@@ -20,7 +20,7 @@ use crate::wire;
 #[derive(Debug, clap::Args)]
 pub(super) struct Resume {
     /// The scan: its id, the beginning of it, or @last
-    #[arg(value_name = "SCAN")]
+    #[arg(add = known::scans(), value_name = "SCAN")]
     scan: String,
     /// Try the inputs again that failed before
     #[arg(long)]

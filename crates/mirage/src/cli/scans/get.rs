@@ -6,7 +6,7 @@ use mirage_projections::catalog::{Count, ScanDetail, State};
 use serde_json::{Map, Value};
 
 use super::super::global::AtArgument;
-use super::super::{Answer, Context, ids, time};
+use super::super::{Answer, Context, ids, known, time};
 use crate::output::{Failure, Field, Form, Listing, Shape, values};
 
 /// Show one scan: counts, modules, failures, and why it is still running
@@ -15,7 +15,7 @@ use crate::output::{Failure, Field, Form, Listing, Shape, values};
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The scan: its id, the beginning of it, or @last
-    #[arg(value_name = "SCAN", default_value = ids::LAST)]
+    #[arg(add = known::scans(), value_name = "SCAN", default_value = ids::LAST)]
     scan: String,
     #[command(flatten)]
     at: AtArgument,

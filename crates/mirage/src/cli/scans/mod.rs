@@ -8,7 +8,7 @@ use mirage_api::error::Exit;
 use mirage_projections::catalog::{PAGE_ROWS_MAX, Page, ScanFilter};
 
 use super::global::{AtArgument, KeyArgument};
-use super::{Answer, Context};
+use super::{Answer, Context, known};
 use crate::output::{Field, Listing, Shape, values};
 
 #[derive(Debug, clap::Args)]
@@ -59,7 +59,7 @@ struct List {
 #[derive(Debug, clap::Args)]
 struct One {
     /// The scan: its id, the beginning of it, or @last
-    #[arg(value_name = "SCAN")]
+    #[arg(add = known::scans(), value_name = "SCAN")]
     scan: String,
     /// Follow it to its end
     #[arg(short, long)]
@@ -86,6 +86,16 @@ static LISTING: Listing = Listing {
         Field::more("position", Shape::Number),
     ],
 };
+
+impl Arguments {
+    /// Whether it may run a scan.
+    pub(crate) fn follows(&self) -> bool {
+        matches!(
+            self.command,
+            Some(Command::Resume(_) | Command::Rerun(_) | Command::Stop(_) | Command::Pause(_))
+        )
+    }
+}
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
     use change::Change;

@@ -12,7 +12,7 @@ use mirage_workers::settings::ScanSettings;
 
 use super::super::global::KeyArgument;
 use super::super::scan::{consent, end, started};
-use super::super::{Answer, Context, ids};
+use super::super::{Answer, Context, ids, known};
 use crate::output::Failure;
 use crate::wire;
 
@@ -23,7 +23,7 @@ use crate::wire;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// The scan: its id, the beginning of it, or @last
-    #[arg(value_name = "SCAN")]
+    #[arg(add = known::scans(), value_name = "SCAN")]
     scan: String,
     /// Start it and leave; another process runs it
     #[arg(long)]
