@@ -3,13 +3,24 @@
 use std::path::Path;
 use std::time::Duration;
 
-use mirage_domain::id::Position;
+use mirage_domain::id::{Cursor, Position};
 use rusqlite::{Connection, OpenFlags, Row};
 
 use crate::{Error, Registered, Store, files, store};
 
 /// How long a question waits for a lock; in WAL mode only a recovery holds one.
 const BUSY_MAX: Duration = Duration::from_secs(5);
+
+/// A stream that a view sets aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    pub stream: String,
+    /// The event that cannot be applied.
+    pub cursor: Cursor,
+    pub error: String,
+    /// Later commits of the stream.
+    pub skipped: u64,
+}
 
 /// See the module's doc. Every call blocks: within an async runtime, ask from a blocking task.
 pub struct Db {
@@ -49,6 +60,21 @@ impl Db {
     pub fn position(&self) -> Result<Position, Error> {
         let checkpoint = store::checkpoint(&self.connection);
         Ok(checkpoint.map_err(|source| self.fault(source))?.position)
+    }
+
+    /// Streams with an event that cannot be applied, oldest first.
+    pub fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, Error> {
+        let sql = "SELECT stream, cursor, error,
+            (SELECT count(*) FROM skipped s WHERE s.stream = q.stream) AS skipped
+            FROM quarantine q ORDER BY cursor LIMIT ?";
+        self.rows(sql, [limit], |row| {
+            Ok(Quarantined {
+                stream: row.get("stream")?,
+                cursor: Cursor::unpacked(row.get("cursor")?),
+                error: row.get("error")?,
+                skipped: row.get::<_, i64>("skipped")? as u64,
+            })
+        })
     }
 
     pub(crate) fn view(&self) -> &'static Registered {

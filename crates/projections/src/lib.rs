@@ -29,7 +29,7 @@ pub mod testing;
 
 use mirage_log::Recorded;
 
-pub use db::Db;
+pub use db::{Db, Quarantined};
 pub use dump::dump;
 pub use error::Error;
 pub use operations::{Operations, Table, Value};

@@ -50,15 +50,14 @@ pub fn obeys_projection_law<P: Projection>() {
             "{} keeps nothing of a scan",
             P::NAME
         );
-        assert_eq!(
-            dumped(&in_batches::<P>(commits, || 1)),
-            whole,
+        assert!(
+            dumped(&in_batches::<P>(commits, || 1)) == whole,
             "commit by commit, seed {seed}"
         );
         let uneven = in_batches::<P>(commits, || 1 + dice.below(40));
-        assert_eq!(dumped(&uneven), whole, "in uneven batches, seed {seed}");
+        assert!(dumped(&uneven) == whole, "in uneven batches, seed {seed}");
         let again = dumped(&with_prefixes_again::<P>(commits, &mut dice));
-        assert_eq!(again, whole, "prefixes applied twice, seed {seed}");
+        assert!(again == whole, "prefixes applied twice, seed {seed}");
         commits
             .iter()
             .for_each(|recorded| applies_alike::<P>(recorded));

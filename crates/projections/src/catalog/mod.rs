@@ -7,17 +7,31 @@
 //! **Invariant:** one row per claim or change, so that any past position can be asked.
 //! **Never:** update a row; an answer over more than one workspace.
 
+mod counts;
+mod entities;
 mod findings;
+mod ids;
 mod page;
 mod reader;
 mod rows;
+mod scans;
+mod seeds;
 mod sql;
+mod tasks;
+mod times;
+mod why;
 
 use mirage_log::Recorded;
 
+pub use counts::{Count, Counts};
+pub use entities::{Edge, EntityDetail, EntityFilter, EntityRow};
 pub use findings::{FindingFilter, FindingRow, Since};
+pub use ids::Resolved;
 pub use page::{After, Listed, PAGE_ROWS_MAX, Page};
 pub use reader::Reader;
+pub use scans::{Limited, Module, Remark, ScanDetail, ScanFilter, ScanRow, State};
+pub use tasks::{TaskFilter, TaskRow, TaskState};
+pub use why::{Step, Why};
 
 use crate::{Error, Operations, Projection};
 

@@ -212,3 +212,6 @@ async fn check(
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

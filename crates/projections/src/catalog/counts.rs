@@ -1,0 +1,111 @@
+//! Counts: how much there is of what, as of the reader's position.
+
+use mirage_domain::id::ScanId;
+use serde::Serialize;
+
+use super::reader::Reader;
+use super::sql::Sql;
+use crate::{Error, Value};
+
+/// A name and how many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Count {
+    pub name: String,
+    pub count: u64,
+}
+
+/// What a scan has come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    pub tasks: u64,
+    pub findings: u64,
+    pub entities: u64,
+    /// Inputs that a module could not be asked about, and tasks that failed or were given up.
+    pub failures: u64,
+    pub requests: u64,
+}
+
+/// Failures that stand: those of a task's second end, which no careful writer makes, are not among them.
+pub(super) const FAILURES: &str =
+    "FROM failures x WHERE x.scan = ? AND x.cursor <= ? AND NOT EXISTS (
+    SELECT 1 FROM task_changes e WHERE e.task = x.task AND e.cursor < x.cursor
+    AND e.change IN ('task.finished', 'task.failed', 'task.revoked', 'task.given_up'))";
+
+impl Reader<'_> {
+    pub(super) fn counts(&self, scan: &ScanId) -> Result<Counts, Error> {
+        let count = |text| self.number(Sql::new(text, [scan.into(), self.last()]));
+        let failures = Sql::new("SELECT count(*)", []).and(FAILURES, [scan.into(), self.last()]);
+        Ok(Counts {
+            tasks: count("SELECT count(*) FROM tasks WHERE scan = ? AND cursor <= ?")?,
+            findings: count(
+                "SELECT count(*) FROM (SELECT DISTINCT finding FROM findings WHERE scan = ? AND cursor <= ?) AS f",
+            )?,
+            entities: count("SELECT count(*) FROM entities WHERE scan = ? AND cursor <= ?")?,
+            failures: self.number(failures)?,
+            requests: count(
+                "SELECT sum(c.requests) FROM tasks t JOIN task_changes c ON c.task = t.task
+                 WHERE t.scan = ? AND c.cursor <= ?",
+            )?,
+        })
+    }
+
+    /// Entities of a scan by kind, most first.
+    pub fn entities_by_kind(&self, scan: &ScanId) -> Result<Vec<Count>, Error> {
+        self.counted(Sql::new(
+            "SELECT f.kind AS name, count(*) AS count FROM entities e JOIN findings f ON f.cursor = e.cursor
+             WHERE e.scan = ? AND e.cursor <= ? AND f.workspace = ? GROUP BY f.kind ORDER BY count DESC, name",
+            [scan.into(), self.last(), self.workspace()],
+        ))
+    }
+
+    /// Findings of a scan by module, most first.
+    pub fn findings_by_module(&self, scan: &ScanId) -> Result<Vec<Count>, Error> {
+        self.counted(Sql::new(
+            "SELECT module AS name, count(DISTINCT finding) AS count FROM findings
+             WHERE scan = ? AND cursor <= ? AND workspace = ? GROUP BY module ORDER BY count DESC, name",
+            [scan.into(), self.last(), self.workspace()],
+        ))
+    }
+
+    /// Failures of a scan by reason, most first.
+    pub fn failures_by_reason(&self, scan: &ScanId) -> Result<Vec<Count>, Error> {
+        let sql = Sql::new("SELECT x.reason AS name, count(*) AS count", []);
+        let sql = sql.and(FAILURES, [scan.into(), self.last()]);
+        self.counted(sql.and::<0>("GROUP BY x.reason ORDER BY count DESC, name", []))
+    }
+
+    fn counted(&self, sql: Sql) -> Result<Vec<Count>, Error> {
+        self.all(sql, |row| {
+            Ok(Count {
+                name: row.get("name")?,
+                count: row.get::<_, i64>("count")? as u64,
+            })
+        })
+    }
+
+    /// How many scans, findings and entities the workspace has; findings and entities of several scans count once each.
+    pub fn totals(&self) -> Result<[Count; 3], Error> {
+        let count = |name: &str, text| {
+            let values: [Value; 2] = [self.workspace(), self.last()];
+            Ok::<_, Error>(Count {
+                name: name.to_owned(),
+                count: self.number(Sql::new(text, values))?,
+            })
+        };
+        Ok([
+            count(
+                "scans",
+                "SELECT count(*) FROM scans WHERE workspace = ? AND cursor <= ?",
+            )?,
+            count(
+                "findings",
+                "SELECT count(DISTINCT finding) FROM findings WHERE workspace = ? AND cursor <= ?",
+            )?,
+            count(
+                "entities",
+                "SELECT count(DISTINCT e.entity) FROM entities e JOIN scans s ON s.scan = e.scan
+                 WHERE s.workspace = ? AND e.cursor <= ?",
+            )?,
+        ])
+    }
+}
