@@ -5,13 +5,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use mirage_api::error::Problem;
-use mirage_domain::id::WorkspaceId;
+use mirage_domain::id::{IdKey, Position, ScanId, StreamId, WorkspaceId};
 use mirage_log::sqlite::{self, Anchor, Sqlite};
-use mirage_workers::node::{self, Caller, Node};
+use mirage_log::{EventLog, keys};
+use mirage_projections::catalog::{Catalog, Reader};
+use mirage_projections::{Db, Projection, Runner};
+use mirage_workers::leases::Leases;
+use mirage_workers::node::{self, Caller, Node, Place};
 use mirage_workers::orchestrate;
 
 use crate::cli::Context;
+use crate::cli::time::At;
 use crate::config::Key;
 use crate::output::Failure;
 
@@ -34,6 +40,75 @@ impl Context {
         };
         node.secrets = secrets.filter_map(value).collect();
         Ok(node)
+    }
+}
+
+/// The views of a data directory, folded to the log's head, for asking.
+pub(crate) struct Views {
+    pub(crate) log: Arc<Sqlite>,
+    pub(crate) runner: Runner,
+    db: Db,
+    workspace: WorkspaceId,
+}
+
+impl Context {
+    /// Opens the views of a directory that has a log.
+    pub(crate) async fn views(&self) -> Result<Views, Failure> {
+        let workspace = self.workspace()?;
+        let log = self.data.log()?;
+        let runner = Runner::open(&self.data.dir, log.clone())?;
+        runner.fold_to_head().await?;
+        let db = runner.db(Catalog::NAME)?;
+        Ok(Views {
+            log,
+            runner,
+            db,
+            workspace,
+        })
+    }
+
+    /// The workspace's id key, under which entities have their ids; `None` before the workspace has begun.
+    pub(crate) async fn id_key(&self, log: Arc<Sqlite>) -> Result<Option<IdKey>, Failure> {
+        let workspace = self.workspace()?;
+        let stream = StreamId::workspace(&workspace);
+        if log.read_stream(&stream, Position(0)).await?.is_empty() {
+            return Ok(None);
+        }
+        let keys = Place(self.data.dir.clone()).keys();
+        let actor = caller().actor;
+        Ok(Some(
+            keys::workspace(log, &keys, &workspace, actor, Timestamp::now).await?,
+        ))
+    }
+
+    /// Who runs a scan now, as the leases tell.
+    pub(crate) fn holder(&self, scan: &ScanId) -> Option<String> {
+        let path = Place(self.data.dir.clone()).leases();
+        // Opening would make the file; leases are hints, and one that cannot be read is none.
+        let leases = path.exists().then(|| Leases::open(&path).ok())??;
+        leases.holder(scan, Timestamp::now()).ok()?
+    }
+}
+
+impl Views {
+    /// Reads as of `--at`, or as of now.
+    pub(crate) fn reader(&self, at: Option<&str>) -> Result<Reader<'_>, Failure> {
+        let now = Reader::new(&self.db, &self.workspace, None)?;
+        let at = match at.map(At::read).transpose()? {
+            None => return Ok(now),
+            Some(At::Time(time)) => now.resolve_time(time)?,
+            Some(At::Position(at)) if at > now.position() => {
+                let detail = format!("{at}: the log ends at {}", now.position());
+                return Err(Problem::new("no_such_position", detail).into());
+            }
+            Some(At::Position(at)) => at,
+        };
+        Ok(now.as_of(at))
+    }
+
+    /// A view's database, for a dump.
+    pub(crate) fn db(&self, view: &str) -> Result<Db, Failure> {
+        Ok(self.runner.db(view)?)
     }
 }
 

@@ -80,6 +80,12 @@ impl From<evidence::Error> for Problem {
     }
 }
 
+impl From<mirage_projections::Error> for Problem {
+    fn from(error: mirage_projections::Error) -> Self {
+        Self::of(error.code(), &error)
+    }
+}
+
 impl<E: Coded> From<execute::Error<E>> for Problem {
     fn from(error: execute::Error<E>) -> Self {
         match error {

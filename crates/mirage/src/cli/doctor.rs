@@ -10,6 +10,7 @@ use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Position, StreamId};
 use mirage_log::EventLog;
 use mirage_log::sqlite::{Anchor, Sqlite};
+use mirage_projections::{Runner, Status};
 use mirage_workers::node::Place;
 
 use super::{Answer, Context};
@@ -154,7 +155,42 @@ async fn of_log(context: &Context, log: &Sqlite) -> Vec<Finding> {
     }
     all.push(key(context, log).await);
     all.push(evidence(dir));
+    all.extend(views(context).await);
     all
+}
+
+/// Looks at the files as they are: a doctor folds nothing.
+async fn views(context: &Context) -> Vec<Finding> {
+    let status = async {
+        let log = context.data.log()?;
+        let runner = Runner::open(&context.data.dir, log)?;
+        Ok::<_, Failure>(runner.status(Timestamp::now()).await?)
+    };
+    let all = match status.await {
+        Ok(all) => all,
+        Err(failure) => return vec![refused("views", &failure)],
+    };
+    all.iter().map(of_view).collect()
+}
+
+fn of_view(view: &Status) -> Finding {
+    let detail = format!(
+        "{} stands at {}, {} behind",
+        view.view, view.position, view.lag
+    );
+    match (&view.stopped, view.quarantined) {
+        (Some(reason), _) => fail(
+            "view",
+            format_args!("{detail}: {reason}"),
+            format_args!("mirage views rebuild {}", view.view),
+        ),
+        (None, 0) => ok("view", detail),
+        (None, streams) => warn(
+            "view",
+            format_args!("{detail}, {streams} streams quarantined"),
+            "upgrade, then mirage views rebuild",
+        ),
+    }
 }
 
 fn durable(log: &Sqlite) -> Finding {

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use mirage_workers::node::Caller;
 
 use crate::config::{Config, Layer};
 use crate::output::{Color, Form, Output};
-use crate::wire::Data;
+use crate::wire::{self, Data};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Global {
@@ -53,6 +54,39 @@ pub(crate) struct Global {
     /// Give up waiting after this time (30s, 10m, 2h); the exit code is then 8
     #[arg(long, global = true, value_name = "TIME", help_heading = "Everywhere")]
     pub(crate) timeout: Option<String>,
+}
+
+/// Every read can be made of the past.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct AtArgument {
+    /// As of this position or time: 42, 2026-11-03T10:00:00Z, 2026-11-03, yesterday, -2h
+    #[arg(long, value_name = "POSITION|TIME", allow_hyphen_values = true)]
+    at: Option<String>,
+}
+
+impl AtArgument {
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.at.as_deref()
+    }
+}
+
+/// Every write can be repeated without a second effect.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct KeyArgument {
+    /// The same key does the same thing once
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+impl KeyArgument {
+    /// The caller with the key, and the request in these words.
+    pub(crate) fn caller(&self, words: &[&str]) -> Caller {
+        let sent = words.join(" ").into_bytes();
+        Caller {
+            key: self.idempotency_key.clone().map(|key| (key, sent)),
+            ..wire::caller()
+        }
+    }
 }
 
 /// What a command works with.

@@ -11,6 +11,7 @@ use mirage_log::commit::Entry;
 use mirage_log::{EventLog, Filter, Read, Recorded, verify};
 use serde_json::Value;
 
+use super::global::AtArgument;
 use super::{Answer, Context};
 use crate::output::{Failure, Field, Form, Listing, Rows, Shape};
 
@@ -51,8 +52,10 @@ struct Tail {
     #[arg(long, value_name = "POSITION")]
     after: Option<u64>,
     /// Go on with what comes
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "at")]
     follow: bool,
+    #[command(flatten)]
+    at: AtArgument,
 }
 
 #[derive(Debug, clap::Args)]
@@ -92,7 +95,10 @@ pub(super) static EVENTS: Listing = Listing {
 
 async fn tail(context: &Context, arguments: &Tail) -> Answer {
     let log = context.data.log()?;
-    let head = log.head().await?.position;
+    let head = match arguments.at.text() {
+        None => log.head().await?.position,
+        at => context.views().await?.reader(at)?.position(),
+    };
     let after = arguments
         .after
         .unwrap_or(head.0.saturating_sub(arguments.commits));
@@ -100,6 +106,7 @@ async fn tail(context: &Context, arguments: &Tail) -> Answer {
     let mut read = log.read(Position(after), Filter::All);
     while let Some(next) = read.next().await {
         match next? {
+            Read::Commit(recorded) if recorded.position > head && !arguments.follow => break,
             Read::Commit(recorded) => push(&mut rows, &recorded)?,
             Read::CaughtUp(_) if arguments.follow => rows.settle()?,
             Read::CaughtUp(_) => break,

@@ -4,22 +4,37 @@ use std::io::{Write as _, stdout};
 use std::path::PathBuf;
 
 use clap::CommandFactory;
+use clap_complete::env::{CompleteEnv, Shells};
 use mirage_api::error::{Exit, Problem};
 
 use super::{Answer, Context, Line};
+
+/// Set while a shell asks for candidates; no name that the configuration could take for its own.
+const COMPLETING: &str = "_MIRAGE_COMPLETE";
+
+/// Answers a shell that asks for candidates, and ends the program then.
+pub(super) fn complete() {
+    CompleteEnv::with_factory(Line::command)
+        .var(COMPLETING)
+        .complete();
+}
 
 /// Print the completion of a shell
 ///
 /// Exit codes: 0
 #[derive(Debug, clap::Args)]
 pub(crate) struct CompletionArguments {
+    /// bash, zsh, fish, powershell or elvish
     #[arg(value_name = "SHELL")]
     shell: clap_complete::Shell,
 }
 
 pub(crate) fn completion(arguments: &CompletionArguments) -> Answer {
+    let shells = Shells::builtins();
+    let shell = shells.completer(&arguments.shell.to_string());
+    let shell = shell.expect("both lists name the same shells");
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Line::command(), "mirage", &mut script);
+    shell.write_registration(COMPLETING, "mirage", "mirage", "mirage", &mut script)?;
     stdout().lock().write_all(&script)?;
     Ok(Exit::Done)
 }

@@ -5,24 +5,31 @@
 
 mod config;
 mod doctor;
+mod entities;
 mod evidence;
+mod findings;
 mod global;
 mod ids;
+mod known;
 mod log;
 mod manual;
 mod modules;
 mod refusal;
 pub(crate) mod scan;
+mod scans;
 pub(crate) mod suggest;
 mod tally;
 pub(crate) mod time;
 mod version;
+mod views;
 mod watch;
+mod why;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mirage_api::error::{Exit, Problem};
+use tracing_subscriber::EnvFilter;
 
 pub(crate) use global::{Context, Global};
 
@@ -50,11 +57,18 @@ pub(crate) struct Line {
 #[derive(Debug, Subcommand)]
 enum Command {
     Scan(Box<scan::Arguments>),
+    /// Which scans there are, and what to do with them
+    Scans(scans::Arguments),
+    Findings(findings::Arguments),
+    Entities(entities::Arguments),
     Watch(watch::Arguments),
+    Why(why::Arguments),
     /// What was seen, byte for byte
     Evidence(evidence::Arguments),
     /// Look at the log itself, and prove that it is what was written
     Log(log::Arguments),
+    /// What is folded from the log
+    Views(views::Arguments),
     /// What there is to collect with
     Modules(modules::Arguments),
     /// Which layer of configuration says what
@@ -66,6 +80,15 @@ enum Command {
 }
 
 impl Command {
+    /// Whether it runs a scan, and heeds `--timeout` by stopping in order.
+    fn follows(&self) -> bool {
+        match self {
+            Self::Scan(_) => true,
+            Self::Scans(arguments) => arguments.follows(),
+            _ => false,
+        }
+    }
+
     /// Whether it runs although the configuration has faults, to help mending them.
     fn bears_faults(&self) -> bool {
         matches!(
@@ -81,6 +104,7 @@ impl Command {
 
 /// Reads the command line and runs it to its end.
 pub(crate) fn main() -> ExitCode {
+    manual::complete();
     let words: Vec<_> = std::env::args_os().collect();
     let read = Line::command().try_get_matches_from(&words);
     let parsed = read.and_then(|matches| {
@@ -91,6 +115,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return refusal::of_clap(&error, &words),
     };
+    tell_inside(line.global.verbose);
     let context = Context::new(line.global, config);
     let form = context.output.form;
     match start(context, line.command) {
@@ -105,6 +130,28 @@ pub(crate) fn main() -> ExitCode {
             Exit::FailedBeside.code().into()
         }
     }
+}
+
+/// Logs go to stderr as JSON, so that no text from outside can forge a line.
+fn tell_inside(verbose: u8) {
+    let level = match verbose {
+        0 => "error",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let own = [
+        "mirage",
+        "mirage_log",
+        "mirage_projections",
+        "mirage_workers",
+    ];
+    let filter = own.map(|name| format!("{name}={level}")).join(",");
+    tracing_subscriber::fmt()
+        .json()
+        .with_writer(std::io::stderr)
+        .with_env_filter(EnvFilter::new(filter))
+        .init();
 }
 
 fn start(context: Context, command: Command) -> Answer {
@@ -124,10 +171,8 @@ fn start(context: Context, command: Command) -> Answer {
     ended
 }
 
-/// A scan heeds the time itself: it stops in order.
 async fn within_timeout(context: &Context, command: Command) -> Answer {
-    let own = matches!(command, Command::Scan(_));
-    let Some(timeout) = context.timeout.filter(|_| !own) else {
+    let Some(timeout) = context.timeout.filter(|_| !command.follows()) else {
         return run(context, command).await;
     };
     match tokio::time::timeout(timeout, run(context, command)).await {
@@ -139,6 +184,11 @@ async fn within_timeout(context: &Context, command: Command) -> Answer {
 async fn run(context: &Context, command: Command) -> Answer {
     match command {
         Command::Scan(arguments) => scan::run(context, *arguments).await,
+        Command::Scans(arguments) => scans::run(context, arguments).await,
+        Command::Findings(arguments) => findings::run(context, &arguments).await,
+        Command::Entities(arguments) => entities::run(context, &arguments).await,
+        Command::Why(arguments) => why::run(context, &arguments).await,
+        Command::Views(arguments) => views::run(context, arguments).await,
         Command::Watch(arguments) => watch::run(context, arguments).await,
         Command::Evidence(arguments) => evidence::run(context, arguments).await,
         Command::Log(arguments) => log::run(context, arguments).await,

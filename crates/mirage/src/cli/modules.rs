@@ -7,7 +7,7 @@ use mirage_workers::collectors;
 use serde_json::{Value, json};
 
 use super::scan::manifest;
-use super::{Answer, Context};
+use super::{Answer, Context, known};
 use crate::output::{Field, Form, Listing, Shape};
 
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ enum Command {
     ///
     /// Exit codes: 0 ok, 3 no such module
     Info {
-        #[arg(value_name = "NAME")]
+        #[arg(add = known::modules(), value_name = "NAME")]
         name: String,
     },
 }

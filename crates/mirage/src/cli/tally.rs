@@ -34,15 +34,6 @@ impl Module {
     }
 }
 
-/// A task that has not ended.
-#[derive(Debug, Clone)]
-pub(crate) struct Open {
-    pub(crate) module: String,
-    pub(crate) inputs: u64,
-    pub(crate) scheduled_at: Timestamp,
-    pub(crate) is_running: bool,
-}
-
 /// See the module's doc.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
@@ -53,7 +44,8 @@ pub(crate) struct Tally {
     pub(crate) started_at: Option<Timestamp>,
     pub(crate) finished_at: Option<Timestamp>,
     pub(crate) modules: BTreeMap<String, Module>,
-    pub(crate) open: HashMap<TaskId, Open>,
+    /// The module of each task that has not ended.
+    pub(crate) open: HashMap<TaskId, String>,
     /// Distinct entities by kind.
     pub(crate) kinds: BTreeMap<Kind, u64>,
     pub(crate) claims: u64,
@@ -74,7 +66,7 @@ impl Tally {
         for (_, entry) in recorded.entries() {
             match &entry.event {
                 Event::Scan(event) => self.of_scan(event, entry.at),
-                Event::Plan(event) => self.of_plan(event, entry.at),
+                Event::Plan(event) => self.of_plan(event),
                 Event::Task(event) => self.of_task(id, event),
                 Event::Log(_) | Event::Workspace(_) => {}
             }
@@ -116,9 +108,9 @@ impl Tally {
         };
     }
 
-    fn of_plan(&mut self, event: &plan::Event, at: Timestamp) {
+    fn of_plan(&mut self, event: &plan::Event) {
         match event {
-            plan::Event::Scheduled(task) => self.scheduled(task, at),
+            plan::Event::Scheduled(task) => self.scheduled(task),
             plan::Event::Limited(limited) => self.limits.push(limited.clone()),
             plan::Event::Revoked(revoked) => {
                 for task in &revoked.tasks {
@@ -132,7 +124,7 @@ impl Tally {
         }
     }
 
-    fn scheduled(&mut self, task: &plan::Scheduled, at: Timestamp) {
+    fn scheduled(&mut self, task: &plan::Scheduled) {
         let name = task.module.as_str();
         let inputs = task.inputs.len() as u64;
         let module = self.modules.entry(name.to_owned()).or_default();
@@ -146,30 +138,20 @@ impl Tally {
             Some(was_failed) => module.failed -= u64::from(was_failed.is_some()),
             None => module.inputs += inputs,
         }
-        let open = Open {
-            module: name.to_owned(),
-            inputs,
-            scheduled_at: at,
-            is_running: false,
-        };
-        self.open.insert(task.task.clone(), open);
+        self.open.insert(task.task.clone(), name.to_owned());
     }
 
     fn close(&mut self, task: &TaskId) -> Option<String> {
-        let open = self.open.remove(task)?;
-        let module = self.modules.entry(open.module.clone()).or_default();
+        let name = self.open.remove(task)?;
+        let module = self.modules.entry(name.clone()).or_default();
         module.open = module.open.saturating_sub(1);
-        Some(open.module)
+        Some(name)
     }
 
     fn of_task(&mut self, id: &str, event: &task::Event) {
         let Ok(task) = TaskId::new(id) else { return };
         match event {
-            task::Event::Started(_) | task::Event::Restarted(_) => {
-                if let Some(open) = self.open.get_mut(&task) {
-                    open.is_running = true;
-                }
-            }
+            task::Event::Started(_) | task::Event::Restarted(_) => {}
             task::Event::Found(finding) => self.found(&task, finding),
             task::Event::Remarked(remark) => {
                 *self.remarks.entry(remark.code.clone()).or_default() += u64::from(remark.count);
@@ -186,8 +168,8 @@ impl Tally {
 
     fn found(&mut self, task: &TaskId, finding: &Finding) {
         self.claims += 1;
-        if let Some(open) = self.open.get(task)
-            && let Some(module) = self.modules.get_mut(&open.module)
+        if let Some(name) = self.open.get(task)
+            && let Some(module) = self.modules.get_mut(name)
         {
             module.findings += 1;
         }

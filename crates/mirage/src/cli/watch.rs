@@ -8,7 +8,7 @@ use mirage_domain::id::Position;
 use mirage_log::{EventLog, Filter, Read};
 
 use super::tally::Tally;
-use super::{Answer, Context, ids, log};
+use super::{Answer, Context, ids, known, log};
 use crate::output::Form;
 
 /// Follow the events of a scan until it is over; a pipe gets jsonl
@@ -19,7 +19,7 @@ use crate::output::Form;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The scan: its id, the beginning of it, or @last
-    #[arg(value_name = "SCAN")]
+    #[arg(add = known::scans(), value_name = "SCAN")]
     scan: String,
     /// Begin after this position instead of at the scan's beginning
     #[arg(long, value_name = "POSITION")]
@@ -27,8 +27,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
-    let log = context.data.log()?;
-    let scan = ids::scan(context, &arguments.scan).await?;
+    let views = context.views().await?;
+    let scan = ids::scan(&views.reader(None)?, &arguments.scan)?;
+    let log = views.log;
     let since = Position(arguments.since.unwrap_or(0));
     let mut output = context.output.clone();
     if context.is_form_open() && !stdout().is_terminal() {

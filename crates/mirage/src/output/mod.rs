@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Stdout, Write};
 
-use mirage_api::error::Problem;
+use mirage_api::error::{Exit, Problem};
 use serde_json::Value;
 
 pub(crate) use cell::Shape;
@@ -156,6 +156,16 @@ pub(crate) enum Failure {
     ClosedPipe,
 }
 
+impl Failure {
+    /// The failure of a command that was asked for `--exit-code`: 1 means something else there.
+    pub(crate) fn beside(self) -> Self {
+        match self {
+            Self::Problem(problem) if problem.exit() == Exit::Failed => Self::Beside(problem),
+            failure => failure,
+        }
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {
@@ -179,8 +189,20 @@ failures!(
     mirage_log::ReadError,
     mirage_log::AppendError,
     mirage_log::OpenError,
-    mirage_log::evidence::Error
+    mirage_log::evidence::Error,
+    mirage_projections::Error
 );
+
+/// The members of a serialised thing, in the order of a listing's fields.
+pub(crate) fn values(listing: &Listing, thing: &impl serde::Serialize) -> Vec<Value> {
+    let mut object = serde_json::to_value(thing).unwrap_or_default();
+    let mut take = |field: &Field| object.get_mut(field.name).map(Value::take);
+    listing
+        .fields
+        .iter()
+        .map(|field| take(field).unwrap_or_default())
+        .collect()
+}
 
 /// A listing on its way out.
 pub(crate) struct Rows {

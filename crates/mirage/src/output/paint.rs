@@ -38,13 +38,6 @@ impl Paint {
     pub(crate) fn red(self, text: &str) -> String {
         self.with("31", text)
     }
-    pub(crate) fn yellow(self, text: &str) -> String {
-        self.with("33", text)
-    }
-    pub(crate) fn green(self, text: &str) -> String {
-        self.with("32", text)
-    }
-
     fn with(self, code: &str, text: &str) -> String {
         match self.is_on {
             true => format!("\u{1b}[{code}m{text}\u{1b}[0m"),

@@ -12,7 +12,7 @@ use super::super::Context;
 const ANSWER_BYTES_MAX: u64 = 64;
 
 /// How consent was given; `None` where none is needed.
-pub(super) fn obtain(context: &Context, profile: Profile) -> Result<Option<Consent>, Problem> {
+pub(crate) fn obtain(context: &Context, profile: Profile) -> Result<Option<Consent>, Problem> {
     let missing = |detail: &str| Err(Problem::new("consent_missing", detail));
     match profile {
         Profile::Passive | Profile::Standard => Ok(None),

@@ -1,6 +1,6 @@
 //! `mirage scan`: starts a scan, follows it to its end, and says what came of it.
 
-mod consent;
+pub(crate) mod consent;
 pub(crate) mod follow;
 mod plan;
 mod progress;
@@ -12,13 +12,17 @@ use std::sync::Arc;
 
 use mirage_api::error::Exit;
 use mirage_domain::id::ScanId;
+use mirage_projections::catalog::{FindingFilter, PAGE_ROWS_MAX, Page, ScanFilter, State};
 use mirage_workers::node::{Caller, Node};
 
 pub(crate) use request::manifest;
 
-use super::{Answer, Context};
+use super::{Answer, Context, known};
 use crate::output::{Failure, Field, Listing, Shape};
 use crate::wire;
+
+/// Newest scans among which interrupted ones are mentioned.
+const MENTIONED_OF: u32 = 20;
 
 /// Start a scan and follow it
 ///
@@ -40,13 +44,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "KIND:VALUE")]
     seed: Vec<String>,
     /// How far to go; each includes the ones before it: passive, standard, active
-    #[arg(long, value_name = "PROFILE")]
+    #[arg(long, add = known::profiles(), value_name = "PROFILE")]
     profile: Option<String>,
     /// Only these modules
-    #[arg(long, value_name = "A,B")]
+    #[arg(long, add = known::modules(), value_name = "A,B")]
     modules: Vec<String>,
     /// Not these modules
-    #[arg(long, value_name = "A,B")]
+    #[arg(long, add = known::modules(), value_name = "A,B")]
     exclude: Vec<String>,
     /// A further rule of scope: a domain, =name, an address, a CIDR, KIND:KEY; !RULE excludes and wins
     #[arg(long, value_name = "RULE")]
@@ -99,11 +103,9 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
     let is_exit_code = arguments.exit_code;
     let ended = scan(context, arguments).await;
-    match ended {
-        Err(Failure::Problem(problem)) if is_exit_code && problem.exit() == Exit::Failed => {
-            Err(Failure::Beside(problem))
-        }
-        ended => ended,
+    match is_exit_code {
+        true => ended.map_err(Failure::beside),
+        false => ended,
     }
 }
 
@@ -121,6 +123,7 @@ async fn scan(context: &Context, arguments: Arguments) -> Answer {
         .start(request, &caller)
         .await
         .map_err(wire::of_command)?;
+    mention_interrupted(context, &scan).await?;
     context
         .output
         .say(format_args!("scan {scan} started at position {position}"));
@@ -150,11 +153,56 @@ pub(crate) async fn end(
     if let Some(problem) = how.unfinished(scan) {
         return Err(problem.into());
     }
-    let exit = summary::show(context, scan, &tally, None)?;
+    let new = new(context, scan).await?;
+    let exit = summary::show(context, scan, &tally, new)?;
     // The seeds themselves are findings, and not what was looked for.
     match is_exit_code && tally.claims <= tally.seeds {
         true => Ok(Exit::Failed),
         false => Ok(exit),
+    }
+}
+
+/// Names the scans that nobody runs; they are left alone.
+async fn mention_interrupted(context: &Context, started: &ScanId) -> Result<(), Failure> {
+    let views = context.views().await?;
+    let newest = Page::newest(MENTIONED_OF);
+    for row in views
+        .reader(None)?
+        .scans(&ScanFilter::default(), &newest)?
+        .rows
+    {
+        let is_held = context.holder(&row.scan_id).is_some();
+        let row = row.held(is_held);
+        if row.state == State::Interrupted && row.scan_id != *started {
+            let id = &row.scan_id;
+            context.output.say(format_args!(
+                "scan {id} is interrupted: mirage scans resume {id}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// How many findings the last scan of the same seeds had not; `None` if there was none.
+async fn new(context: &Context, scan: &ScanId) -> Result<Option<u64>, Failure> {
+    let views = context.views().await?;
+    let reader = views.reader(None)?;
+    let Some(before) = reader.previous_scan_of_same_seeds(scan)? else {
+        return Ok(None);
+    };
+    let filter = FindingFilter {
+        scan: Some(scan.clone()),
+        new_since: Some(before),
+        ..FindingFilter::default()
+    };
+    let (mut page, mut count) = (Page::first(PAGE_ROWS_MAX), 0);
+    loop {
+        let listed = reader.findings(&filter, &page)?;
+        count += listed.rows.len() as u64;
+        match listed.next {
+            Some(next) => page = page.after(next),
+            None => return Ok(Some(count)),
+        }
     }
 }
 
@@ -166,7 +214,7 @@ static STARTED: Listing = Listing {
     ],
 };
 
-fn started(context: &Context, scan: &ScanId, position: u64) -> Answer {
+pub(crate) fn started(context: &Context, scan: &ScanId, position: u64) -> Answer {
     context
         .output
         .thing(&STARTED, vec![scan.to_string().into(), position.into()])?;

@@ -61,7 +61,7 @@ impl Progress {
             output: context.output.clone(),
             lines,
             is_live: false,
-            next: tokio::time::Instant::now() + TERMINAL,
+            next: tokio::time::Instant::now() + if is_terminal { TERMINAL } else { ELSEWHERE },
             began: Instant::now(),
             newest: Vec::new(),
             unshown: 0,
