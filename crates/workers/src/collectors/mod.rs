@@ -25,6 +25,7 @@ mod sockets;
 pub mod testing;
 mod tls;
 mod wildcard;
+mod zone;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub const ALL: &[&dyn Collector] = &[
     &reverse_dns::ReverseDns,
     &reverse_sweep::ReverseSweep,
     &tls::Tls,
+    &zone::Zone,
 ];
 
 /// A module that reads the world.
