@@ -7,6 +7,7 @@
 //! To add one: its file, `mod name;`, and its line in [`ALL`]; `cargo xtask new collector NAME` writes all of it.
 //! **Invariant:** what a collector finds hangs on its input alone, never on what else was found so far.
 
+mod bruteforce;
 mod charset;
 mod crtsh;
 mod dns;
@@ -25,6 +26,7 @@ mod sockets;
 pub mod testing;
 mod tls;
 mod wildcard;
+mod zone;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +42,7 @@ use crate::probe::Probe;
 
 /// Every collector, sorted by name.
 pub const ALL: &[&dyn Collector] = &[
+    &bruteforce::Bruteforce,
     &crtsh::Crtsh,
     &dns::Dns,
     &dns_records::DnsRecords,
@@ -48,6 +51,7 @@ pub const ALL: &[&dyn Collector] = &[
     &reverse_dns::ReverseDns,
     &reverse_sweep::ReverseSweep,
     &tls::Tls,
+    &zone::Zone,
 ];
 
 /// A module that reads the world.

@@ -1,4 +1,6 @@
 //! Scans of the loopback company through the real node: log, evidence, probe, orchestrator.
 
+mod collectors;
+mod collectors_names;
 mod lifecycle;
 mod scans;
