@@ -75,6 +75,12 @@ pub struct Handle {
     is_in_scope: bool,
 }
 
+impl Handle {
+    pub fn entity(&self) -> &Entity {
+        &self.entity
+    }
+}
+
 /// What leaves a collector.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reported {
@@ -141,6 +147,11 @@ impl Found {
     /// The input itself, as a parent.
     pub fn input(&self) -> &Handle {
         &self.input
+    }
+
+    /// A keyed hash of a text, 32 digits, under the workspace's key: for keys of what must not be told from its hash.
+    pub fn keyed(&self, text: &str) -> String {
+        self.frame.key.mac(text.as_bytes()).to_string()[..32].to_owned()
     }
 
     /// Reports a claim under the input.

@@ -7,6 +7,7 @@
 //! **Invariant:** what a collector finds hangs on its input alone, never on what else was found so far.
 
 mod charset;
+mod crawl;
 mod dns;
 mod found;
 mod html;
@@ -32,7 +33,13 @@ pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
 use crate::probe::Probe;
 
 /// Every collector, sorted by name.
-pub const ALL: &[&dyn Collector] = &[&dns::Dns, &http::Http, &ports::Ports, &tls::Tls];
+pub const ALL: &[&dyn Collector] = &[
+    &crawl::Crawl,
+    &dns::Dns,
+    &http::Http,
+    &ports::Ports,
+    &tls::Tls,
+];
 
 /// A module that reads the world.
 #[async_trait]
