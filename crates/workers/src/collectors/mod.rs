@@ -9,6 +9,7 @@
 mod charset;
 mod crawl;
 mod dns;
+mod extract;
 mod found;
 mod html;
 mod http;
