@@ -9,9 +9,15 @@
 
 mod bruteforce;
 mod charset;
+<<<<<<< HEAD
 mod crtsh;
 mod dns;
 mod dns_records;
+=======
+mod crawl;
+mod dns;
+mod extract;
+>>>>>>> collectors-b
 mod found;
 mod html;
 mod http;
@@ -42,6 +48,7 @@ use crate::probe::Probe;
 
 /// Every collector, sorted by name.
 pub const ALL: &[&dyn Collector] = &[
+<<<<<<< HEAD
     &bruteforce::Bruteforce,
     &crtsh::Crtsh,
     &dns::Dns,
@@ -52,6 +59,13 @@ pub const ALL: &[&dyn Collector] = &[
     &reverse_sweep::ReverseSweep,
     &tls::Tls,
     &zone::Zone,
+=======
+    &crawl::Crawl,
+    &dns::Dns,
+    &http::Http,
+    &ports::Ports,
+    &tls::Tls,
+>>>>>>> collectors-b
 ];
 
 /// A module that reads the world.
