@@ -149,7 +149,6 @@ impl Found {
         &self.input
     }
 
-<<<<<<< HEAD
     /// Whether the input is a domain that somebody registered, or the topmost of its branch that the scope names:
     /// where questions belong that cover all names below. It hangs on the input and the scan's scope alone.
     pub fn is_topmost(&self) -> bool {
@@ -162,11 +161,11 @@ impl Found {
             .and_then(|(_, above)| Entity::new(Kind::Domain, above).ok());
         entity.registrable_domain() == Some(name)
             || above.is_none_or(|above| !self.frame.scope.decide(None, &above).is_in)
-=======
+    }
+
     /// A keyed hash of a text, 32 digits, under the workspace's key: for keys of what must not be told from its hash.
     pub fn keyed(&self, text: &str) -> String {
         self.frame.key.mac(text.as_bytes()).to_string()[..32].to_owned()
->>>>>>> collectors-b
     }
 
     /// Reports a claim under the input.

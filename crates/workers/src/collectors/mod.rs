@@ -9,15 +9,11 @@
 
 mod bruteforce;
 mod charset;
-<<<<<<< HEAD
+mod crawl;
 mod crtsh;
 mod dns;
 mod dns_records;
-=======
-mod crawl;
-mod dns;
 mod extract;
->>>>>>> collectors-b
 mod found;
 mod html;
 mod http;
@@ -48,8 +44,8 @@ use crate::probe::Probe;
 
 /// Every collector, sorted by name.
 pub const ALL: &[&dyn Collector] = &[
-<<<<<<< HEAD
     &bruteforce::Bruteforce,
+    &crawl::Crawl,
     &crtsh::Crtsh,
     &dns::Dns,
     &dns_records::DnsRecords,
@@ -59,13 +55,6 @@ pub const ALL: &[&dyn Collector] = &[
     &reverse_sweep::ReverseSweep,
     &tls::Tls,
     &zone::Zone,
-=======
-    &crawl::Crawl,
-    &dns::Dns,
-    &http::Http,
-    &ports::Ports,
-    &tls::Tls,
->>>>>>> collectors-b
 ];
 
 /// A module that reads the world.
