@@ -25,7 +25,8 @@ pub(super) struct Page {
     /// Log hash at `after`; known once an unfiltered reader has begun.
     log_hash: Option<Digest>,
     pub(super) ready: VecDeque<Arc<Recorded>>,
-    pub(super) is_caught_up: bool,
+    /// Whether the page's bounds cut it: there may be more at once.
+    pub(super) is_full: bool,
 }
 
 impl Page {
@@ -35,7 +36,7 @@ impl Page {
             after,
             log_hash: None,
             ready: VecDeque::new(),
-            is_caught_up: false,
+            is_full: false,
         }
     }
 
@@ -71,6 +72,7 @@ impl Page {
             self.follow(&recorded)?;
             self.ready.push_back(Arc::new(recorded));
         }
+        self.is_full = self.ready.len() >= PAGE_COMMITS || bytes >= PAGE_BYTES;
         Ok(self)
     }
 
@@ -113,7 +115,7 @@ fn digest(row: &Row<'_>, column: &str) -> rusqlite::Result<Digest> {
 
 /// A row, once its bytes have the recorded hash and say the same as its columns.
 fn recorded(row: &Row<'_>) -> Result<Recorded, ReadError> {
-    let at = Position(row.get::<_, i64>("position").map_err(store)? as u64);
+    let at = position(row)?;
     let damage = |what| ReadError::Damaged { at, what };
     // A flipped bit may also turn a column into something that is no longer of its type.
     let column = |_| damage(Damage::Row("a column has lost its form"));
@@ -190,29 +192,41 @@ pub(super) fn commit(connection: &Connection, at: Position) -> Result<Arc<Record
     recorded(row).map(Arc::new)
 }
 
+/// The commits of a stream after a position, walked from its end, so that a hot reader pays for what is new alone.
 pub(super) fn stream(
     connection: &Connection,
     stream: &StreamId,
     after: Position,
 ) -> Result<Vec<Arc<Recorded>>, ReadError> {
-    let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 ORDER BY version");
+    let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 ORDER BY version DESC");
     let mut statement = connection.prepare_cached(&sql).map_err(store)?;
     let mut rows = statement.query([stream.to_string()]).map_err(store)?;
     let mut commits: Vec<Arc<Recorded>> = Vec::new();
-    let mut previous = None;
+    let mut before = None;
     while let Some(row) = rows.next().map_err(store)? {
-        let recorded = recorded(row)?;
-        if recorded.commit.prev != previous {
+        if position(row)? <= after {
+            before = Some(digest(row, "hash").map_err(store)?);
+            break;
+        }
+        commits.push(Arc::new(recorded(row)?));
+    }
+    commits.reverse();
+    for recorded in &commits {
+        if recorded.commit.prev != before {
             return Err(ReadError::Damaged {
                 at: recorded.position,
                 what: Damage::Chain,
             });
         }
-        previous = Some(recorded.hash);
-        commits.push(Arc::new(recorded));
+        before = Some(recorded.hash);
     }
-    commits.retain(|commit| commit.position > after);
     Ok(commits)
+}
+
+fn position(row: &Row<'_>) -> Result<Position, ReadError> {
+    Ok(Position(
+        row.get::<_, i64>("position").map_err(store)? as u64
+    ))
 }
 
 /// The end of a stream, by its index.
