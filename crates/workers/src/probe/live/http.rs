@@ -51,7 +51,9 @@ impl TaskProbe {
                 .iter()
                 .map(|(name, value)| name.len() + value.len());
             let weight = page.body.len() + headers.sum::<usize>() + page.url.len();
-            Ok((page, weight))
+            // A server that is in trouble may be asked again.
+            let is_kept = page.status != 429 && page.status < 500;
+            Ok((page, is_kept.then_some(weight)))
         };
         self.scan.pages.get(key, make).await
     }
