@@ -103,3 +103,41 @@ async fn bruteforce_guesses_the_plain_names() {
         collected.entities()
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_that_lie_loop_or_swell_do_no_harm() {
+    let config = Config {
+        hostile: true,
+        ..Config::default()
+    };
+    let world = World::start(config).await.unwrap();
+    for trap in &world.expected().traps {
+        for module in ["dns", "dns-records", "reverse-sweep"] {
+            let address = trap.address.to_string();
+            let input = match module {
+                "reverse-sweep" => (Kind::Ip, &*address),
+                _ => (Kind::Domain, &*trap.name),
+            };
+            // Silence costs three time-outs of the resolver and is tested with the probe.
+            if trap.name.starts_with("silent-dns") {
+                continue;
+            }
+            let collected = collect(&world, module, input, &[]).await;
+            for finding in &collected.findings {
+                let text = serde_json::to_string(finding).unwrap();
+                assert!(text.is_ascii() && !text.contains("\\u"), "{text}");
+            }
+            let is_huge = trap.name.starts_with("huge-txt") && module == "dns-records";
+            let is_remarked = collected
+                .remarks
+                .iter()
+                .any(|r| r.code == "record-unreadable");
+            assert_eq!(
+                is_huge, is_remarked,
+                "{}: {:?}",
+                trap.name, collected.remarks
+            );
+        }
+    }
+    assert_eq!(world.canary(), 0);
+}
