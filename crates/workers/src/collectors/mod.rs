@@ -27,6 +27,7 @@ mod sockets;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tls;
+mod well_known;
 mod wildcard;
 mod zone;
 
