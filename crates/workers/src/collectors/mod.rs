@@ -50,11 +50,13 @@ pub const ALL: &[&dyn Collector] = &[
     &crtsh::Crtsh,
     &dns::Dns,
     &dns_records::DnsRecords,
+    &extract::Extract,
     &http::Http,
     &ports::Ports,
     &reverse_dns::ReverseDns,
     &reverse_sweep::ReverseSweep,
     &tls::Tls,
+    &well_known::WellKnown,
     &zone::Zone,
 ];
 
