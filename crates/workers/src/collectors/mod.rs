@@ -27,6 +27,7 @@ mod sockets;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tls;
+mod well_known;
 mod wildcard;
 mod zone;
 
@@ -49,11 +50,13 @@ pub const ALL: &[&dyn Collector] = &[
     &crtsh::Crtsh,
     &dns::Dns,
     &dns_records::DnsRecords,
+    &extract::Extract,
     &http::Http,
     &ports::Ports,
     &reverse_dns::ReverseDns,
     &reverse_sweep::ReverseSweep,
     &tls::Tls,
+    &well_known::WellKnown,
     &zone::Zone,
 ];
 

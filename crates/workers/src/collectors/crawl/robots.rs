@@ -5,7 +5,7 @@
 use url::{Position, Url};
 
 use crate::collectors::{CollectError, page};
-use crate::probe::{HOPS_MAX, HttpRequest, Probe};
+use crate::probe::Probe;
 
 /// Our name in robots.txt.
 const AGENT: &str = "mirage";
@@ -25,30 +25,14 @@ pub(super) enum Verdict {
 
 /// Asks the URL's origin.
 pub(super) async fn ask(url: &Url, probe: &dyn Probe) -> Result<Verdict, CollectError> {
-    let Ok(mut at) = url.join("/robots.txt") else {
+    let Ok(at) = url.join("/robots.txt") else {
         return Ok(Verdict::Unreachable);
     };
-    for _ in 0..=HOPS_MAX {
-        let request = HttpRequest {
-            follow: false,
-            body_bytes_max: BYTES_MAX,
-            ..HttpRequest::get(at.as_str())
-        };
-        let page = match probe.http(request).await {
-            Ok(page) => page,
-            Err(CollectError::Unavailable(_) | CollectError::Malformed(_)) => {
-                return Ok(Verdict::Unreachable);
-            }
-            Err(error) => return Err(error),
-        };
-        match page::target(&page, &at) {
-            // Another host is not asked: it may be out of scope.
-            Some(next) if next.host() == url.host() => at = next,
-            Some(_) => return Ok(Verdict::Allowed),
-            None => return Ok(verdict(page.status, &page::text(&page), url)),
-        }
-    }
-    Ok(Verdict::Allowed)
+    // Redirects that lead to another host or never end are as good as no file (§2.3.1.2).
+    Ok(match page::fetch(&at, BYTES_MAX, probe).await? {
+        Some((_, page)) => verdict(page.status, &page::text(&page), url),
+        None => Verdict::Unreachable,
+    })
 }
 
 fn verdict(status: u16, text: &str, url: &Url) -> Verdict {
