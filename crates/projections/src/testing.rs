@@ -1,6 +1,7 @@
 //! How projections are tested: given a log, then a view; and the law that each of them obeys.
 
 pub mod history;
+pub mod made_scan;
 
 use std::sync::Arc;
 

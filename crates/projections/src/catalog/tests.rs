@@ -8,7 +8,8 @@ use mirage_log::contract::noon;
 
 use super::*;
 use crate::Db;
-use crate::testing::history::{Dice, History, MadeScan, made_up, workspace};
+use crate::testing::history::{Dice, History, made_up};
+use crate::testing::made_scan::{MadeScan, workspace};
 use crate::testing::{given, given_commits, obeys_projection_law};
 
 #[test]

@@ -1,4 +1,4 @@
-//! The runner against logs in memory and on disk: kills, rebuilds, alarms, quarantine, several processes.
+//! The runner against logs in memory and on disk: kills, rebuilds, alarms, poison, turns.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::catalog::{Catalog, FindingFilter, Page, Reader};
-use crate::testing::history::{Dice, History, MadeScan, made_up, workspace};
+use crate::testing::history::{Dice, History, made_up};
+use crate::testing::made_scan::{MadeScan, workspace};
 use crate::testing::{dumped, given_commits};
 use crate::{Operations, Projection, registered};
 
