@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use mirage_domain::entity::{Entity, Kind};
 use mirage_domain::finding::Finding;
-use mirage_domain::id::{FindingId, IdKey, ModuleName, ScanId, WorkspaceId};
+use mirage_domain::id::{Digest, FindingId, IdKey, ModuleName, ScanId, WorkspaceId};
 use mirage_domain::scope::Scope;
-use mirage_log::evidence::Files;
+use mirage_log::evidence::{EvidenceStore, Files};
 use mirage_workers::collectors::{
     ALL, CollectError, Found, Frame, Input, Remark, Reported, Settings,
 };
-use mirage_workers::probe::live::{Live, LiveConfig, Policy};
+use mirage_workers::probe::live::{Live, LiveConfig, Policy, ScanProbe};
 use mirage_world::World;
+use tempfile::TempDir;
 
 /// What came out.
 pub(crate) struct Collected {
@@ -34,67 +35,103 @@ impl Collected {
 pub(crate) async fn collect(
     world: &World,
     module: &str,
-    (kind, key): (Kind, &str),
+    input: (Kind, &str),
     settings: &[(&'static str, &str)],
 ) -> Collected {
-    let collector = ALL.iter().find(|own| own.manifest().name == module);
-    let (collector, manifest) = collector.map(|own| (own, own.manifest())).unwrap();
-    let (entity, seed) = (
-        Entity::new(kind, key).unwrap(),
-        Entity::new(Kind::Domain, world.domain()).unwrap(),
-    );
-    let mut all = Settings::defaults(manifest);
-    for (key, value) in settings {
-        let known = all.0.insert(key, (*value).to_owned());
-        assert!(known.is_some(), "{module} has no setting {key}");
-    }
-    let workspace = WorkspaceId::new("default").unwrap();
-    let reported = Arc::new(Mutex::new(Vec::new()));
-    let sink = reported.clone();
-    let frame = Frame {
-        scan: ScanId::derive(&workspace, "test", "collect"),
-        module: ModuleName::new(module).unwrap(),
-        manifest,
-        key: IdKey::new([7; 32]),
-        scope: Arc::new(Scope::new([&seed], &[]).unwrap()),
-        sink: Arc::new(move |report| sink.lock().unwrap().push(report)),
-    };
-    let id = FindingId::derive(
-        &frame.scan,
-        &frame.module,
-        None,
-        None,
-        entity.id(&frame.key),
-    );
-    let found = Found::new(Arc::new(frame), entity.clone(), id, true);
-    let dir = tempfile::tempdir().unwrap();
-    let policy = Policy {
-        resolvers: vec![world.resolver()],
-        allow_private: vec!["127.20.0.0/16".parse().unwrap()],
-        rate_per_host: 0,
-        ..Policy::new(workspace)
-    };
-    let live = Live::new(LiveConfig::default()).await.unwrap();
-    let evidence = Arc::new(Files::open(dir.path()).unwrap());
-    let probe = live.scan(policy, evidence).task(manifest);
-    let input = Input {
-        entity,
-        evidence: None,
-        is_in_scope: true,
-        settings: Arc::new(all),
-    };
-    let outcome = collector.collect(&input, &probe, &found).await;
-    let (mut findings, mut remarks) = (Vec::new(), Vec::new());
-    for report in std::mem::take(&mut *reported.lock().unwrap()) {
-        match report {
-            Reported::Finding(finding) => findings.push(*finding),
-            Reported::Remark(remark) => remarks.push(remark),
+    let scan = Scan::new(world).await;
+    scan.collect(module, input, None, settings).await
+}
+
+/// A scan of the world whose evidence, cache and counters several collectors share.
+pub(crate) struct Scan<'a> {
+    world: &'a World,
+    probe: Arc<ScanProbe>,
+    evidence: Arc<Files>,
+    /// Where the evidence lies; removed at the end.
+    _dir: TempDir,
+}
+
+impl<'a> Scan<'a> {
+    pub(crate) async fn new(world: &'a World) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let policy = Policy {
+            resolvers: vec![world.resolver()],
+            allow_private: vec!["127.20.0.0/16".parse().unwrap()],
+            rate_per_host: 0,
+            ..Policy::new(WorkspaceId::new("default").unwrap())
+        };
+        let live = Live::new(LiveConfig::default()).await.unwrap();
+        let evidence = Arc::new(Files::open(dir.path()).unwrap());
+        let probe = live.scan(policy, evidence.clone());
+        Self {
+            world,
+            probe,
+            evidence,
+            _dir: dir,
         }
     }
-    Collected {
-        findings,
-        remarks,
-        outcome,
+
+    /// Runs a collector; one that reads evidence gets `evidence`.
+    pub(crate) async fn collect(
+        &self,
+        module: &str,
+        (kind, key): (Kind, &str),
+        evidence: Option<Digest>,
+        settings: &[(&'static str, &str)],
+    ) -> Collected {
+        let world = self.world;
+        let collector = ALL.iter().find(|own| own.manifest().name == module);
+        let (collector, manifest) = collector.map(|own| (own, own.manifest())).unwrap();
+        let (entity, seed) = (
+            Entity::new(kind, key).unwrap(),
+            Entity::new(Kind::Domain, world.domain()).unwrap(),
+        );
+        let mut all = Settings::defaults(manifest);
+        for (key, value) in settings {
+            let known = all.0.insert(key, (*value).to_owned());
+            assert!(known.is_some(), "{module} has no setting {key}");
+        }
+        let workspace = WorkspaceId::new("default").unwrap();
+        let reported = Arc::new(Mutex::new(Vec::new()));
+        let sink = reported.clone();
+        let frame = Frame {
+            scan: ScanId::derive(&workspace, "test", "collect"),
+            module: ModuleName::new(module).unwrap(),
+            manifest,
+            key: IdKey::new([7; 32]),
+            scope: Arc::new(Scope::new([&seed], &[]).unwrap()),
+            sink: Arc::new(move |report| sink.lock().unwrap().push(report)),
+        };
+        let id = FindingId::derive(
+            &frame.scan,
+            &frame.module,
+            None,
+            None,
+            entity.id(&frame.key),
+        );
+        let found = Found::new(Arc::new(frame), entity.clone(), id, true);
+        let probe = self.probe.task(manifest);
+        let input = Input {
+            entity,
+            evidence,
+            is_in_scope: true,
+            settings: Arc::new(all),
+        };
+        let outcome = collector.collect(&input, &probe, &found).await;
+        // As before a commit: what findings cite can be read.
+        self.evidence.flush().await.unwrap();
+        let (mut findings, mut remarks) = (Vec::new(), Vec::new());
+        for report in std::mem::take(&mut *reported.lock().unwrap()) {
+            match report {
+                Reported::Finding(finding) => findings.push(*finding),
+                Reported::Remark(remark) => remarks.push(remark),
+            }
+        }
+        Collected {
+            findings,
+            remarks,
+            outcome,
+        }
     }
 }
 

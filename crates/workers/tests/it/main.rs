@@ -2,5 +2,6 @@
 
 mod collectors;
 mod collectors_names;
+mod collectors_web;
 mod lifecycle;
 mod scans;

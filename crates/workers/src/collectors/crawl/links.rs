@@ -151,10 +151,10 @@ impl Links {
     }
 
     fn read_attribute(&mut self, name: &str, value: &str) {
-        let is = |own: &&str| own.eq_ignore_ascii_case(name);
-        if ONE.iter().any(|own| is(own)) {
+        let is = |own: &&'static str| own.eq_ignore_ascii_case(name);
+        if ONE.iter().any(is) {
             self.add(unescape(value).trim());
-        } else if SEVERAL.iter().any(|own| is(own)) {
+        } else if SEVERAL.iter().any(is) {
             let value = unescape(value);
             let parts = value
                 .split(',')

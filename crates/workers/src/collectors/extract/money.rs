@@ -46,8 +46,8 @@ pub(super) fn of(text: &str, keyed: &dyn Fn(&str) -> String) -> impl Iterator<It
 }
 
 fn wallet(address: &str) -> Option<Entity> {
-    let on = |chain: &&str| Entity::new(Kind::Wallet, &format!("{chain}:{address}")).ok();
-    CHAINS.iter().find_map(|chain| on(chain))
+    let on = |chain: &&'static str| Entity::new(Kind::Wallet, &format!("{chain}:{address}")).ok();
+    CHAINS.iter().find_map(on)
 }
 
 /// The country says where a number ends that the next word may follow.
