@@ -11,6 +11,9 @@ use crate::{Error, Registered, Store, files, store};
 /// How long a question waits for a lock; in WAL mode only a recovery holds one.
 const BUSY_MAX: Duration = Duration::from_secs(5);
 
+/// Statements that stay prepared; a list with filters is a few texts.
+const STATEMENTS_MAX: usize = 64;
+
 /// A stream that a view sets aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quarantined {
@@ -45,6 +48,12 @@ impl Db {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&build.path, flags).map_err(fault)?;
         connection.busy_timeout(BUSY_MAX).map_err(fault)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+        let version = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
+        if version.map_err(fault)? == 0 {
+            // Another process has made the file and not yet its tables.
+            return Err(Error::NotBuilt(view.name));
+        }
         Ok(Self { view, connection })
     }
 

@@ -1,4 +1,4 @@
-//! The canonical dump: every table of a view as JSON lines, so that two builds can be compared byte for byte.
+//! The canonical dump: every table of a view as JSON lines, equal for equal views.
 //!
 //! Tables by name, rows by primary key, columns in the schema's order, bytes in hexadecimal.
 //! **Never:** a row number of the store or a time of writing.

@@ -86,8 +86,6 @@ pub enum Error {
     After(String),
     #[error("the list was begun as of position {begun}, not {asked}")]
     OtherPosition { begun: Position, asked: Position },
-    #[error("a row of view {view} cannot be read back: {what}")]
-    Row { view: &'static str, what: String },
 }
 
 impl Error {
@@ -142,8 +140,7 @@ impl Error {
             | Self::Query { .. }
             | Self::Dump { .. }
             | Self::Interfered(_)
-            | Self::CutOff(_)
-            | Self::Row { .. } => "view_unreadable",
+            | Self::CutOff(_) => "view_unreadable",
         }
     }
 }

@@ -71,13 +71,18 @@ impl ScanSettings {
         Ok(())
     }
 
-    /// The settings of one module, its defaults and `secrets` (by full key) filled in.
+    /// The settings of one module, its defaults filled in. A secret stands as the placeholder that the probe fills in
+    /// on the wire, or is empty where nobody gave it.
     pub fn of(&self, manifest: &Manifest, secrets: &BTreeMap<String, String>) -> Settings {
         let mut settings = Settings::defaults(manifest);
-        for (key, value) in &mut settings.0 {
-            let full = format!("{}.{key}", manifest.name);
-            if let Some(set) = self.modules.get(&full).or_else(|| secrets.get(&full)) {
-                value.clone_from(set);
+        for setting in manifest.settings {
+            let full = format!("{}.{}", manifest.name, setting.key);
+            let value = match setting.is_secret {
+                true => secrets.contains_key(&full).then(|| format!("{{secret:{full}}}")),
+                false => self.modules.get(&full).cloned(),
+            };
+            if let Some(value) = value {
+                settings.0.insert(setting.key, value);
             }
         }
         settings

@@ -3,6 +3,8 @@
 //! A child appends and tells each acknowledgement on its standard output, which the parent keeps outside the system:
 //! the ledger. The checker holds the log against it: **a** acknowledged ⊆ log, **b** nothing twice, **d** the chain.
 
+pub mod scan;
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};

@@ -9,9 +9,9 @@ use mirage_log::contract::encoded;
 use mirage_log::sqlite::Sqlite;
 use mirage_log::{AppendError, EventLog};
 
-/// Cycles of kill and check; more by `MIRAGE_FAULT_CYCLES`.
+/// Cycles of kill and check; more by `FAULT_CYCLES`.
 fn cycles() -> u64 {
-    std::env::var("MIRAGE_FAULT_CYCLES")
+    std::env::var("FAULT_CYCLES")
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(25)

@@ -8,6 +8,7 @@
 mod anchor;
 mod lock;
 mod read;
+mod tail;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 pub use anchor::Anchor;
 use read::Page;
+use tail::Tail;
 use write::{Act, Writer};
 
 use crate::error::Damage;
@@ -278,31 +280,11 @@ impl EventLog for Sqlite {
 
     fn read(&self, after: Position, filter: Filter) -> BoxStream<'_, Result<Read, ReadError>> {
         let page = Page::first(after, filter);
-        Box::pin(futures::stream::unfold(
-            (Some(page), self.head.clone()),
-            move |(page, mut live)| async move {
-                let mut page = page?;
-                loop {
-                    if let Some(commit) = page.ready.pop_front() {
-                        return Some((Ok(Read::Commit(commit)), (Some(page), live)));
-                    }
-                    let head = *live.borrow_and_update();
-                    page = match self.reading(move |connection| page.next(connection)).await {
-                        Ok(page) => page,
-                        Err(error) => return Some((Err(error), (None, live))),
-                    };
-                    if !page.ready.is_empty() {
-                        continue;
-                    }
-                    if !page.is_caught_up {
-                        page.is_caught_up = true;
-                        let at = page.after.max(head);
-                        return Some((Ok(Read::CaughtUp(at)), (Some(page), live)));
-                    }
-                    live.changed().await.ok()?;
-                }
-            },
-        ))
+        let tail = Tail::new(self.readers.clone(), self.head.clone(), page);
+        Box::pin(futures::stream::unfold(tail, |mut tail| async {
+            let read = tail.next().await?;
+            Some((read, tail))
+        }))
     }
 
     async fn read_stream(

@@ -7,14 +7,14 @@ use mirage_domain::id::{Digest, Position, StreamId, Version};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::store;
-use crate::commit::decode;
+use crate::commit::{Commit, decode};
 use crate::error::Damage;
 use crate::{Filter, Head, ReadError, Recorded, Tip};
 
 /// Commits of one page at most.
 const PAGE_COMMITS: usize = 512;
-/// Bytes of commits after which a page ends.
-const PAGE_BYTES: usize = 2 * 1024 * 1024;
+/// Bytes of commits after which a page ends: about what a core's cache holds once it is decoded.
+const PAGE_BYTES: usize = 256 * 1024;
 
 const COLUMNS: &str = "position, stream, version, events, scan, id, hash, log_hash, bytes";
 
@@ -25,7 +25,8 @@ pub(super) struct Page {
     /// Log hash at `after`; known once an unfiltered reader has begun.
     log_hash: Option<Digest>,
     pub(super) ready: VecDeque<Arc<Recorded>>,
-    pub(super) is_caught_up: bool,
+    /// Whether the page's bounds cut it: there may be more at once.
+    pub(super) is_full: bool,
 }
 
 impl Page {
@@ -35,7 +36,7 @@ impl Page {
             after,
             log_hash: None,
             ready: VecDeque::new(),
-            is_caught_up: false,
+            is_full: false,
         }
     }
 
@@ -71,6 +72,7 @@ impl Page {
             self.follow(&recorded)?;
             self.ready.push_back(Arc::new(recorded));
         }
+        self.is_full = self.ready.len() >= PAGE_COMMITS || bytes >= PAGE_BYTES;
         Ok(self)
     }
 
@@ -113,7 +115,7 @@ fn digest(row: &Row<'_>, column: &str) -> rusqlite::Result<Digest> {
 
 /// A row, once its bytes have the recorded hash and say the same as its columns.
 fn recorded(row: &Row<'_>) -> Result<Recorded, ReadError> {
-    let at = Position(row.get::<_, i64>("position").map_err(store)? as u64);
+    let at = position(row)?;
     let damage = |what| ReadError::Damaged { at, what };
     // A flipped bit may also turn a column into something that is no longer of its type.
     let column = |_| damage(Damage::Row("a column has lost its form"));
@@ -126,27 +128,9 @@ fn recorded(row: &Row<'_>) -> Result<Recorded, ReadError> {
         return Err(damage(Damage::Bytes));
     }
     let commit = decode(bytes).map_err(|source| ReadError::Decode { at, source })?;
-    let text = |name: &str| {
-        row.get_ref(name)
-            .and_then(|value| Ok(value.as_str_or_null()?.map(str::to_owned)))
-    };
-    let number = |name: &str| row.get::<_, i64>(name);
-    if text("stream").map_err(column)?.as_deref() != Some(&*commit.stream.to_string()) {
-        return Err(damage(Damage::Row("stream")));
-    }
-    if text("scan").map_err(column)?.as_deref()
-        != commit.stream.scan.as_ref().map(|scan| scan.as_str())
-    {
-        return Err(damage(Damage::Row("scan")));
-    }
-    if number("version").map_err(column)? as u64 != commit.version.0 {
-        return Err(damage(Damage::Row("version")));
-    }
-    if number("events").map_err(column)? as usize != commit.events.len() {
-        return Err(damage(Damage::Row("events")));
-    }
-    if row.get::<_, [u8; 16]>("id").map_err(column)? != *commit.id.as_bytes() {
-        return Err(damage(Damage::Row("id")));
+    let fits = says(row, &commit).map_err(column)?;
+    if let Some(what) = fits {
+        return Err(damage(Damage::Row(what)));
     }
     let log_hash = digest(row, "log_hash").map_err(column)?;
     Ok(Recorded {
@@ -155,6 +139,32 @@ fn recorded(row: &Row<'_>) -> Result<Recorded, ReadError> {
         log_hash,
         bytes: bytes.into(),
         commit,
+    })
+}
+
+/// The first column that says something else than the commit.
+fn says(row: &Row<'_>, commit: &Commit) -> rusqlite::Result<Option<&'static str>> {
+    let stream = row.get_ref("stream")?.as_str()?;
+    let scan = row.get_ref("scan")?.as_str_or_null()?;
+    let is_stream = {
+        let StreamId {
+            workspace,
+            scan,
+            category,
+            id,
+        } = &commit.stream;
+        let scan = scan.as_ref().map_or("_", |scan| scan.as_str());
+        stream
+            .split('/')
+            .eq([workspace.as_str(), scan, category.as_str(), id.as_str()])
+    };
+    Ok(match () {
+        () if !is_stream => Some("stream"),
+        () if scan != commit.stream.scan.as_ref().map(|scan| scan.as_str()) => Some("scan"),
+        () if row.get::<_, i64>("version")? as u64 != commit.version.0 => Some("version"),
+        () if row.get::<_, i64>("events")? as usize != commit.events.len() => Some("events"),
+        () if row.get::<_, [u8; 16]>("id")? != *commit.id.as_bytes() => Some("id"),
+        () => None,
     })
 }
 
@@ -190,29 +200,41 @@ pub(super) fn commit(connection: &Connection, at: Position) -> Result<Arc<Record
     recorded(row).map(Arc::new)
 }
 
+/// The commits of a stream after a position, walked from its end, so that a hot reader pays for what is new alone.
 pub(super) fn stream(
     connection: &Connection,
     stream: &StreamId,
     after: Position,
 ) -> Result<Vec<Arc<Recorded>>, ReadError> {
-    let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 ORDER BY version");
+    let sql = format!("SELECT {COLUMNS} FROM commits WHERE stream = ?1 ORDER BY version DESC");
     let mut statement = connection.prepare_cached(&sql).map_err(store)?;
     let mut rows = statement.query([stream.to_string()]).map_err(store)?;
     let mut commits: Vec<Arc<Recorded>> = Vec::new();
-    let mut previous = None;
+    let mut before = None;
     while let Some(row) = rows.next().map_err(store)? {
-        let recorded = recorded(row)?;
-        if recorded.commit.prev != previous {
+        if position(row)? <= after {
+            before = Some(digest(row, "hash").map_err(store)?);
+            break;
+        }
+        commits.push(Arc::new(recorded(row)?));
+    }
+    commits.reverse();
+    for recorded in &commits {
+        if recorded.commit.prev != before {
             return Err(ReadError::Damaged {
                 at: recorded.position,
                 what: Damage::Chain,
             });
         }
-        previous = Some(recorded.hash);
-        commits.push(Arc::new(recorded));
+        before = Some(recorded.hash);
     }
-    commits.retain(|commit| commit.position > after);
     Ok(commits)
+}
+
+fn position(row: &Row<'_>) -> Result<Position, ReadError> {
+    Ok(Position(
+        row.get::<_, i64>("position").map_err(store)? as u64
+    ))
 }
 
 /// The end of a stream, by its index.

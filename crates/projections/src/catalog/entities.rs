@@ -70,9 +70,12 @@ pub struct EntityDetail {
 const FIRST_CLAIMS: &str = "SELECT e.cursor AS cursor, e.entity AS entity, f.kind AS kind, f.key AS key, f.observed_at AS observed_at
     FROM entities e JOIN findings f ON f.cursor = e.cursor WHERE f.workspace = ?";
 
-const FIRST_IN_WORKSPACE: &str = "AND NOT EXISTS (
-    SELECT 1 FROM entities b JOIN findings g ON g.cursor = b.cursor
-    WHERE b.entity = e.entity AND b.cursor < e.cursor AND g.workspace = f.workspace)";
+/// Claims first, in the order of the log: the store must not gather and sort all entities for one page.
+const FIRST_IN_WORKSPACE: &str = "SELECT e.cursor AS cursor, e.entity AS entity, f.kind AS kind, f.key AS key, f.observed_at AS observed_at
+    FROM findings f CROSS JOIN entities e
+    WHERE f.workspace = ? AND e.entity = f.entity AND e.scan = f.scan AND e.cursor = f.cursor AND NOT EXISTS (
+        SELECT 1 FROM entities b CROSS JOIN findings g
+        WHERE b.entity = e.entity AND b.cursor < e.cursor AND g.cursor = b.cursor AND g.workspace = f.workspace)";
 
 const IN_SCOPE: &str =
     "(SELECT 1 FROM findings i WHERE i.entity = e.entity AND i.workspace = f.workspace
@@ -89,16 +92,32 @@ const EDGES: &str = "SELECT relation, way, other, count(DISTINCT finding) AS fin
 impl Reader<'_> {
     /// Entities in the order in which they were first claimed.
     pub fn entities(&self, filter: &EntityFilter, page: &Page) -> Result<Listed<EntityRow>, Error> {
-        let scan = || Value::from(filter.scan.as_ref().map(|scan| scan.as_str().to_owned()));
-        let mut sql = Sql::new(FIRST_CLAIMS, [self.workspace()])
-            .maybe("AND e.scan = ?", filter.scan.as_ref().map(Value::from))
-            .one_of(
-                "AND f.kind IN",
-                filter.kinds.iter().map(|kind| kind.as_str().into()),
-            );
-        if filter.scan.is_none() {
-            sql = sql.and::<0>(FIRST_IN_WORKSPACE, []);
+        // A scan's entities come along their own index, a workspace's along the claims.
+        let by = if filter.scan.is_some() {
+            page_by!("e")
+        } else {
+            page_by!("f")
+        };
+        let mut listed = self.page(self.first_claims(filter), page, by, first_claim)?;
+        for entity in &mut listed.rows {
+            entity.scan = filter.scan.clone();
+            self.summarise(entity)?;
         }
+        Ok(listed)
+    }
+
+    pub(super) fn first_claims(&self, filter: &EntityFilter) -> Sql {
+        let scan = || Value::from(filter.scan.as_ref().map(|scan| scan.as_str().to_owned()));
+        let mut sql = match &filter.scan {
+            Some(scan) => {
+                Sql::new(FIRST_CLAIMS, [self.workspace()]).and("AND e.scan = ?", [scan.into()])
+            }
+            None => Sql::new(FIRST_IN_WORKSPACE, [self.workspace()]),
+        };
+        sql = sql.one_of(
+            "AND f.kind IN",
+            filter.kinds.iter().map(|kind| kind.as_str().into()),
+        );
         if let Some(is_in) = filter.in_scope {
             let exists = if is_in {
                 "AND EXISTS"
@@ -113,18 +132,7 @@ impl Reader<'_> {
             let not_met = "AND NOT EXISTS (SELECT 1 FROM entities o WHERE o.entity = e.entity AND o.scan = ? AND o.cursor <= ?)";
             sql = sql.and(not_met, [other.into(), self.last()]);
         }
-        // A scan's entities come along their own index, a workspace's along the claims.
-        let by = if filter.scan.is_some() {
-            page_by!("e")
-        } else {
-            page_by!("f")
-        };
-        let mut listed = self.page(sql, page, by, first_claim)?;
-        for entity in &mut listed.rows {
-            entity.scan = filter.scan.clone();
-            self.summarise(entity)?;
-        }
-        Ok(listed)
+        sql
     }
 
     /// One entity with its claims and relations over all scans of the workspace.

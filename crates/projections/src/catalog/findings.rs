@@ -101,7 +101,7 @@ impl Reader<'_> {
         Ok(listed)
     }
 
-    fn matching(&self, filter: &FindingFilter) -> Sql {
+    pub(super) fn matching(&self, filter: &FindingFilter) -> Sql {
         let text = |text: &str| Value::from(text.to_owned());
         let mut sql = Sql::new(NEWEST, [self.workspace(), self.last()])
             .maybe("AND f.scan = ?", filter.scan.as_ref().map(Value::from))

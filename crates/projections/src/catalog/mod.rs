@@ -1,4 +1,4 @@
-//! The catalog: scans, tasks, findings, entities, and everything that is counted or listed about them.
+//! The catalog: scans, tasks, findings, entities, and what is counted or listed about them.
 //!
 //! One row per claim or change. A finding's claim is keyed by its cursor, so that claims are written in the order of
 //! the log and cost no search; a thing's first row wins where the log may say it twice (an entity of a scan, a second).
@@ -12,6 +12,7 @@ mod entities;
 mod findings;
 mod ids;
 mod page;
+mod progress;
 mod reader;
 mod rows;
 mod scans;
@@ -28,8 +29,9 @@ pub use entities::{Edge, EntityDetail, EntityFilter, EntityRow};
 pub use findings::{FindingFilter, FindingRow, Since};
 pub use ids::Resolved;
 pub use page::{After, Listed, PAGE_ROWS_MAX, Page};
+pub use progress::{Limited, Module, Remark, ScanDetail};
 pub use reader::Reader;
-pub use scans::{Limited, Module, Remark, ScanDetail, ScanFilter, ScanRow, State};
+pub use scans::{ScanFilter, ScanRow, State};
 pub use tasks::{TaskFilter, TaskRow, TaskState};
 pub use why::{Step, Why};
 

@@ -1,4 +1,4 @@
-//! A reader of the catalog: one workspace, as of one position. Its questions stand in the files beside this one.
+//! A reader of the catalog: one workspace, as of one position. Its questions stand beside it.
 
 use jiff::Timestamp;
 use mirage_domain::id::{Cursor, Position, WorkspaceId};

@@ -21,12 +21,20 @@ impl Reader<'_> {
     /// Keys of a scan's seeds in the order in which they were reported, at most [`SEEDS_SHOWN_MAX`].
     pub(super) fn seeds(&self, scan: &ScanId) -> Result<Vec<String>, Error> {
         let sql = Sql::new(
-            "SELECT min(key) AS key FROM findings WHERE scan = ? AND parent_entity IS NULL AND cursor <= ?
-             GROUP BY entity ORDER BY min(cursor) LIMIT ?",
+            "SELECT key FROM findings WHERE scan = ? AND parent_entity IS NULL AND cursor <= ? ORDER BY cursor LIMIT ?",
             [scan.into(), self.last(), SEEDS_SHOWN_MAX.into()],
         );
-        let keys = self.all(sql, |row| row.get::<_, Option<String>>("key"))?;
-        Ok(keys.into_iter().flatten().collect())
+        let mut keys: Vec<String> = Vec::new();
+        for key in self
+            .all(sql, |row| row.get::<_, Option<String>>("key"))?
+            .into_iter()
+            .flatten()
+        {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
     }
 
     /// The workspace's newest scan.

@@ -8,7 +8,8 @@ use mirage_log::contract::noon;
 
 use super::*;
 use crate::Db;
-use crate::testing::history::{Dice, History, MadeScan, made_up, workspace};
+use crate::testing::history::{Dice, History, made_up};
+use crate::testing::made_scan::{MadeScan, workspace};
 use crate::testing::{given, given_commits, obeys_projection_law};
 
 #[test]
@@ -598,6 +599,46 @@ fn an_answer_as_of_a_position_is_that_of_a_catalog_folded_up_to_there() {
                     "seed {seed}, position {at}"
                 );
             }
+        }
+    }
+}
+
+#[test]
+fn a_list_is_walked_along_an_index_and_never_sorted() {
+    let (history, scan) = simple();
+    let db = given::<Catalog>(&history);
+    let reader = reader(&db);
+    let plan = |text: String, order: &str| {
+        let sql = format!("EXPLAIN QUERY PLAN {text} {order}");
+        let mut statement = db.connection().prepare(&sql).unwrap();
+        let values = vec![0; statement.parameter_count()];
+        let steps = statement.query_map(rusqlite::params_from_iter(values), |row| row.get(3));
+        let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
+        let is_walked = steps
+            .iter()
+            .all(|step| step.starts_with("SEARCH") || step.starts_with("CORRELATED"));
+        assert!(is_walked, "{text}\n{}", steps.join("\n"));
+    };
+    for scan in [None, Some(scan.id.clone())] {
+        for new_since in [None, scan.clone()] {
+            let filter = FindingFilter {
+                scan: scan.clone(),
+                new_since: new_since.clone(),
+                ..FindingFilter::default()
+            };
+            let order = "AND f.cursor > ? AND f.cursor < ? ORDER BY f.cursor LIMIT ?";
+            plan(reader.matching(&filter).text, order);
+            let order = if scan.is_some() {
+                order.replace("f.", "e.")
+            } else {
+                order.to_owned()
+            };
+            let filter = EntityFilter {
+                scan: scan.clone(),
+                new_since,
+                ..EntityFilter::default()
+            };
+            plan(reader.first_claims(&filter).text, &order);
         }
     }
 }

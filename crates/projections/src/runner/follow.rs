@@ -1,4 +1,4 @@
-//! Following the log with a group of views: one reading, gathered into batches, folded side by side.
+//! Following the log with a group of views: one reading, batches, folded side by side.
 //!
 //! Gathering goes on while a batch is folded, one batch ahead.
 

@@ -1,4 +1,4 @@
-//! The runner against logs in memory and on disk: kills, rebuilds, alarms, quarantine, several processes.
+//! The runner against logs in memory and on disk: kills, rebuilds, alarms, poison, turns.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,7 +14,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::catalog::{Catalog, FindingFilter, Page, Reader};
-use crate::testing::history::{Dice, History, MadeScan, made_up, workspace};
+use crate::testing::history::{Dice, History, made_up};
+use crate::testing::made_scan::{MadeScan, workspace};
 use crate::testing::{dumped, given_commits};
 use crate::{Operations, Projection, registered};
 
@@ -106,9 +107,12 @@ async fn a_runner_that_is_killed_anywhere_goes_on_where_it_was() {
         at = (at + 1 + dice.below(40) as u64).min(history.end().0);
         history.copy_into(&*log, Position(at)).await;
         let runner = Runner::open(dir.path(), log.clone()).unwrap();
-        // Dropped after some turns of the scheduler: before, within or after a batch.
-        let turns = dice.below(30);
+        // Dropped some turns of the scheduler after a position somewhere was reached: before, within or after a batch.
+        let (mark, turns) = (dice.below(at as usize + 1) as u64, dice.below(30));
+        let mut position = runner.position("catalog").unwrap();
         let killed = async {
+            let reached = position.wait_for(|position| position.0 >= mark);
+            reached.await.unwrap();
             for _ in 0..turns {
                 tokio::task::yield_now().await;
             }

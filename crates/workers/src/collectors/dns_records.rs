@@ -4,7 +4,7 @@
 //! What is found does not hang on the order of answers; a type that fails does not hide the others.
 
 use async_trait::async_trait;
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::{Name, RData, RecordType};
 use mirage_domain::entity::{Entity, Kind};
 use mirage_domain::id::Digest;
 use mirage_domain::module::Manifest;
@@ -109,11 +109,7 @@ fn is_zone(answer: &DnsAnswer, name: &str) -> bool {
         .answers
         .iter()
         .filter(|record| matches!(record.data, RData::SOA(_)));
-    soas.any(|record| is_owner(record, name))
-}
-
-fn is_owner(record: &Record, name: &str) -> bool {
-    presentation::name(&record.name).strip_suffix('.') == Some(name)
+    soas.any(|record| presentation::is_of(record, name))
 }
 
 /// Reports what was answered; the first failure is the outcome.
@@ -134,7 +130,7 @@ fn report_all(
 
 fn report(name: &str, kind: RecordType, answer: &DnsAnswer, found: &Found) {
     for record in &answer.answers {
-        if record.record_type() != kind || !is_owner(record, name) {
+        if record.record_type() != kind || !presentation::is_of(record, name) {
             continue;
         }
         let Some(data) = presentation::rdata(&record.data) else {

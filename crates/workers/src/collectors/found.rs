@@ -75,6 +75,12 @@ pub struct Handle {
     is_in_scope: bool,
 }
 
+impl Handle {
+    pub fn entity(&self) -> &Entity {
+        &self.entity
+    }
+}
+
 /// What leaves a collector.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reported {
@@ -155,6 +161,11 @@ impl Found {
             .and_then(|(_, above)| Entity::new(Kind::Domain, above).ok());
         entity.registrable_domain() == Some(name)
             || above.is_none_or(|above| !self.frame.scope.decide(None, &above).is_in)
+    }
+
+    /// A keyed hash of a text, 32 digits, under the workspace's key: for keys of what must not be told from its hash.
+    pub fn keyed(&self, text: &str) -> String {
+        self.frame.key.mac(text.as_bytes()).to_string()[..32].to_owned()
     }
 
     /// Reports a claim under the input.

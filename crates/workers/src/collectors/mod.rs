@@ -7,10 +7,13 @@
 //! To add one: its file, `mod name;`, and its line in [`ALL`]; `cargo xtask new collector NAME` writes all of it.
 //! **Invariant:** what a collector finds hangs on its input alone, never on what else was found so far.
 
+mod bruteforce;
 mod charset;
+mod crawl;
 mod crtsh;
 mod dns;
 mod dns_records;
+mod extract;
 mod found;
 mod html;
 mod http;
@@ -24,7 +27,9 @@ mod sockets;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tls;
+mod well_known;
 mod wildcard;
+mod zone;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,14 +45,19 @@ use crate::probe::Probe;
 
 /// Every collector, sorted by name.
 pub const ALL: &[&dyn Collector] = &[
+    &bruteforce::Bruteforce,
+    &crawl::Crawl,
     &crtsh::Crtsh,
     &dns::Dns,
     &dns_records::DnsRecords,
+    &extract::Extract,
     &http::Http,
     &ports::Ports,
     &reverse_dns::ReverseDns,
     &reverse_sweep::ReverseSweep,
     &tls::Tls,
+    &well_known::WellKnown,
+    &zone::Zone,
 ];
 
 /// A module that reads the world.

@@ -6,8 +6,8 @@ use mirage_domain::entity::{Entity, Kind};
 use url::Url;
 
 use super::html::{Piece, pieces, unescape};
-use super::{Claim, charset};
-use crate::probe::Page;
+use super::{Claim, CollectError, charset};
+use crate::probe::{HOPS_MAX, HttpRequest, Page, Probe};
 
 /// Characters of a title that are kept.
 const TITLE_CHARS_MAX: usize = 300;
@@ -67,6 +67,38 @@ pub(super) fn target(page: &Page, at: &Url) -> Option<Url> {
         .join(header(page, "location").filter(|_| is_redirect)?)
         .ok()?;
     matches!(target.scheme(), "http" | "https").then_some(target)
+}
+
+/// Fetches `url`, following redirects on its own host only: another one may be out of scope. The last page and its
+/// address; nothing if the server does not answer.
+pub(super) async fn fetch(
+    url: &Url,
+    body_bytes_max: usize,
+    probe: &dyn Probe,
+) -> Result<Option<(Url, Page)>, CollectError> {
+    let mut at = url.clone();
+    for hop in 0.. {
+        let request = HttpRequest {
+            follow: false,
+            body_bytes_max,
+            ..HttpRequest::get(at.as_str())
+        };
+        let page = match probe.http(request).await {
+            Ok(page) => page,
+            Err(CollectError::Unavailable(_) | CollectError::Malformed(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match target(&page, &at).filter(|next| is_onward(&at, next)) {
+            Some(next) if hop < HOPS_MAX => at = next,
+            _ => return Ok(Some((at, page))),
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a redirect stays on its host, and does not lead from https to http.
+pub(super) fn is_onward(from: &Url, to: &Url) -> bool {
+    from.host() == to.host() && (from.scheme() == "http" || to.scheme() == "https")
 }
 
 /// Status, type, length, title and what is kept of the headers, as attributes of the URL.

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use data_encoding::{BASE64, HEXUPPER};
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::rr::{Name, RData, Record, RecordType};
 use mirage_domain::entity::{Entity, Kind};
 
 /// The host that a name names; none for the root, a wildcard, and labels of other bytes than hosts have.
@@ -24,6 +24,11 @@ pub(super) fn name(name: &Name) -> String {
         text.push('.');
     }
     if text.is_empty() { ".".into() } else { text }
+}
+
+/// Whether a record belongs to a name, given without its final dot.
+pub(super) fn is_of(record: &Record, name: &str) -> bool {
+    self::name(&record.name).strip_suffix('.') == Some(name)
 }
 
 /// The data of a record; none for types that nobody here asks about.

@@ -1,4 +1,6 @@
-//! Answers: what a stored exchange means. The live probe and the replay read the same bytes with these functions.
+//! Answers: what a stored exchange means.
+//!
+//! The live probe and the replay read the same bytes with these functions.
 //!
 //! **Invariant:** pure; an answer hangs on the exchange and the request alone.
 

@@ -1,4 +1,4 @@
-//! Counters of a scan: how often something was used per key, against a limit that the collector names.
+//! Counters of a scan: how often something was used per key, against a collector's limit.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -1,4 +1,4 @@
-//! The egress policy: which addresses the probe may contact, as a table of refused ranges with named rules.
+//! The egress policy: a table of refused address ranges with named rules.
 //!
 //! **Invariant:** an IPv6 address that carries an IPv4 address is judged by the address inside.
 //! **Never:** a judgement of a name: only the address that is about to be connected counts.

@@ -1,7 +1,7 @@
 //! Redirects: where a page sends us, and whether we go (RFC 9110 §15.4, RFC 3986 §5).
 //!
 //! **Invariant:** at most [`HOPS_MAX`], only to http and https, never from https to http.
-//! **Never:** a secret, a cookie or a fixed address taken along to another origin.
+//! **Never:** a secret, a cookie or any header that may hold one taken along to another origin.
 
 use url::Url;
 
@@ -58,7 +58,7 @@ impl Trail {
         }
         if url.origin() != self.home {
             self.is_home = false;
-            self.request.headers.retain(|header| !is_private(header));
+            self.request.headers.retain(is_harmless);
         }
         self.url = url;
         Step::Onward(self)
@@ -88,9 +88,10 @@ fn strip(url: &mut Url) {
     let _ = url.set_password(None);
 }
 
-fn is_private((name, value): &(String, String)) -> bool {
-    let names = ["authorization", "cookie", "proxy-authorization"];
-    value.contains("{secret:") || names.iter().any(|own| name.eq_ignore_ascii_case(own))
+/// Whether a header may be shown to a stranger: anything else may be or hold a key.
+fn is_harmless((name, value): &(String, String)) -> bool {
+    let names = ["accept", "accept-language", "user-agent"];
+    !value.contains("{secret:") && names.iter().any(|own| name.eq_ignore_ascii_case(own))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Rows of a scan's plan: tasks that were scheduled, and what the plan did to them.
 
-use mirage_domain::plan::{Event, Limit, Scheduled};
+use mirage_domain::plan::{Event, Limit, Limited, Scheduled};
 
 use super::task::{Change, FAILURES};
 use super::{At, text};
@@ -41,37 +41,39 @@ pub(super) fn rows(event: &Event, at: At<'_>, operations: &mut Operations) {
             Change::of("plan.split", task).insert(at, operations);
         }
         Event::GaveUp(gave_up) => {
-            let task = gave_up.task.to_string().into();
-            Change::of("plan.gave_up", task).insert(at, operations);
-            let task = gave_up.task.to_string().into();
-            let (none, reason) = (Value::Null, "gave-up".into());
-            let first = 0_i64.into();
-            operations.insert(
-                &FAILURES,
-                [
-                    at.cursor(),
-                    first,
-                    at.scan(),
-                    task,
-                    none.clone(),
-                    none.clone(),
-                    reason,
-                    none,
-                ],
-            );
+            let task = gave_up.task.to_string();
+            Change::of("plan.gave_up", task.clone().into()).insert(at, operations);
+            failed(task.into(), at, operations);
         }
-        Event::Limited(limited) => {
-            let kind = match limited.limit {
-                Limit::Depth => "depth",
-                Limit::Requests => "requests",
-                Limit::Time => "time",
-            };
-            operations.insert(
-                &LIMITS,
-                [at.cursor(), at.scan(), kind.into(), limited.value.into()],
-            );
-        }
+        Event::Limited(limited) => self::limited(limited, at, operations),
     }
+}
+
+/// A task that was given up is a failure, of no input in particular.
+fn failed(task: Value, at: At<'_>, operations: &mut Operations) {
+    let (first, reason) = (0_i64.into(), "gave-up".into());
+    let [entity, finding, detail] = [Value::Null, Value::Null, Value::Null];
+    let row = [
+        at.cursor(),
+        first,
+        at.scan(),
+        task,
+        entity,
+        finding,
+        reason,
+        detail,
+    ];
+    operations.insert(&FAILURES, row);
+}
+
+fn limited(limited: &Limited, at: At<'_>, operations: &mut Operations) {
+    let kind = match limited.limit {
+        Limit::Depth => "depth",
+        Limit::Requests => "requests",
+        Limit::Time => "time",
+    };
+    let row = [at.cursor(), at.scan(), kind.into(), limited.value.into()];
+    operations.insert(&LIMITS, row);
 }
 
 fn scheduled(scheduled: &Scheduled, at: At<'_>, operations: &mut Operations) {

@@ -3,6 +3,7 @@
 use mirage_domain::finding::Finding;
 use mirage_domain::sealed::Sealable;
 use mirage_domain::task::{Cost, Event, Failed, Finished, Remarked};
+use mirage_log::Commit;
 
 use super::{At, text, time};
 use crate::{Error, Operations, Table, Value};
@@ -163,21 +164,7 @@ impl Change {
 
 fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(), Error> {
     let commit = &at.recorded.commit;
-    let module = match &commit.context {
-        Some(context) => context.module.to_string(),
-        None => commit.actor.id.clone(),
-    };
-    let key = match finding.key.open() {
-        Some(key) if key.contains('\0') => return Err(at.unfit("a key holds a NUL")),
-        key => key.cloned(),
-    };
-    let attributes = match finding.attributes.open() {
-        Some(attributes) => Some(
-            serde_json::to_string(attributes)
-                .map_err(|_| at.unfit("attributes cannot be written as JSON"))?,
-        ),
-        None => None,
-    };
+    let (key, attributes) = open_fields(finding, at)?;
     let direction = finding.relation.map(|_| finding.direction.as_str());
     let evidence = (!finding.evidence.is_empty()).then(|| {
         finding
@@ -195,9 +182,9 @@ fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(
             at.workspace(),
             at.scan(),
             at.stream(),
-            text(&module),
+            module(commit),
             finding.kind.as_str().into(),
-            key.into(),
+            key,
             finding.entity.0.into(),
             finding.parent.map(|parent| parent.entity.0).into(),
             finding.parent.map(|parent| parent.finding.0).into(),
@@ -208,11 +195,34 @@ fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(
             u32::from(finding.confidence).into(),
             at.time(),
             time(commit.recorded_at),
-            attributes.into(),
+            attributes,
             evidence.into(),
         ],
     );
     Ok(())
+}
+
+/// Who claims: the module of the task, or whoever wrote a commit without one (an import).
+fn module(commit: &Commit) -> Value {
+    match &commit.context {
+        Some(context) => context.module.to_string().into(),
+        None => text(&commit.actor.id),
+    }
+}
+
+/// Key and attributes, null once they are erased.
+fn open_fields(finding: &Finding, at: At<'_>) -> Result<(Value, Value), Error> {
+    let key = match finding.key.open() {
+        Some(key) if key.contains('\0') => return Err(at.unfit("a key holds a NUL")),
+        key => key.cloned().into(),
+    };
+    let attributes = finding
+        .attributes
+        .open()
+        .map(serde_json::to_string)
+        .transpose();
+    let attributes = attributes.map_err(|_| at.unfit("attributes cannot be written as JSON"))?;
+    Ok((key, attributes.into()))
 }
 
 fn failures(finished: &Finished, at: At<'_>, operations: &mut Operations) {

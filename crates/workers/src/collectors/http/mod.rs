@@ -156,7 +156,7 @@ impl Door {
                 Err(CollectError::Unavailable(_) | CollectError::Malformed(_)) => break,
                 Err(error) => return Err(error),
             };
-            let next = page::target(&page, &url).filter(|next| is_onward(&url, next));
+            let next = page::target(&page, &url).filter(|next| page::is_onward(&url, next));
             let icon = icon(&url, &page, probe).await;
             answers.push(Answer { url, page, icon });
             match next {
@@ -166,11 +166,6 @@ impl Door {
         }
         Ok(answers)
     }
-}
-
-/// Whether a redirect stays on its host, and does not lead from https to http.
-fn is_onward(from: &Url, to: &Url) -> bool {
-    from.host() == to.host() && (from.scheme() == "http" || to.scheme() == "https")
 }
 
 /// SHA-256 of the origin's icon, and its evidence; asked once per origin in a scan.

@@ -36,24 +36,20 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         }
     }
 
-    /// What is known under `key`, or what `make` makes of it, with its weight.
+    /// What is known under `key`, or what `make` makes of it, with its weight; without one it is not kept.
     pub(super) async fn get(
         &self,
         key: K,
-        make: impl Future<Output = Result<(V, usize), CollectError>>,
+        make: impl Future<Output = Result<(V, Option<usize>), CollectError>>,
     ) -> Result<V, CollectError> {
         let cell = self.kept().cells.entry(key.clone()).or_default().clone();
         let answer = cell.get_or_init(|| async {
-            match make.await {
-                Ok((value, weight)) => {
-                    self.weigh(&key, weight);
-                    Ok(value)
-                }
-                Err(error) => {
-                    self.kept().cells.remove(&key);
-                    Err(error)
-                }
+            let made = make.await;
+            match made {
+                Ok((_, Some(weight))) => self.weigh(&key, weight),
+                Ok((_, None)) | Err(_) => drop(self.kept().cells.remove(&key)),
             }
+            made.map(|(value, _)| value)
         });
         answer.await.clone()
     }
@@ -65,8 +61,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
             return;
         }
         // What is still being asked stays, so that it is asked once.
+        let is_asked = |cell: &Cell<V>| !cell.initialized() && Arc::strong_count(cell) > 1;
         kept.cells
-            .retain(|other, cell| other == key || !cell.initialized());
+            .retain(|other, cell| other == key || is_asked(cell));
         kept.weight = weight;
     }
 
@@ -87,7 +84,7 @@ mod tests {
         let ask = || {
             cache.get("key", async {
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-                Ok((made.fetch_add(1, Ordering::Relaxed), 1))
+                Ok((made.fetch_add(1, Ordering::Relaxed), Some(1)))
             })
         };
         assert_eq!(tokio::join!(ask(), ask()), (Ok(0), Ok(0)));
@@ -95,19 +92,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failure_is_shared_but_not_kept() {
+    async fn a_failure_and_what_has_no_weight_are_not_kept() {
         let cache = Cache::<_, u8>::new(100);
         let error = CollectError::Unavailable("x".into());
         let failed = cache.get("key", async { Err(error.clone()) }).await;
         assert_eq!(failed, Err(error));
-        assert_eq!(cache.get("key", async { Ok((1, 1)) }).await, Ok(1));
+        assert_eq!(cache.get("key", async { Ok((1, None)) }).await, Ok(1));
+        assert_eq!(cache.get("key", async { Ok((2, Some(1))) }).await, Ok(2));
     }
 
     #[tokio::test]
     async fn a_full_cache_is_emptied() {
         let cache = Cache::new(10);
         for key in 0..20 {
-            cache.get(key, async { Ok((key, 4)) }).await.unwrap();
+            cache.get(key, async { Ok((key, Some(4))) }).await.unwrap();
         }
         assert!(cache.kept().cells.len() <= 3);
     }

@@ -61,7 +61,8 @@ struct Waiting {
     server: SocketAddr,
     question: Question,
     case_differs: Arc<AtomicBool>,
-    reply: oneshot::Sender<Vec<u8>>,
+    /// Taken by the answer. The id stays occupied until the asker leaves, so that no other can be given it before.
+    reply: Option<oneshot::Sender<Vec<u8>>>,
 }
 
 impl Sockets {
@@ -107,7 +108,7 @@ impl Sockets {
             server,
             question: asked.clone(),
             case_differs: case_differs.clone(),
-            reply,
+            reply: Some(reply),
         };
         let place = self.place(pool, waiting).ok_or_else(no_socket)?;
         let query = asked.query(place.id, has_edns);
@@ -225,13 +226,14 @@ impl Socket {
             return;
         };
         let mut all = self.waiting();
-        let Some(waiting) = all.get(&id).filter(|waiting| waiting.server == from) else {
+        let Some(waiting) = all.get_mut(&id).filter(|own| own.server == from) else {
             return;
         };
         if waiting.question.is_answered_by(message) {
-            let waiting = all.remove(&id).expect("it was there");
-            // The asker may have given up meanwhile.
-            let _ = waiting.reply.send(message.to_vec());
+            if let Some(reply) = waiting.reply.take() {
+                // The asker may have given up meanwhile.
+                let _ = reply.send(message.to_vec());
+            }
         } else if waiting.question.is_nearly_answered_by(message) {
             waiting.case_differs.store(true, Ordering::Relaxed);
         }

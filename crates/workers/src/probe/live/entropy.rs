@@ -1,4 +1,6 @@
-//! Random bytes of the operating system, fetched in bulk: a query draws some, and a system call each would show.
+//! Random bytes of the operating system, fetched in bulk.
+//!
+//! Every query draws some, and a system call each would show.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -4,31 +4,23 @@
 //! **Never:** a header of our own that tells time or chance; the same request is the same bytes.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use url::{Position, Url};
 
 use super::TaskProbe;
 use super::connect::NoConnection;
+use super::wire::{Connection, collect, send};
 use crate::collectors::CollectError;
 use crate::probe::exchange::{Exchange, Frame};
 use crate::probe::redirect::Trail;
 use crate::probe::{Page, answer};
 
-/// Headers of an answer, in number and in bytes. Browsers stop at 256 KiB; nothing honest comes near this.
-const HEADERS_MAX: usize = 128;
-const HEADER_BYTES_MAX: usize = 64 * 1024;
-/// What a server may send ahead of our reading.
-const AHEAD_BYTES: u32 = 128 * 1024;
 /// What can be decoded (`encoding.rs`).
 const CODINGS: &str = "gzip, deflate, br, zstd";
 
@@ -52,15 +44,6 @@ struct Answered {
     response: Response<Incoming>,
     deadline: Instant,
     _connection: Connection,
-}
-
-/// Drives a connection until it is dropped.
-struct Connection(JoinHandle<()>);
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl TaskProbe {
@@ -242,62 +225,12 @@ fn request(url: &Url, asked: &Asked, is_h2: bool) -> Result<Request<Empty<Bytes>
     Ok(request)
 }
 
-async fn send(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    is_h2: bool,
-    request: Request<Empty<Bytes>>,
-) -> hyper::Result<(Response<Incoming>, Connection)> {
-    let io = TokioIo::new(stream);
-    if is_h2 {
-        let (mut sender, driver) = http2::Builder::new(TokioExecutor::new())
-            .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).expect("it fits"))
-            .initial_stream_window_size(AHEAD_BYTES)
-            .initial_connection_window_size(AHEAD_BYTES)
-            .handshake(io)
-            .await?;
-        // How a connection ends shows in the answer.
-        let connection = Connection(tokio::spawn(async move { drop(driver.await) }));
-        return Ok((sender.send_request(request).await?, connection));
-    }
-    let (mut sender, driver) = http1::Builder::new()
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEADER_BYTES_MAX)
-        .handshake(io)
-        .await?;
-    let connection = Connection(tokio::spawn(async move { drop(driver.await) }));
-    Ok((sender.send_request(request).await?, connection))
-}
-
 fn broken(url: &Url, error: &hyper::Error) -> Failure {
     let cause = std::error::Error::source(error).map_or_else(String::new, |c| format!(": {c}"));
     let reason = format!("{}: {error}{cause}", host_of(url));
     match error.is_parse() {
         true => Failure::Final(CollectError::Malformed(reason)),
         false => Failure::Again(reason),
-    }
-}
-
-/// The body, at most `bytes_max` of it, and whether something is missing.
-async fn collect(
-    mut body: Incoming,
-    bytes_max: usize,
-    wait: Duration,
-    deadline: Instant,
-) -> (Vec<u8>, bool) {
-    let mut payload = Vec::new();
-    loop {
-        let until = deadline.min(Instant::now() + wait);
-        let frame = match tokio::time::timeout_at(until, body.frame()).await {
-            Ok(None) => return (payload, false),
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(_))) | Err(_) => return (payload, true),
-        };
-        let data = frame.into_data().unwrap_or_default();
-        let room = bytes_max - payload.len();
-        payload.extend_from_slice(&data[..data.len().min(room)]);
-        if data.len() > room {
-            return (payload, true);
-        }
     }
 }
 

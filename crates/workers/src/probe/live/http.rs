@@ -1,4 +1,4 @@
-//! HTTP: a request from its first hop to the page where it ends, with what a source's limits and failures ask for.
+//! HTTP: a request from its first hop to the page where it ends, retries and limits included.
 //!
 //! **Invariant:** each hop is an exchange of its own: judged by the egress policy, charged, stored.
 //! **Invariant:** only what surely was no answer is tried again: a reset, and for sources also a refused connection.
@@ -51,7 +51,9 @@ impl TaskProbe {
                 .iter()
                 .map(|(name, value)| name.len() + value.len());
             let weight = page.body.len() + headers.sum::<usize>() + page.url.len();
-            Ok((page, weight))
+            // A server that is in trouble may be asked again.
+            let is_kept = page.status != 429 && page.status < 500;
+            Ok((page, is_kept.then_some(weight)))
         };
         self.scan.pages.get(key, make).await
     }

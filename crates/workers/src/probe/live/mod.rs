@@ -1,4 +1,4 @@
-//! The live probe: one per process for its sockets and limits, one view of it per scan, one per task.
+//! The live probe: one per process, and a view of it per scan and per task.
 //!
 //! [`Live`] owns sockets, TLS settings and the pace of each source; [`ScanProbe`] one scan's policy, budget and cache;
 //! [`TaskProbe`] is what a collector gets: it counts what its task costs and collects what the policy refused.
@@ -11,6 +11,7 @@ mod dns;
 mod entropy;
 mod exchange;
 mod http;
+mod limits;
 mod pace;
 mod resolve;
 mod secrets;
@@ -18,20 +19,21 @@ mod tcp;
 mod tls;
 mod transfer;
 mod verifier;
+mod wire;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use hickory_proto::rr::RecordType;
-use ipnet::IpNet;
-use mirage_domain::id::{Digest, WorkspaceId};
+use mirage_domain::id::Digest;
 use mirage_domain::module::Manifest;
 use mirage_log::evidence::EvidenceStore;
 use tokio::sync::Semaphore;
+
+pub use limits::{LiveConfig, Policy, Timeouts};
 
 use super::counters::Counters;
 use super::exchange::Exchange;
@@ -58,85 +60,6 @@ pub enum Error {
     Sockets(#[source] std::io::Error),
     #[error("setting up TLS")]
     Tls(#[source] rustls::Error),
-}
-
-/// What the process allows itself.
-#[derive(Debug, Clone)]
-pub struct LiveConfig {
-    /// Connections in flight over all scans.
-    pub concurrency: usize,
-}
-
-impl Default for LiveConfig {
-    fn default() -> Self {
-        Self { concurrency: 512 }
-    }
-}
-
-/// How long each phase of an exchange may take.
-#[derive(Debug, Clone)]
-pub struct Timeouts {
-    pub connect: Duration,
-    pub tls: Duration,
-    pub first_byte: Duration,
-    pub between_chunks: Duration,
-    /// A whole exchange, all tries together.
-    pub total: Duration,
-    /// One try of a DNS query; there are three.
-    pub dns: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            tls: Duration::from_secs(10),
-            first_byte: Duration::from_secs(10),
-            between_chunks: Duration::from_secs(10),
-            total: Duration::from_secs(30),
-            dns: Duration::from_secs(2),
-        }
-    }
-}
-
-/// What one scan allows itself.
-#[derive(Clone)]
-pub struct Policy {
-    pub workspace: WorkspaceId,
-    /// Empty: those of the system.
-    pub resolvers: Vec<SocketAddr>,
-    /// Exceptions from the egress policy.
-    pub allow_private: Vec<IpNet>,
-    pub user_agent: String,
-    /// Requests of the whole scan; `None`: no limit.
-    pub requests_max: Option<u64>,
-    /// Requests of the scan that earlier processes made.
-    pub requests_used: u64,
-    /// Requests per second to one address; 0: no limit.
-    pub rate_per_host: u32,
-    /// Connections to one address at a time.
-    pub concurrency_per_host: usize,
-    pub timeouts: Timeouts,
-    /// Values of `{secret:NAME}`, filled in on the wire only.
-    pub secrets: BTreeMap<String, String>,
-}
-
-impl Policy {
-    /// The defaults, for a workspace.
-    pub fn new(workspace: WorkspaceId) -> Self {
-        Self {
-            workspace,
-            resolvers: Vec::new(),
-            allow_private: Vec::new(),
-            user_agent: concat!("mirage/", env!("CARGO_PKG_VERSION")).to_owned(),
-            requests_max: None,
-            requests_used: 0,
-            rate_per_host: 50,
-            concurrency_per_host: 8,
-            timeouts: Timeouts::default(),
-            secrets: BTreeMap::new(),
-        }
-    }
 }
 
 /// The process's way to the network.

@@ -81,7 +81,7 @@ impl TaskProbe {
             .get(key, async {
                 let heard = self.hear(&name, &question, purpose).await?;
                 let weight = heard.message.len() + name.len() + ENTRY_BYTES;
-                Ok((self.understand(&name, kind, heard).await?, weight))
+                Ok((self.understand(&name, kind, heard).await?, Some(weight)))
             })
             .await
     }

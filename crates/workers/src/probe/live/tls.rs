@@ -121,20 +121,13 @@ impl TaskProbe {
         remote: SocketAddr,
         host: Option<&str>,
     ) -> Result<Handshake, CollectError> {
-        let name = match host {
-            Some(host) => server_name(host)?,
-            None => ServerName::from(remote.ip()),
-        };
-        let provider = &self.scan.live.tls.provider;
-        let verifier = recorder(provider);
+        let name = host.map_or_else(|| Ok(remote.ip().into()), server_name)?;
+        let verifier = recorder(&self.scan.live.tls.provider);
         let failed =
-            |reason: &str| CollectError::Unavailable(format!("TLS with {remote}: {reason}"));
-        let mut config =
-            accepting(provider, verifier.clone()).map_err(|e| failed(&e.to_string()))?;
-        // A resumed session presents no chain.
-        config.resumption = Resumption::disabled();
-        let mut tls = ClientConnection::new(Arc::new(config), name)
-            .map_err(|error| failed(&error.to_string()))?;
+            |reason: String| CollectError::Unavailable(format!("TLS with {remote}: {reason}"));
+        let mut tls = self
+            .recorded(verifier.clone(), name)
+            .map_err(|error| failed(error.to_string()))?;
         let mut connection = self.connect(remote).await?;
         let wait = self.scan.policy.timeouts.tls;
         let drive = drive(&mut tls, &mut connection.stream);
@@ -145,28 +138,40 @@ impl TaskProbe {
         self.received(received);
         let chain = verifier.chain();
         if chain.is_empty() {
-            return Err(failed(reason.as_deref().unwrap_or("no certificate")));
+            return Err(failed(reason.unwrap_or_else(|| "no certificate".into())));
         }
-        let version = tls
-            .protocol_version()
-            .and_then(|version| version.as_str().map(str::to_owned));
-        let cipher = tls.negotiated_cipher_suite();
-        let frame = Frame::Tls {
-            remote: remote.to_string(),
-            server_name: host.map(name_of),
-            version: version.map_or_else(String::new, |version| version.replace('_', ".")),
-            cipher: cipher
-                .and_then(|c| c.suite().as_str())
-                .unwrap_or_default()
-                .to_owned(),
-            protocol: tls
-                .alpn_protocol()
-                .map(|p| String::from_utf8_lossy(p).into_owned()),
-        };
         let payload = answer::chain_payload(chain.iter().map(AsRef::as_ref));
+        let frame = frame(&tls, remote, host);
         let exchange = Exchange { frame, payload };
         let evidence = self.keep(&exchange).await?;
         answer::handshake(exchange, evidence)
+    }
+
+    /// A handshake to be driven by hand: of one that fails, the connector would tell nothing but the error.
+    fn recorded(
+        &self,
+        verifier: Arc<Recording>,
+        name: ServerName<'static>,
+    ) -> Result<ClientConnection, Error> {
+        let mut config = accepting(&self.scan.live.tls.provider, verifier)?;
+        // A resumed session presents no chain.
+        config.resumption = Resumption::disabled();
+        ClientConnection::new(Arc::new(config), name).map_err(Error::Tls)
+    }
+}
+
+fn frame(tls: &ClientConnection, remote: SocketAddr, host: Option<&str>) -> Frame {
+    let version = tls.protocol_version();
+    let version = version.and_then(|version| version.as_str());
+    let cipher = tls.negotiated_cipher_suite();
+    let cipher = cipher.and_then(|cipher| cipher.suite().as_str());
+    let protocol = tls.alpn_protocol();
+    Frame::Tls {
+        remote: remote.to_string(),
+        server_name: host.map(name_of),
+        version: version.unwrap_or_default().replace('_', "."),
+        cipher: cipher.unwrap_or_default().to_owned(),
+        protocol: protocol.map(|name| String::from_utf8_lossy(name).into_owned()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The egress policy from outside: whatever spelling, redirect or DNS answer leads to a refused address, no connection.
+//! The egress policy from outside: whatever leads to a refused address, no connection is made.
 
 use super::dns::{self, response};
 use super::web::{self, canary, nowhere, page, redirect};

@@ -9,8 +9,10 @@ mod web;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use mirage_domain::id::WorkspaceId;
 use mirage_log::evidence;
 
 use super::*;

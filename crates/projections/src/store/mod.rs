@@ -1,4 +1,4 @@
-//! A view's file opened for writing: rows, checkpoint and quarantine, moved in one transaction per batch.
+//! A view's file opened for writing: rows, checkpoint and quarantine, one transaction a batch.
 //!
 //! WAL with `synchronous=NORMAL`: a power cut may take the last batches, rows and checkpoint together, and they are
 //! folded again. Only the log must not forget; a view that waits for the disk would pay for nothing.
@@ -6,70 +6,23 @@
 //! **Invariant:** the checkpoint names the last commit whose rows stand in the file, with its hash and the log hash.
 //! **Invariant:** a batch begins with the write lock and reads the checkpoint again: processes take turns.
 
+mod quarantine;
+mod tables;
+
 use std::collections::HashSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use mirage_domain::id::{Cursor, Digest, Position};
+use mirage_domain::id::{Digest, Position};
 use mirage_log::Recorded;
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, TransactionBehavior};
 
-use crate::operations::{Operations, Table};
-use crate::{Error, Registered, files, sink};
+pub use tables::Checkpoint;
+pub(crate) use tables::checkpoint;
+use tables::{connect, create, finish, quarantined};
 
-/// How long a batch waits for another process's; it is over in milliseconds.
-const BUSY_MAX: Duration = Duration::from_secs(5);
-
-/// Tables of every view, beside its own.
-const FRAME: &str = "
-    CREATE TABLE checkpoint (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        position INTEGER NOT NULL,
-        log_hash BLOB NOT NULL,
-        hash BLOB NOT NULL
-    );
-    CREATE TABLE quarantine (stream TEXT PRIMARY KEY, cursor INTEGER NOT NULL, error TEXT NOT NULL);
-    CREATE TABLE skipped (stream TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (stream, position));
-";
-
-static QUARANTINE: Table = Table {
-    name: "quarantine",
-    columns: &["stream", "cursor", "error"],
-};
-static SKIPPED: Table = Table {
-    name: "skipped",
-    columns: &["stream", "position"],
-};
-
-/// The last commit that a view holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Checkpoint {
-    pub position: Position,
-    /// Log hash up to there.
-    pub log_hash: Digest,
-    /// SHA-256 of that commit.
-    pub hash: Digest,
-}
-
-impl Checkpoint {
-    pub const NONE: Self = Self {
-        position: Position(0),
-        log_hash: Digest::EMPTY,
-        hash: Digest::EMPTY,
-    };
-
-    fn of(recorded: &Recorded) -> Self {
-        Self {
-            position: recorded.position,
-            log_hash: recorded.log_hash,
-            hash: recorded.hash,
-        }
-    }
-}
+use crate::operations::Operations;
+use crate::{Error, Registered, files};
 
 /// What came of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +51,14 @@ struct Place {
     number: u64,
     /// A rebuild at work stays on its own build.
     is_pinned: bool,
+}
+
+impl Place {
+    /// Whether this is still the build to use; with all files deleted it is not, and a fresh one is made.
+    fn is_current(&self, view: &Registered) -> Result<bool, Error> {
+        let highest = files::highest(&self.folder, view)?;
+        Ok(self.is_pinned || highest.is_some_and(|build| build.number == self.number))
+    }
 }
 
 impl Store {
@@ -196,6 +157,12 @@ impl Store {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(write_fault(view))?;
+        if let Some(place) = &self.place
+            && !place.is_current(view)?
+        {
+            // A rebuild took its place while this batch waited for the lock.
+            return Ok(Folded::Behind(self.checkpoint.position));
+        }
         let found = checkpoint(&transaction).map_err(write_fault(view))?;
         if found != self.checkpoint {
             // Another process went further, and may have quarantined a stream.
@@ -212,7 +179,7 @@ impl Store {
         follows(view, found, &fresh[0])?;
         self.operations.clear();
         for recorded in fresh {
-            apply(view, recorded, &mut self.operations, &mut self.quarantined);
+            quarantine::apply(view, recorded, &mut self.operations, &mut self.quarantined);
         }
         let last = Checkpoint::of(&fresh[fresh.len() - 1]);
         finish(transaction, &self.operations, last).map_err(write_fault(view))?;
@@ -222,13 +189,10 @@ impl Store {
 
     /// Changes to a build that was completed since.
     fn follow_build(&mut self) -> Result<(), Error> {
-        let Some(place) = self.place.as_ref().filter(|place| !place.is_pinned) else {
+        let Some(place) = &self.place else {
             return Ok(());
         };
-        let highest = files::highest(&place.folder, self.view)?;
-        // With all files deleted, a fresh one is made: views may be deleted at any time.
-        let is_same = highest.is_some_and(|build| build.number == place.number);
-        if !is_same {
+        if !place.is_current(self.view)? {
             *self = Self::open(&place.folder.clone(), self.view)?;
         }
         Ok(())
@@ -285,47 +249,6 @@ fn write_fault(view: &'static Registered) -> impl Fn(rusqlite::Error) -> Error {
     }
 }
 
-fn connect(path: &Path, may_create: bool) -> rusqlite::Result<Connection> {
-    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    // A build that was there a moment ago and is gone must not come back empty.
-    flags.set(OpenFlags::SQLITE_OPEN_CREATE, may_create);
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_MAX)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
-    connection.pragma_update(None, "synchronous", "NORMAL")?;
-    Ok(connection)
-}
-
-/// Makes the tables in one transaction; whoever comes second finds them there.
-fn create(connection: &mut Connection, view: &Registered) -> rusqlite::Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if version == 0 {
-        transaction.execute_batch(FRAME)?;
-        transaction.execute_batch(view.schema)?;
-        transaction.pragma_update(None, "user_version", view.version)?;
-    }
-    transaction.commit()
-}
-
-pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<Checkpoint> {
-    let mut statement = connection
-        .prepare_cached("SELECT position, log_hash, hash FROM checkpoint WHERE id = 1")?;
-    let found = statement.query_row([], |row| {
-        Ok(Checkpoint {
-            position: Position(row.get::<_, i64>(0)? as u64),
-            log_hash: Digest(row.get(1)?),
-            hash: Digest(row.get(2)?),
-        })
-    });
-    Ok(found.optional()?.unwrap_or(Checkpoint::NONE))
-}
-
-fn quarantined(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
-    let mut statement = connection.prepare_cached("SELECT stream FROM quarantine")?;
-    statement.query_map([], |row| row.get(0))?.collect()
-}
-
 /// Holds the first commit of a batch against the checkpoint: the log hash must go on from there.
 fn follows(view: &Registered, found: Checkpoint, next: &Recorded) -> Result<(), Error> {
     let expected = Digest::chain(found.log_hash, next.position, next.hash);
@@ -336,60 +259,4 @@ fn follows(view: &Registered, found: Checkpoint, next: &Recorded) -> Result<(), 
             position: next.position,
         }),
     }
-}
-
-/// The rows of one commit; a stream whose event cannot be applied is set aside.
-fn apply(
-    view: &Registered,
-    recorded: &Recorded,
-    operations: &mut Operations,
-    quarantined: &mut HashSet<String>,
-) {
-    let stream = || recorded.commit.stream.to_string();
-    // Most views have none, and then the stream's name need not be built.
-    if !quarantined.is_empty() && quarantined.contains(&stream()) {
-        operations.insert(&SKIPPED, [stream().into(), recorded.position.0.into()]);
-        return operations.accept();
-    }
-    let applied = catch_unwind(AssertUnwindSafe(|| (view.apply)(recorded, operations)));
-    let (cursor, reason) = match applied {
-        Ok(Ok(())) => return operations.accept(),
-        Ok(Err(Error::Unfit { cursor, reason })) => (cursor, reason),
-        Ok(Err(other)) => (first_of(recorded), other.to_string()),
-        Err(_) => (first_of(recorded), "the view's code panicked".to_owned()),
-    };
-    operations.discard();
-    tracing::error!(view.name = view.name, stream = %stream(), %cursor, reason, "a stream is quarantined");
-    operations.insert(
-        &QUARANTINE,
-        [stream().into(), cursor.packed().into(), reason.into()],
-    );
-    operations.accept();
-    quarantined.insert(stream());
-}
-
-fn first_of(recorded: &Recorded) -> Cursor {
-    Cursor {
-        position: recorded.position,
-        index: 1,
-    }
-}
-
-fn finish(
-    transaction: Transaction<'_>,
-    operations: &Operations,
-    last: Checkpoint,
-) -> rusqlite::Result<()> {
-    sink::execute(&transaction, operations)?;
-    transaction
-        .prepare_cached(
-            "INSERT INTO checkpoint (id, position, log_hash, hash) VALUES (1, ?1, ?2, ?3) \
-             ON CONFLICT (id) DO UPDATE SET position = ?1, log_hash = ?2, hash = ?3",
-        )?
-        .execute(params![
-            last.position.0 as i64,
-            last.log_hash.0,
-            last.hash.0
-        ])?;
-    transaction.commit()
 }

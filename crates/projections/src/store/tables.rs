@@ -1,0 +1,115 @@
+//! The tables of every view beside its own, and how its file is opened.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use mirage_domain::id::{Digest, Position};
+use mirage_log::Recorded;
+use rusqlite::{
+    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
+};
+
+use crate::operations::Operations;
+use crate::{Registered, sink};
+
+/// How long a batch waits for another process's; it is over in milliseconds.
+const BUSY_MAX: Duration = Duration::from_secs(5);
+
+/// Tables of every view, beside its own.
+const FRAME: &str = "
+    CREATE TABLE checkpoint (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        position INTEGER NOT NULL,
+        log_hash BLOB NOT NULL,
+        hash BLOB NOT NULL
+    );
+    CREATE TABLE quarantine (stream TEXT PRIMARY KEY, cursor INTEGER NOT NULL, error TEXT NOT NULL);
+    CREATE TABLE skipped (stream TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (stream, position));
+";
+
+/// The last commit that a view holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checkpoint {
+    pub position: Position,
+    /// Log hash up to there.
+    pub log_hash: Digest,
+    /// SHA-256 of that commit.
+    pub hash: Digest,
+}
+
+impl Checkpoint {
+    pub const NONE: Self = Self {
+        position: Position(0),
+        log_hash: Digest::EMPTY,
+        hash: Digest::EMPTY,
+    };
+
+    pub(super) fn of(recorded: &Recorded) -> Self {
+        Self {
+            position: recorded.position,
+            log_hash: recorded.log_hash,
+            hash: recorded.hash,
+        }
+    }
+}
+
+pub(super) fn connect(path: &Path, may_create: bool) -> rusqlite::Result<Connection> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    // A build that was there a moment ago and is gone must not come back empty.
+    flags.set(OpenFlags::SQLITE_OPEN_CREATE, may_create);
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_MAX)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    Ok(connection)
+}
+
+/// Makes the tables in one transaction; whoever comes second finds them there.
+pub(super) fn create(connection: &mut Connection, view: &Registered) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version == 0 {
+        transaction.execute_batch(FRAME)?;
+        transaction.execute_batch(view.schema)?;
+        transaction.pragma_update(None, "user_version", view.version)?;
+    }
+    transaction.commit()
+}
+
+pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<Checkpoint> {
+    let mut statement = connection
+        .prepare_cached("SELECT position, log_hash, hash FROM checkpoint WHERE id = 1")?;
+    let found = statement.query_row([], |row| {
+        Ok(Checkpoint {
+            position: Position(row.get::<_, i64>(0)? as u64),
+            log_hash: Digest(row.get(1)?),
+            hash: Digest(row.get(2)?),
+        })
+    });
+    Ok(found.optional()?.unwrap_or(Checkpoint::NONE))
+}
+
+pub(super) fn quarantined(connection: &Connection) -> rusqlite::Result<HashSet<String>> {
+    let mut statement = connection.prepare_cached("SELECT stream FROM quarantine")?;
+    statement.query_map([], |row| row.get(0))?.collect()
+}
+
+pub(super) fn finish(
+    transaction: Transaction<'_>,
+    operations: &Operations,
+    last: Checkpoint,
+) -> rusqlite::Result<()> {
+    sink::execute(&transaction, operations)?;
+    transaction
+        .prepare_cached(
+            "INSERT INTO checkpoint (id, position, log_hash, hash) VALUES (1, ?1, ?2, ?3) \
+             ON CONFLICT (id) DO UPDATE SET position = ?1, log_hash = ?2, hash = ?3",
+        )?
+        .execute(params![
+            last.position.0 as i64,
+            last.log_hash.0,
+            last.hash.0
+        ])?;
+    transaction.commit()
+}
