@@ -46,6 +46,38 @@ fn every_code_of_the_log_has_its_row() {
 }
 
 #[test]
+fn every_code_of_the_views_and_the_evidence_has_its_row() {
+    use mirage_log::evidence;
+    use mirage_projections::Error as View;
+    let reason = || "why".to_owned();
+    let (position, view) = (Position(1), "catalog");
+    let head = position;
+    for code in [
+        View::NoSuchView(reason()).code(),
+        View::LogBehind {
+            view,
+            position,
+            head,
+        }
+        .code(),
+        View::LogDiffers { view, position }.code(),
+        View::NotBuilt(view).code(),
+        View::Stopped {
+            view,
+            reason: reason(),
+        }
+        .code(),
+        View::After(reason()).code(),
+        View::Interfered(view).code(),
+        View::CutOff(view).code(),
+        evidence::Error::Closed.code(),
+        evidence::Error::TooLarge { bytes: 2, max: 1 }.code(),
+    ] {
+        assert_eq!(Row::of(code).code, code);
+    }
+}
+
+#[test]
 fn a_refusal_of_the_domain_has_its_row() {
     let refused = |error: scan::Error| Row::of(error.code()).exit;
     assert_eq!(refused(scan::StartError::NoConsent.into()), Exit::Usage);

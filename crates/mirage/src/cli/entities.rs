@@ -1,4 +1,4 @@
-//! `mirage entities`: the things that were found, once each; or one of them with all that is said about it.
+//! `mirage entities`: what was found, once each, or one thing with all that is said about it.
 
 use mirage_api::error::Exit;
 use mirage_projections::catalog::{EntityDetail, EntityFilter, PAGE_ROWS_MAX, Page, Reader};

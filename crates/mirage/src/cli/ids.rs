@@ -1,4 +1,4 @@
-//! Ids as people write them: whole, shortened to a unique prefix, `@last`, or `kind:key` for an entity.
+//! Ids as people write them: whole, a unique prefix, `@last`, or `kind:key` for an entity.
 
 use std::fmt::Display;
 

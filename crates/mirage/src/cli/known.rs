@@ -1,4 +1,4 @@
-//! What a shell may complete: scans of the data directory, kinds, modules, profiles, views, configuration keys.
+//! What a shell may complete: scans, kinds, modules, profiles, views.
 //!
 //! **Never:** a write or a failure: a directory that cannot be read completes to nothing.
 

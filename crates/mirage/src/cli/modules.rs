@@ -71,14 +71,6 @@ fn row(manifest: &Manifest) -> Vec<Value> {
             .collect::<Vec<_>>()
             .into()
     };
-    let setting = |setting: &mirage_domain::module::Setting| {
-        json!({
-            "key": format!("{}.{}", manifest.name, setting.key),
-            "help": setting.help,
-            "default": setting.default,
-            "is_secret": setting.is_secret,
-        })
-    };
     let reads = match manifest.reads {
         Reads::Network => "network",
         Reads::Evidence => "evidence",
@@ -99,13 +91,25 @@ fn row(manifest: &Manifest) -> Vec<Value> {
         manifest.requests_per_minute_max.into(),
         manifest.batch_max.into(),
         manifest.deadline_s.into(),
-        manifest
-            .settings
-            .iter()
-            .map(setting)
-            .collect::<Vec<_>>()
-            .into(),
+        settings(manifest),
     ]
+}
+
+fn settings(manifest: &Manifest) -> Value {
+    let setting = |setting: &mirage_domain::module::Setting| {
+        json!({
+            "key": format!("{}.{}", manifest.name, setting.key),
+            "help": setting.help,
+            "default": setting.default,
+            "is_secret": setting.is_secret,
+        })
+    };
+    manifest
+        .settings
+        .iter()
+        .map(setting)
+        .collect::<Vec<_>>()
+        .into()
 }
 
 static SETTINGS: Listing = Listing {

@@ -1,4 +1,4 @@
-//! How a failure is told: what, why, and what to try, in three lines on stderr; or the problem document with `-o json`.
+//! How a failure is told: what, why, what to try; with `-o json` as the problem document.
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -120,47 +120,65 @@ fn tree(why: &Why) -> String {
         let indent = "   ".repeat(depth.saturating_sub(1));
         let branch = if depth == 0 { "" } else { "└─ " };
         let below = "   ".repeat(depth);
-        let finding = &step.finding;
-        let relation = match (finding.relation, finding.direction) {
-            (Some(relation), Some(direction)) => {
-                format!("{} ({}) ", relation.as_str(), direction.as_str())
-            }
-            _ => String::new(),
-        };
-        let _ = writeln!(text, "{indent}{branch}{relation}{}", SafeText(&name(step)));
-        let (scope, rule) = (
-            if finding.in_scope {
-                "in scope"
-            } else {
-                "out of scope"
-            },
-            &step.rule,
-        );
+        let name = name(step);
         let _ = writeln!(
             text,
-            "{below}  finding {}, confidence {} %, {scope} by {}",
-            finding.finding_id,
-            finding.confidence,
-            SafeText(rule)
+            "{indent}{branch}{}{}",
+            relation(step),
+            SafeText(&name)
         );
-        let version = step
-            .task
-            .as_ref()
-            .map(|task| format!(" v{}", task.module_version));
-        let _ = writeln!(
-            text,
-            "{below}  by {}{} in task {} at {}, position {}",
+        for line in facts(step) {
+            let _ = writeln!(text, "{below}  {}", SafeText(&line));
+        }
+    }
+    text
+}
+
+/// How the step hangs on the one before.
+fn relation(step: &Step) -> String {
+    match (step.finding.relation, step.finding.direction) {
+        (Some(relation), Some(direction)) => {
+            format!("{} ({}) ", relation.as_str(), direction.as_str())
+        }
+        _ => String::new(),
+    }
+}
+
+/// What stands behind a step, a line each.
+fn facts(step: &Step) -> Vec<String> {
+    let finding = &step.finding;
+    let scope = if finding.in_scope {
+        "in scope"
+    } else {
+        "out of scope"
+    };
+    let version = step
+        .task
+        .as_ref()
+        .map(|task| format!(" v{}", task.module_version));
+    let mut lines = vec![
+        format!(
+            "finding {}, confidence {} %, {scope} by {}",
+            finding.finding_id, finding.confidence, step.rule
+        ),
+        format!(
+            "by {}{} in task {} at {}, position {}",
             finding.module,
             version.unwrap_or_default(),
             finding.task_id,
             finding.observed_at,
             finding.position
-        );
-        for evidence in &finding.evidence {
-            let _ = writeln!(text, "{below}  evidence {evidence}");
-        }
-    }
-    text
+        ),
+    ];
+    let settings = step.task.as_ref().and_then(|task| task.settings);
+    lines.extend(settings.map(|settings| format!("settings {settings}")));
+    lines.extend(
+        finding
+            .evidence
+            .iter()
+            .map(|evidence| format!("evidence {evidence}")),
+    );
+    lines
 }
 
 /// A graph that `dot` draws; JSON quotes as DOT does.

@@ -1,4 +1,6 @@
-//! The table of configuration keys: name, form, flag, default, help. Settings of modules follow their manifests.
+//! The table of configuration keys: name, form, flag, default, help.
+//!
+//! Settings of modules follow their manifests.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! Configuration in layers: flag > `MIRAGE_*` > `./mirage.toml` > user file > system file > default.
+//! Configuration in layers: flag > `MIRAGE_*` > `./mirage.toml` > user > system > default.
 //!
 //! One table of keys, [`keys::all`]; `config explain` shows which layer won.
 //! **Invariant:** an unknown key or an unfit value is a fault, and no command but `config` and `doctor` runs with one.

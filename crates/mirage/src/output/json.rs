@@ -1,4 +1,6 @@
-//! JSON lines that are safe on a terminal too: what would steer it is written as `\u` escapes, which mean the same.
+//! JSON that is safe on a terminal too.
+//!
+//! What would steer it is written as `\u` escapes, which mean the same.
 
 use std::fmt::Write as _;
 

@@ -1,8 +1,5 @@
 //! The output forms, alike for every listing.
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
-
 use crate::place::Place;
 
 #[test]
@@ -49,22 +46,18 @@ fn the_order_of_the_fields_is_the_one_asked_for() {
 #[test]
 fn a_closed_pipe_ends_quietly() {
     let place = Place::with_findings(50);
-    let mut command = place.command(&["log", "tail", "-n", "51", "-f", "-o", "jsonl"]);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut first = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut first)
-        .unwrap();
-    assert!(first.starts_with('{'));
-    let ended = child.wait_with_output().unwrap();
-    assert_eq!(
-        (ended.status.code(), ended.stderr.as_slice()),
-        (Some(0), &b""[..])
-    );
+    for form in ["table", "json", "jsonl", "csv", "key"] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = place.command(&["log", "tail", "-n", "51", "-f", "-o", form]);
+        let ended = command.stdout(writer).output().unwrap();
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(
+            (ended.status.code(), told.as_str()),
+            (Some(0), ""),
+            "{form}"
+        );
+    }
 }
 
 #[test]

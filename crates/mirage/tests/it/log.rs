@@ -1,4 +1,4 @@
-//! `mirage log`.
+//! `mirage log`: the tail, one commit, and the proof, with damage of two sorts.
 
 use crate::place::Place;
 

@@ -111,18 +111,26 @@ impl Ran {
             .collect()
     }
 
-    /// Failed with this exit code and public code, in three lines, and wrote no data.
+    /// Refused before anything was done: this exit code and public code in three lines, and no data.
     pub(crate) fn refused(self, exit: i32, code: &str) -> String {
-        assert_eq!(self.code, exit, "{self:?}");
         assert_eq!(self.out, "", "{self:?}");
+        assert_eq!(self.err.lines().count(), 3, "{self:?}");
+        self.failed(exit, code)
+    }
+
+    /// Failed with this exit code and public code, told in the last three lines.
+    pub(crate) fn failed(self, exit: i32, code: &str) -> String {
+        assert_eq!(self.code, exit, "{self:?}");
         let lines: Vec<&str> = self.err.lines().collect();
-        assert_eq!(lines.len(), 3, "{self:?}");
+        let [.., what, why, hint] = lines[..] else {
+            panic!("{self:?}");
+        };
         assert!(
-            lines[0].starts_with("error: ") && lines[0].ends_with(&format!("[{code}]")),
+            what.starts_with("error: ") && what.ends_with(&format!("[{code}]")),
             "{self:?}"
         );
         assert!(
-            lines[1].starts_with("  why: ") && lines[2].starts_with("  try: "),
+            why.starts_with("  why: ") && hint.starts_with("  try: "),
             "{self:?}"
         );
         self.err

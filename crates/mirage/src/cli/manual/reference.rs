@@ -1,4 +1,4 @@
-//! `docs/generated/cli.md`, rendered from the clap tree and compared with what stands in the repository.
+//! `docs/generated/cli.md`: rendered from the clap tree, compared with the repository.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Follows a scan to its end: runs its orchestrator, folds what the log says, shows progress, listens to Ctrl-C.
+//! Follows a scan to its end: runs it, folds what the log says, listens to Ctrl-C.
 
 use std::sync::Arc;
 use std::time::Duration;

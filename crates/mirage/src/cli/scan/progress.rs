@@ -1,4 +1,4 @@
-//! Progress on stderr: on a terminal a line a module with the newest findings above; elsewhere a short line now and then.
+//! Progress on stderr: lines that are redrawn on a terminal, elsewhere a short line now and then.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};

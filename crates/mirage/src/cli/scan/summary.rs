@@ -1,4 +1,4 @@
-//! The end of a scan: counts by kind, what is new, failures by reason, and the commands that look further.
+//! The end of a scan: counts, what is new, failures, and the commands that look further.
 
 use std::collections::BTreeMap;
 

@@ -1,145 +1,25 @@
-//! `mirage doctor`: whether everything is as it must be, and how to mend what is not.
-//!
-//! **Never:** a change, or a packet: what would have to ask the network is only read from its configuration.
+//! What `doctor` looks at in the data directory: the log, its anchor, key, evidence and views.
 
 use std::fs;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
-use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Position, StreamId};
 use mirage_log::EventLog;
 use mirage_log::sqlite::{Anchor, Sqlite};
 use mirage_projections::{Runner, Status};
 use mirage_workers::node::Place;
 
-use super::{Answer, Context};
-use crate::output::{Failure, Field, Listing, Shape};
-
-/// Look whether everything is as it must be, and say the fix where it is not
-///
-/// Exit codes: 0 nothing failed, 1 something did
-#[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
+use super::super::Context;
+use super::{Check, fail, of_problem, ok, refused, warn};
+use crate::output::Failure;
 
 /// SQLite before this one may corrupt a log in WAL mode when it is reset (sqlite.org, 3.51.3 release notes).
 const SQLITE_MIN: [u32; 3] = [3, 51, 3];
-/// Free space below which there is a warning, and below which there is a failure, in bytes.
-const FREE_LOW: u64 = 1 << 30;
-const FREE_OUT: u64 = 64 << 20;
 /// A clock may be this much behind the last commit.
 const CLOCK_OFF: SignedDuration = SignedDuration::from_mins(1);
-/// Open files that a scan with many connections needs.
-const FILES_MIN: u64 = 1024;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    Ok,
-    Warn,
-    Fail,
-}
-
-/// One line.
-struct Finding {
-    check: &'static str,
-    verdict: Verdict,
-    detail: String,
-    fix: String,
-}
-
-fn ok(check: &'static str, detail: impl ToString) -> Finding {
-    let (detail, fix) = (detail.to_string(), String::new());
-    Finding {
-        check,
-        verdict: Verdict::Ok,
-        detail,
-        fix,
-    }
-}
-fn warn(check: &'static str, detail: impl ToString, fix: impl ToString) -> Finding {
-    let (detail, fix) = (detail.to_string(), fix.to_string());
-    Finding {
-        check,
-        verdict: Verdict::Warn,
-        detail,
-        fix,
-    }
-}
-fn fail(check: &'static str, detail: impl ToString, fix: impl ToString) -> Finding {
-    let verdict = Verdict::Fail;
-    Finding {
-        verdict,
-        ..warn(check, detail, fix)
-    }
-}
-
-static LISTING: Listing = Listing {
-    key: "check",
-    fields: &[
-        Field::new("verdict", Shape::Text),
-        Field::new("check", Shape::Text),
-        Field::new("detail", Shape::Text),
-        Field::new("fix", Shape::Text),
-    ],
-};
-
-pub(crate) async fn run(context: &Context) -> Answer {
-    let mut rows = context.output.rows(&LISTING)?;
-    let mut is_failed = false;
-    for finding in findings(context).await {
-        is_failed |= finding.verdict == Verdict::Fail;
-        let verdict = match finding.verdict {
-            Verdict::Ok => "ok",
-            Verdict::Warn => "warn",
-            Verdict::Fail => "fail",
-        };
-        rows.push(vec![
-            verdict.into(),
-            finding.check.into(),
-            finding.detail.into(),
-            finding.fix.into(),
-        ])?;
-    }
-    rows.end(None)?;
-    Ok(if is_failed { Exit::Failed } else { Exit::Done })
-}
-
-async fn findings(context: &Context) -> Vec<Finding> {
-    let mut all = vec![configuration(context)];
-    match context.data.log() {
-        Ok(log) => all.extend(of_log(context, &log).await),
-        Err(failure) => all.push(refused("log", &failure)),
-    }
-    let dir = &context.data.dir;
-    all.push(disk(dir));
-    all.push(resolvers(context));
-    all.push(open_files());
-    all
-}
-
-fn refused(check: &'static str, failure: &Failure) -> Finding {
-    match failure {
-        Failure::Problem(problem) | Failure::Beside(problem) => of_problem(check, problem),
-        Failure::ClosedPipe => fail(check, "the output is closed", ""),
-    }
-}
-
-fn of_problem(check: &'static str, problem: &Problem) -> Finding {
-    fail(check, problem, problem.hint())
-}
-
-fn configuration(context: &Context) -> Finding {
-    match context.config.faults.len() {
-        0 => ok("configuration", "valid"),
-        faults => fail(
-            "configuration",
-            format_args!("{faults} faults"),
-            "mirage config check",
-        ),
-    }
-}
-
-async fn of_log(context: &Context, log: &Sqlite) -> Vec<Finding> {
+pub(super) async fn checks(context: &Context, log: &Sqlite) -> Vec<Check> {
     let dir = &context.data.dir;
     let mut all = vec![durable(log), sqlite_version(&log.capabilities().server)];
     match log.head().await {
@@ -160,7 +40,7 @@ async fn of_log(context: &Context, log: &Sqlite) -> Vec<Finding> {
 }
 
 /// Looks at the files as they are: a doctor folds nothing.
-async fn views(context: &Context) -> Vec<Finding> {
+async fn views(context: &Context) -> Vec<Check> {
     let status = async {
         let log = context.data.log()?;
         let runner = Runner::open(&context.data.dir, log)?;
@@ -173,7 +53,7 @@ async fn views(context: &Context) -> Vec<Finding> {
     all.iter().map(of_view).collect()
 }
 
-fn of_view(view: &Status) -> Finding {
+fn of_view(view: &Status) -> Check {
     let detail = format!(
         "{} stands at {}, {} behind",
         view.view, view.position, view.lag
@@ -193,7 +73,7 @@ fn of_view(view: &Status) -> Finding {
     }
 }
 
-fn durable(log: &Sqlite) -> Finding {
+fn durable(log: &Sqlite) -> Check {
     let capabilities = log.capabilities();
     match capabilities.is_durable {
         true => ok(
@@ -208,7 +88,7 @@ fn durable(log: &Sqlite) -> Finding {
     }
 }
 
-fn sqlite_version(server: &str) -> Finding {
+fn sqlite_version(server: &str) -> Check {
     let numbers = server.split_whitespace().next_back().unwrap_or_default();
     let found: Vec<u32> = numbers
         .split('.')
@@ -225,7 +105,7 @@ fn sqlite_version(server: &str) -> Finding {
 }
 
 /// Opening has compared the two; what is left to see is whether there is one.
-fn anchor(dir: &Path, head: Position) -> Finding {
+fn anchor(dir: &Path, head: Position) -> Check {
     match Anchor::read(dir) {
         Ok(Some(anchor)) => ok(
             "anchor",
@@ -245,7 +125,7 @@ fn anchor(dir: &Path, head: Position) -> Finding {
     }
 }
 
-async fn clock(log: &Sqlite, head: Position) -> Option<Finding> {
+async fn clock(log: &Sqlite, head: Position) -> Option<Check> {
     if head == Position(0) {
         return None;
     }
@@ -264,7 +144,7 @@ async fn clock(log: &Sqlite, head: Position) -> Option<Finding> {
     })
 }
 
-async fn key(context: &Context, log: &Sqlite) -> Finding {
+async fn key(context: &Context, log: &Sqlite) -> Check {
     let workspace = match context.workspace() {
         Ok(workspace) => workspace,
         Err(problem) => return of_problem("key", &problem),
@@ -305,7 +185,7 @@ fn is_open_to_others(_: &fs::Metadata) -> bool {
     false
 }
 
-fn evidence(dir: &Path) -> Finding {
+fn evidence(dir: &Path) -> Check {
     let folder = Place(dir.to_owned()).evidence();
     match fs::read_dir(&folder) {
         Ok(_) => ok("evidence", folder.display()),
@@ -318,83 +198,9 @@ fn evidence(dir: &Path) -> Finding {
     }
 }
 
-#[cfg(unix)]
-fn disk(dir: &Path) -> Finding {
-    let existing = dir
-        .ancestors()
-        .find(|path| path.exists())
-        .unwrap_or(Path::new("."));
-    match rustix::fs::statvfs(existing) {
-        Err(error) => warn("disk", error, "check the data directory"),
-        Ok(found) => {
-            let free = found.f_bavail.saturating_mul(found.f_frsize);
-            let detail = format!("{} MiB free", free >> 20);
-            match free {
-                0..FREE_OUT => fail("disk", detail, "free some space"),
-                FREE_OUT..FREE_LOW => warn("disk", detail, "free some space soon"),
-                _ => ok("disk", detail),
-            }
-        }
-    }
-}
-
-#[cfg(not(unix))]
-fn disk(_: &Path) -> Finding {
-    warn(
-        "disk",
-        "not looked at on this system",
-        "see for yourself that there is space",
-    )
-}
-
-fn resolvers(context: &Context) -> Finding {
-    let set = context.config.list("scan.resolver");
-    if !set.is_empty() {
-        return ok(
-            "resolvers",
-            format_args!("{} by configuration", set.join(", ")),
-        );
-    }
-    let text = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let servers: Vec<&str> = text
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("nameserver"))
-        .map(str::trim)
-        .collect();
-    match servers.is_empty() {
-        true => warn(
-            "resolvers",
-            "the system names none",
-            "name one with --resolver, or scan.resolver in mirage.toml",
-        ),
-        false => ok(
-            "resolvers",
-            format_args!("{} of the system", servers.join(", ")),
-        ),
-    }
-}
-
-#[cfg(unix)]
-fn open_files() -> Finding {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    match limit {
-        Some(files) if files < FILES_MIN => warn(
-            "open files",
-            format_args!("{files} at most"),
-            format_args!("ulimit -n {FILES_MIN}"),
-        ),
-        Some(files) => ok("open files", format_args!("{files} at most")),
-        None => ok("open files", "without limit"),
-    }
-}
-
-#[cfg(not(unix))]
-fn open_files() -> Finding {
-    ok("open files", "not limited on this system")
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Verdict;
     use super::*;
 
     #[test]
