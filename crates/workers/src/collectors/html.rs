@@ -1,4 +1,4 @@
-//! HTML, as a row of tags: what a collector needs of a page, in time and memory linear in its bytes.
+//! HTML as a row of tags, read in time and memory linear in its bytes.
 //!
 //! No tree is built: 200 000 nested elements are 200 000 tags, and nobody's stack is asked for. What a browser would
 //! repair is taken as it stands; where tag soup is read in two ways, the one with more links is right for us.

@@ -1,3 +1,5 @@
+//! Stored texts, hostile ones too, and what is found in them.
+
 use std::time::Instant;
 
 use super::*;
