@@ -90,53 +90,68 @@ async fn measure(dir: &Path, many: usize) -> Result<Vec<Row>> {
     drop(stop);
     following.await??;
     peak = peak.max(resident());
-    let ends = |values: &[f64]| {
-        let tenth = (values.len() / 10).max(1);
-        (
-            median(values[..tenth].to_vec()),
-            median(values[values.len() - tenth..].to_vec()),
-        )
-    };
-    let (first, last) = ends(&appends);
-    let (early, late) = ends(&pages);
-    let row = |what: &str, ours: String, bare: String, ratio, wanted, remark: &str| Row {
+    let bytes = std::fs::metadata(mirage_log::sqlite::path(dir))?.len() as f64;
+    Ok(report(
+        peak,
+        bytes / (many * EVENTS) as f64,
+        &appends,
+        &pages,
+    ))
+}
+
+/// Medians of the first and of the last tenth.
+fn ends(values: &[f64]) -> (f64, f64) {
+    let tenth = (values.len() / 10).max(1);
+    (
+        median(values[..tenth].to_vec()),
+        median(values[values.len() - tenth..].to_vec()),
+    )
+}
+
+fn report(peak: u64, bytes: f64, appends: &[f64], pages: &[f64]) -> Vec<Row> {
+    let (first, last) = ends(appends);
+    let (early, late) = ends(pages);
+    let row = |what: &str, ours, bare: String, ratio, wanted: &str, remark: &str| Row {
         what: format!("1 M findings: {what}"),
         ours,
         bare,
         ratio,
-        wanted,
+        wanted: wanted.to_owned(),
         remark: remark.to_owned(),
     };
-    let bytes = std::fs::metadata(mirage_log::sqlite::path(dir))?.len() as f64;
-    Ok(vec![
+    let memory = format!("{} MiB", peak / (1024 * 1024));
+    let append = (
+        format!("{} events/s", grouped(last)),
+        format!("{} events/s", grouped(first)),
+    );
+    let page = (format!("{late:.2} ms"), format!("{early:.2} ms"));
+    let remark = format!("{bytes:.0} bytes of log a finding");
+    vec![
         row(
-            "resident memory of log, frontier and catalog together",
-            format!("{} MiB", peak / (1024 * 1024)),
+            "resident memory of log, frontier and catalog",
+            memory,
             "–".into(),
             None,
-            MEMORY_MIB.into(),
-            &format!(
-                "{:.0} bytes of log a finding",
-                bytes / (many * EVENTS) as f64
-            ),
+            MEMORY_MIB,
+            &remark,
         ),
         row(
             "append, last tenth against first",
-            format!("{} events/s", grouped(last)),
-            format!("{} events/s", grouped(first)),
+            append.0,
+            append.1,
             Some(last / first),
-            "about 1×".into(),
+            "about 1×",
             "while frontier and catalog follow",
         ),
         row(
-            "first page of 100 findings, last tenth against first",
-            format!("{late:.2} ms"),
-            format!("{early:.2} ms"),
+            "newest 100 findings, last tenth against first",
+            page.0,
+            page.1,
             Some(late / early),
-            "about 1×".into(),
+            "about 1×",
             "",
         ),
-    ])
+    ]
 }
 
 /// Milliseconds that the newest hundred findings take.

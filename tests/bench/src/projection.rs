@@ -1,4 +1,4 @@
-//! Folding the log into the catalog against bare multi-row inserts of the rows that the catalog then holds.
+//! Folding the log into the catalog against bare multi-row inserts of the same rows.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Whole scans under kill -9: whatever is killed whenever, the scan ends with the same set of findings.
+//! Whole scans under kill -9: whatever is killed, the scan ends with the same set of findings.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Characters: which of them a key may hold, and how a name that people write is folded to one form.
+//! Characters: which of them a key may hold, and how written names are folded to one form.
 
 use unicode_normalization::UnicodeNormalization as _;
 

@@ -1,4 +1,4 @@
-//! Evidence in a folder: items up to 64 KiB as rows of one SQLite file, larger ones as files under their hash.
+//! Evidence in a folder: small items as rows of one SQLite file, larger ones as files.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
