@@ -78,7 +78,9 @@ impl ScanSettings {
         for setting in manifest.settings {
             let full = format!("{}.{}", manifest.name, setting.key);
             let value = match setting.is_secret {
-                true => secrets.contains_key(&full).then(|| format!("{{secret:{full}}}")),
+                true => secrets
+                    .contains_key(&full)
+                    .then(|| format!("{{secret:{full}}}")),
                 false => self.modules.get(&full).cloned(),
             };
             if let Some(value) = value {

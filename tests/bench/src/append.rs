@@ -1,4 +1,4 @@
-//! Appending, SQLite FULL: the log against a bare two-column table with the same bytes in the same batches.
+//! Appending, SQLite FULL: the log against a bare two-column table, same bytes, same batches.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -54,12 +54,12 @@ pub(crate) fn run(dir: &Path) -> Result<Vec<Row>> {
         times.sort_by(f64::total_cmp);
         times[times.len() * percent / 100]
     };
-    let row = |percent: usize, wanted: &'static str, ours: f64, bare: f64| Row {
+    let row = |percent: usize, wanted: &str, ours: f64, bare: f64| Row {
         what: format!("command, p{percent}"),
         ours: format!("{ours:.2} ms"),
         bare: format!("{bare:.2} ms"),
         ratio: Some(ours / bare),
-        wanted,
+        wanted: wanted.to_owned(),
         remark: String::new(),
     };
     Ok(vec![

@@ -50,7 +50,6 @@ fn sync_ms(dir: &Path) -> Result<f64> {
 }
 
 /// Resident memory of this process, in bytes.
-#[expect(dead_code, reason = "used by the measurement of a million findings")]
 pub(crate) fn resident() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status

@@ -6,15 +6,21 @@
 mod append;
 mod command;
 mod machine;
+mod million;
+mod projection;
 mod read;
 mod row;
+mod scan;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use clap::Parser;
 
 use row::Row;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures Mirage against bare clients.
 #[derive(Parser)]
@@ -30,12 +36,20 @@ struct Arguments {
     record: Option<PathBuf>,
 }
 
+type Measure = fn(&Path) -> Result<Vec<Row>>;
+
 /// Every measurement, sorted.
-const ALL: &[(&str, fn(&std::path::Path) -> Result<Vec<Row>>)] = &[
+const ALL: &[(&str, Measure)] = &[
     ("append", append::run),
     ("command", command::run),
+    ("million", million::run),
+    ("projection", projection::run),
     ("read", read::run),
+    ("scan", scan::run),
 ];
+
+/// Measurements that run in a process of their own, started by one of the others.
+const INNER: &[(&str, Measure)] = &[("million-inner", million::inner)];
 
 #[expect(
     clippy::print_stdout,
@@ -44,10 +58,12 @@ const ALL: &[(&str, fn(&std::path::Path) -> Result<Vec<Row>>)] = &[
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     std::fs::create_dir_all(&arguments.dir)?;
-    let chosen: Vec<_> = ALL
+    let only = arguments.only.as_deref();
+    let outer = ALL
         .iter()
-        .filter(|(name, _)| arguments.only.as_deref().is_none_or(|only| only == *name))
-        .collect();
+        .filter(|(name, _)| only.is_none_or(|only| only == *name));
+    let inner = INNER.iter().filter(|(name, _)| only == Some(*name));
+    let chosen: Vec<_> = outer.chain(inner).collect();
     if chosen.is_empty() {
         let names: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
         bail!("no such measurement; there are: {}", names.join(", "));

@@ -1,4 +1,4 @@
-//! Reading the whole log, verified and decoded, against a bare reader that hashes and decodes the same rows.
+//! Reading the whole log against a bare reader that hashes and decodes the same rows.
 
 use std::path::Path;
 use std::time::Instant;

@@ -12,27 +12,41 @@ pub(crate) struct Row {
     pub(crate) ours: String,
     pub(crate) bare: String,
     pub(crate) ratio: Option<f64>,
-    pub(crate) wanted: &'static str,
+    pub(crate) wanted: String,
     pub(crate) remark: String,
 }
 
 impl Row {
     /// Two rates; the ratio is ours over the bare one's.
-    pub(crate) fn rates(
-        what: &str,
-        unit: &str,
-        (ours, bare): (f64, f64),
-        wanted: &'static str,
-    ) -> Self {
+    pub(crate) fn rates(what: &str, unit: &str, (ours, bare): (f64, f64), wanted: &str) -> Self {
         let rate = |rate: f64| format!("{} {unit}/s", grouped(rate));
         Self {
             what: what.to_owned(),
             ours: rate(ours),
             bare: rate(bare),
             ratio: Some(ours / bare),
-            wanted,
+            wanted: wanted.to_owned(),
             remark: String::new(),
         }
+    }
+
+    /// A row as another process printed it.
+    pub(crate) fn parse(line: &str) -> Option<Self> {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let ["", what, ours, bare, ratio, wanted, remark, ""] = cells[..] else {
+            return None;
+        };
+        let [what, ours, bare, wanted, remark] =
+            [what, ours, bare, wanted, remark].map(str::to_owned);
+        let ratio = ratio.strip_suffix('×').and_then(|ratio| ratio.parse().ok());
+        Some(Self {
+            what,
+            ours,
+            bare,
+            ratio,
+            wanted,
+            remark,
+        })
     }
 
     pub(crate) fn remark(mut self, remark: impl Into<String>) -> Self {

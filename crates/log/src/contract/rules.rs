@@ -1,5 +1,10 @@
 //! The contract, rule by rule.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "rules are tests, also where a feature compiles them"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 

@@ -67,9 +67,13 @@ impl Page {
             let Some(row) = rows.next().map_err(store)? else {
                 break;
             };
-            let recorded = recorded(row)?;
+            let recorded = match recorded(row).and_then(|recorded| self.follow(recorded)) {
+                Ok(recorded) => recorded,
+                // What stands before a bad commit is read; the next page begins with the error.
+                Err(_) if !self.ready.is_empty() => return Ok(self),
+                Err(error) => return Err(error),
+            };
             bytes += recorded.bytes.len();
-            self.follow(&recorded)?;
             self.ready.push_back(Arc::new(recorded));
         }
         self.is_full = self.ready.len() >= PAGE_COMMITS || bytes >= PAGE_BYTES;
@@ -77,7 +81,7 @@ impl Page {
     }
 
     /// Holds a commit against the one before it, where the reader has seen that one.
-    fn follow(&mut self, recorded: &Recorded) -> Result<(), ReadError> {
+    fn follow(&mut self, recorded: Recorded) -> Result<Recorded, ReadError> {
         if let Some(previous) = self.log_hash {
             let at = Position(self.after.0 + 1);
             if recorded.position != at {
@@ -95,7 +99,7 @@ impl Page {
             self.log_hash = Some(recorded.log_hash);
         }
         self.after = recorded.position;
-        Ok(())
+        Ok(recorded)
     }
 }
 

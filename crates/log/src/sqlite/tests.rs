@@ -222,6 +222,31 @@ async fn an_older_copy_put_back_is_refused() {
 }
 
 #[tokio::test]
+async fn what_stands_before_a_bad_commit_is_read() {
+    use futures::StreamExt;
+    let dir = filled(3).await;
+    tamper(
+        &dir,
+        "UPDATE commits SET bytes = x'7b7d' WHERE position = 4",
+    );
+    let log = Sqlite::open(dir.path()).unwrap();
+    let mut read = log.read(Position(0), Filter::All);
+    for n in 1..=3 {
+        assert!(
+            matches!(read.next().await, Some(Ok(Read::Commit(commit))) if commit.position.0 == n)
+        );
+    }
+    assert!(matches!(
+        read.next().await,
+        Some(Err(ReadError::Damaged {
+            at: Position(4),
+            ..
+        }))
+    ));
+    assert!(read.next().await.is_none());
+}
+
+#[tokio::test]
 async fn a_stream_reader_stops_at_a_broken_chain() {
     let dir = filled(1).await;
     let log = Sqlite::open(dir.path()).unwrap();

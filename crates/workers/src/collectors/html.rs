@@ -1,4 +1,4 @@
-//! HTML, as a row of tags: what a collector needs of a page, in time and memory linear in its bytes.
+//! HTML as a row of tags, read in time and memory linear in its bytes.
 //!
 //! No tree is built: 200 000 nested elements are 200 000 tags, and nobody's stack is asked for. What a browser would
 //! repair is taken as it stands; where tag soup is read in two ways, the one with more links is right for us.
@@ -229,8 +229,8 @@ mod tests {
     }
 
     #[test]
-    fn hostile_pages_of_two_mebibytes_take_linear_time() {
-        let size = 2 * 1024 * 1024;
+    fn hostile_pages_take_linear_time() {
+        let size = 512 * 1024;
         let begun = Instant::now();
         for unit in [
             "<",
@@ -258,7 +258,7 @@ mod tests {
                 assert!(unescape(&page).len() <= page.len());
             }
         }
-        // 70 MB, quadratic work would take hours; measured: below 2 s without optimisation.
+        // 17 MB: quadratic work would take hours.
         assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
     }
 

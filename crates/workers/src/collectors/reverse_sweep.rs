@@ -1,5 +1,6 @@
-//! reverse-sweep: the names of all addresses in a block: a seed's, or the one around an address in scope.
+//! reverse-sweep: the names of all addresses in a block.
 //!
+//! The block is a seed's, or the one around an address in scope.
 //! Neighbours are asked about in DNS and never contacted. Addresses of one block give the same findings, and the
 //! probe answers their questions from its cache.
 

@@ -1,13 +1,19 @@
 //! The collectors of TLS, web servers, pages and ports against the company's servers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use mirage_domain::entity::Kind;
 use mirage_domain::id::Digest;
 use mirage_domain::relation::Relation;
+use mirage_domain::scan::Outcome;
+use mirage_workers::node::Caller;
+use mirage_workers::orchestrate::{Ended, run};
 use mirage_world::{Config, World};
+use tokio_util::sync::CancellationToken;
 
 use crate::collectors::{Collected, Scan, assert_finds_its_own};
+use crate::scans::{entities, node, request};
 
 async fn world() -> World {
     World::start(Config::default()).await.unwrap()
@@ -275,4 +281,36 @@ async fn hostile_pages_harm_nobody_and_lead_nowhere() {
     }
     assert!(count >= 12, "{count} traps");
     assert_eq!(world.canary(), 0);
+}
+
+/// Without `ports`: what accepts and stays silent would be waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_finds_by_all_of_them_together_what_each_is_there_for() {
+    let world = world().await;
+    let dir = tempfile::tempdir().unwrap();
+    let node = node(dir.path()).await;
+    let own = ["crawl", "extract", "http", "tls", "well-known"];
+    let mut request = request(
+        &world,
+        &[&["crtsh", "dns", "dns-records"][..], &own].concat(),
+    );
+    let [(_, plain), (_, tls)] = web_ports(&world);
+    for (key, value) in [
+        ("crtsh.url", &world.crtsh_url()),
+        ("http.plain-ports", &plain),
+        ("http.tls-ports", &tls),
+        ("tls.ports", &tls),
+        ("well-known.plain-ports", &plain),
+        ("well-known.tls-ports", &tls),
+    ] {
+        request.settings.set(key, value).unwrap();
+    }
+    let (scan, _) = node.start(request, &Caller::user("tester")).await.unwrap();
+    let run = run(node.clone(), scan.clone(), CancellationToken::new());
+    let ended = tokio::time::timeout(Duration::from_secs(60), run).await;
+    assert_eq!(ended.unwrap().unwrap(), Ended::Finished(Outcome::Completed));
+    let found = entities(&node, &scan).await;
+    for module in own {
+        assert_finds_its_own(&world, module, &found);
+    }
 }

@@ -364,9 +364,9 @@ mod tests {
 
     #[test]
     fn hostile_pages_take_linear_time_and_little_memory() {
-        let size = 2 * 1024 * 1024;
+        let size = 512 * 1024;
         let begun = Instant::now();
-        let many: String = (0..200_000).map(|n| format!(" a{n}=1")).collect();
+        let many: String = (0..100_000).map(|n| format!(" a{n}=1")).collect();
         for html in [
             "<div>".repeat(size / 5),
             format!("<p{many}>"),

@@ -1,3 +1,5 @@
+//! Pages, redirects, robots.txt and bounds against recorded answers.
+
 use super::*;
 use crate::collectors::testing::{Tape, given, replay};
 

@@ -1,4 +1,4 @@
-//! Public keys: SSH keys as their owners publish them, and fingerprints of PGP keys that are marked as such.
+//! Public keys: SSH keys as published, and fingerprints of PGP keys that are marked as such.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! extract: what a stored text speaks of: mail boxes, phones, accounts, keys, trackers, names, addresses.
+//! extract: what a stored text speaks of, from mail boxes and accounts to trackers and names.
 //!
 //! Reads evidence only. One family of patterns a file; each pattern is linear in time, and its finds must pass the
 //! checksum or form of their kind. To add a pattern: in its family's file, with an example that it takes and two near it

@@ -1,4 +1,4 @@
-//! Wallets, bank accounts and payment cards; each has a checksum, and cards a scheme's numbers besides.
+//! Wallets, bank accounts, payment cards: each has a checksum, cards a scheme's numbers besides.
 
 use std::sync::LazyLock;
 

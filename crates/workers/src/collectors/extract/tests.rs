@@ -1,3 +1,5 @@
+//! Stored texts, hostile ones too, and what is found in them.
+
 use std::time::Instant;
 
 use super::*;
@@ -138,7 +140,7 @@ fn hostile_texts_take_linear_time() {
         ".",
         "-",
     ] {
-        let text = unit.repeat(TEXT_BYTES_MAX / unit.len() / 8);
+        let text = unit.repeat(TEXT_BYTES_MAX / unit.len() / 16);
         let keyed = |_: &str| String::new();
         let count = trackers::of(&text).count()
             + contacts::of(&text).count()

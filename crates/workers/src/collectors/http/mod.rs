@@ -1,4 +1,4 @@
-//! http: what a name's or a service's web servers answer at their root, and where they send their visitors.
+//! http: what web servers answer at their root, and where they send their visitors.
 //!
 //! Redirects are followed on the same host only: another host is reported, and asked by whoever finds it in scope.
 //! A port that is closed, or speaks something else, is nothing.

@@ -1,3 +1,5 @@
+//! Root pages, redirects and services against recorded answers.
+
 use super::*;
 use crate::collectors::testing::{Tape, given, replay};
 

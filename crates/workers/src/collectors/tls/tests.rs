@@ -1,3 +1,5 @@
+//! Recorded handshakes with certificates made here.
+
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair, SanType};
 
 use super::*;

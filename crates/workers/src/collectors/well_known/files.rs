@@ -129,7 +129,7 @@ fn robots(text: &str, at: &Url) -> Option<Said> {
 }
 
 /// sitemaps.org 0.9: a set of addresses, or an index of sets.
-fn sitemap(text: &str, at: &Url) -> Option<Said> {
+pub(super) fn sitemap(text: &str, at: &Url) -> Option<Said> {
     static LOCATION: LazyLock<Regex> = LazyLock::new(|| {
         let pattern = r"<(?:[a-z]+:)?loc>\s*(?:<!\[CDATA\[)?\s*([^<>\]]+)";
         Regex::new(pattern).expect("a literal that is tested")

@@ -129,13 +129,12 @@ fn report(said: &Said, entity: Entity, page: &Page, found: &Found) {
 
 /// The parts of a site map's index; one level, as the format has it.
 async fn further(parts: Vec<Url>, probe: &dyn Probe, found: &Found) -> Result<(), CollectError> {
-    let read = FILES[2].1;
     if parts.len() > PARTS_MAX {
         found.remark("cap-reached", "sitemap-parts", parts.len().to_string());
     }
     for part in parts.into_iter().take(PARTS_MAX) {
         if let Some((url, page)) = page::fetch(&part, FILE_BYTES_MAX, probe).await? {
-            file(&url, &page, read, found);
+            file(&url, &page, files::sitemap, found);
         }
     }
     Ok(())

@@ -1,3 +1,5 @@
+//! Files in known places against recorded answers.
+
 use super::*;
 use crate::collectors::testing::{Tape, given, replay};
 

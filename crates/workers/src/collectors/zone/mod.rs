@@ -1,4 +1,4 @@
-//! zone: whole zones, by a transfer (RFC 5936) from each name server, or along their NSEC records (RFC 4034).
+//! zone: whole zones, by transfer (RFC 5936) from a name server or along NSEC records (RFC 4034).
 //!
 //! A server that declines is the rule and says nothing; one that gives the zone to anyone is an exposure.
 //! **Never:** a name that is not below the zone, whatever a server sends.

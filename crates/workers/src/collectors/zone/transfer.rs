@@ -1,4 +1,4 @@
-//! What transferred zones say: hosts below the zone, their addresses and aliases, and that anyone may read it.
+//! What transferred zones say: hosts, addresses, aliases, and that anyone may read them.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

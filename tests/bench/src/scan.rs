@@ -1,0 +1,221 @@
+//! A whole scan of the loopback company, each program in a process of its own: hosts/s, requests, memory, bytes.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::row::{Row, grouped};
+
+const HOSTS: usize = 1_000;
+
+pub(crate) fn run(dir: &Path) -> Result<Vec<Row>> {
+    let place = tempfile::tempdir_in(dir)?;
+    let company = Company::start(HOSTS)?;
+    let begun = Instant::now();
+    let mut scan = company
+        .scan(place.path())?
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let used = follow(&mut scan)?;
+    let wall = begun.elapsed().as_secs_f64();
+    let scans = Command::new(beside("mirage")?)
+        .args(["scans", "-o", "jsonl", "--data"])
+        .arg(place.path())
+        .output()?;
+    let row: Value = serde_json::from_slice(&scans.stdout).context("the scan's row")?;
+    let findings = row["findings"].as_f64().unwrap_or(0.0);
+    let found = Command::new(beside("mirage")?)
+        .args(["findings", "--kind", "certificate", "-o", "key", "--data"])
+        .arg(place.path())
+        .output()?;
+    let certificates = found.stdout.iter().filter(|byte| **byte == b'\n').count();
+    ensure!(
+        certificates >= HOSTS,
+        "{certificates} certificates of {HOSTS} hosts"
+    );
+    let bytes = size(place.path())?;
+    let line = |what: &str, ours: String, bare: &str, ratio, wanted: &str| Row {
+        what: format!("scan of {HOSTS} hosts (crtsh, dns, http, tls): {what}"),
+        ours,
+        bare: bare.to_owned(),
+        ratio,
+        wanted: wanted.to_owned(),
+        remark: String::new(),
+    };
+    let rate = HOSTS as f64 / wall;
+    let orientation = "3.6 hosts/s (best peer, FACTS §6)";
+    Ok(vec![
+        line(
+            "hosts",
+            format!("{rate:.0} hosts/s"),
+            orientation,
+            Some(rate / 3.6),
+            "≥ 10×",
+        ),
+        line(
+            "findings",
+            format!("{}, {:.0}/s", grouped(findings), findings / wall),
+            "–",
+            None,
+            "–",
+        ),
+        line(
+            "CPU",
+            format!("{:.1} s of {wall:.1} s", used.cpu_s),
+            "103 s",
+            Some(used.cpu_s / 103.0),
+            "–",
+        ),
+        line(
+            "peak memory",
+            format!("{} MiB", used.peak_kib / 1024),
+            "269 MB",
+            None,
+            "≤ 256 MiB",
+        ),
+        line(
+            "bytes kept a finding",
+            format!("{:.0}", bytes as f64 / findings),
+            "–",
+            None,
+            "–",
+        ),
+    ])
+}
+
+/// A program of this workspace, built beside this one.
+pub(crate) fn beside(name: &str) -> Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name(name);
+    ensure!(
+        path.exists(),
+        "{} is missing: build mirage and mirage-world for release",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// The loopback company in a process of its own; it ends with its standard input.
+pub(crate) struct Company {
+    process: Child,
+    input: Option<ChildStdin>,
+    pub(crate) said: Value,
+}
+
+impl Company {
+    pub(crate) fn start(hosts: usize) -> Result<Self> {
+        let mut process = Command::new(beside("mirage-world")?)
+            .args(["--hosts", &hosts.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let input = process.stdin.take();
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().context("its output")?).read_line(&mut line)?;
+        Ok(Self {
+            process,
+            input,
+            said: serde_json::from_str(&line)?,
+        })
+    }
+
+    fn text(&self, name: &str) -> Result<&str> {
+        self.said[name]
+            .as_str()
+            .with_context(|| format!("the company does not say its {name}"))
+    }
+
+    fn scan(&self, data: &Path) -> Result<Command> {
+        let (http, https) = (&self.said["ports"]["http"], &self.said["ports"]["https"]);
+        let crtsh = self.text("crtsh_url")?;
+        let mut command = Command::new(beside("mirage")?);
+        command
+            .args([
+                "scan",
+                self.text("domain")?,
+                "--modules",
+                "crtsh,dns,http,tls",
+                "--rate",
+                "0",
+            ])
+            .args([
+                "--resolver",
+                self.text("resolver")?,
+                "--allow-private",
+                "127.20.0.0/16",
+            ])
+            .args(["--set", &format!("crtsh.url={crtsh}")])
+            .args(["--set", &format!("http.plain-ports={http}")])
+            .args(["--set", &format!("http.tls-ports={https}")])
+            .args(["--set", &format!("tls.ports={https}")])
+            .arg("--data")
+            .arg(data)
+            .env("SSL_CERT_FILE", self.text("ca_file")?);
+        Ok(command)
+    }
+}
+
+impl Drop for Company {
+    fn drop(&mut self) {
+        self.input.take();
+        // It ends by itself; the kill is for one that does not.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+struct Used {
+    cpu_s: f64,
+    peak_kib: u64,
+}
+
+/// Follows a child to its end and answers what it used, as the system counts it.
+fn follow(child: &mut Child) -> Result<Used> {
+    let proc = PathBuf::from(format!("/proc/{}", child.id()));
+    let mut used = Used {
+        cpu_s: 0.0,
+        peak_kib: 0,
+    };
+    while child.try_wait()?.is_none() {
+        if let Ok(stat) = std::fs::read_to_string(proc.join("stat")) {
+            let fields: Vec<&str> = stat
+                .rsplit(')')
+                .next()
+                .unwrap_or("")
+                .split_whitespace()
+                .collect();
+            let ticks = |at: usize| {
+                fields
+                    .get(at)
+                    .and_then(|text| text.parse::<f64>().ok())
+                    .unwrap_or(0.0)
+            };
+            // Linux counts in hundredths of a second for programs.
+            used.cpu_s = used.cpu_s.max((ticks(11) + ticks(12)) / 100.0);
+        }
+        let status = std::fs::read_to_string(proc.join("status")).unwrap_or_default();
+        let peak = status.lines().find(|line| line.starts_with("VmHWM:"));
+        let peak = peak.and_then(|line| line.split_whitespace().nth(1)?.parse().ok());
+        used.peak_kib = used.peak_kib.max(peak.unwrap_or(0));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Ok(used)
+}
+
+/// Bytes of log and evidence.
+fn size(data: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for name in [
+        "log.db",
+        "log.db-wal",
+        "evidence/small.db",
+        "evidence/small.db-wal",
+    ] {
+        bytes += std::fs::metadata(data.join(name)).map_or(0, |metadata| metadata.len());
+    }
+    Ok(bytes)
+}
