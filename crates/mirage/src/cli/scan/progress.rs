@@ -153,8 +153,11 @@ impl Progress {
     }
 
     pub(super) fn end(&mut self) {
-        if let Some(lines) = &self.lines {
-            let _ = lines.all.clear();
+        if let Some(lines) = self.lines.take() {
+            let modules = lines.modules.iter().map(|(_, bar)| bar);
+            modules
+                .chain([&lines.total])
+                .for_each(ProgressBar::finish_and_clear);
         }
     }
 }
