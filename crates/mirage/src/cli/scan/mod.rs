@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use mirage_api::error::Exit;
 use mirage_domain::id::ScanId;
-use mirage_projections::catalog::{FindingFilter, PAGE_ROWS_MAX, Page, ScanFilter, State};
+use mirage_projections::catalog::{FindingFilter, PAGE_ROWS_MAX, Page, Reader, ScanFilter, State};
 use mirage_workers::node::{Caller, Node};
 
 pub(crate) use request::manifest;
@@ -153,10 +153,10 @@ pub(crate) async fn end(
     if let Some(problem) = how.unfinished(scan) {
         return Err(problem.into());
     }
-    let new = new(context, scan).await?;
-    let exit = summary::show(context, scan, &tally, new)?;
+    let counted = counted(context, scan).await?;
+    let exit = summary::show(context, scan, &tally, counted)?;
     // The seeds themselves are findings, and not what was looked for.
-    match is_exit_code && tally.claims <= tally.seeds {
+    match is_exit_code && counted.findings <= tally.seeds {
         true => Ok(Exit::Failed),
         false => Ok(exit),
     }
@@ -183,13 +183,27 @@ async fn mention_interrupted(context: &Context, started: &ScanId) -> Result<(), 
     Ok(())
 }
 
-/// How many findings the last scan of the same seeds had not; `None` if there was none.
-async fn new(context: &Context, scan: &ScanId) -> Result<Option<u64>, Failure> {
+/// What the catalog counts of a scan: a claim that several tasks make is one finding.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted {
+    findings: u64,
+    /// Findings that the last scan of the same seeds had not; `None` if there was none.
+    new: Option<u64>,
+}
+
+async fn counted(context: &Context, scan: &ScanId) -> Result<Counted, Failure> {
     let views = context.views().await?;
     let reader = views.reader(None)?;
-    let Some(before) = reader.previous_scan_of_same_seeds(scan)? else {
-        return Ok(None);
-    };
+    let findings = reader.scan_row(scan)?.map_or(0, |row| row.findings);
+    let before = reader.previous_scan_of_same_seeds(scan)?;
+    let new = before.map(|before| count_new(&reader, scan, before));
+    Ok(Counted {
+        findings,
+        new: new.transpose()?,
+    })
+}
+
+fn count_new(reader: &Reader<'_>, scan: &ScanId, before: ScanId) -> Result<u64, Failure> {
     let filter = FindingFilter {
         scan: Some(scan.clone()),
         new_since: Some(before),
@@ -201,7 +215,7 @@ async fn new(context: &Context, scan: &ScanId) -> Result<Option<u64>, Failure> {
         count += listed.rows.len() as u64;
         match listed.next {
             Some(next) => page = page.after(next),
-            None => return Ok(Some(count)),
+            None => return Ok(count),
         }
     }
 }

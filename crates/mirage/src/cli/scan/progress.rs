@@ -131,7 +131,7 @@ impl Progress {
         let per_second = |count: u64| count as f64 / pause.as_secs_f64();
         let rate = per_second(now.findings.saturating_sub(self.before.findings));
         format!(
-            "{} findings ({rate:.0}/s), {} tasks done, {} open, {} requests, {} received, {} so far, left: {}",
+            "{} claims ({rate:.0}/s), {} tasks done, {} open, {} requests, {} received, {} so far, left: {}",
             tally.claims,
             now.done,
             now.open,
@@ -153,8 +153,11 @@ impl Progress {
     }
 
     pub(super) fn end(&mut self) {
-        if let Some(lines) = &self.lines {
-            let _ = lines.all.clear();
+        if let Some(lines) = self.lines.take() {
+            let modules = lines.modules.iter().map(|(_, bar)| bar);
+            modules
+                .chain([&lines.total])
+                .for_each(ProgressBar::finish_and_clear);
         }
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::super::tally::Tally;
 use super::super::{Answer, Context, time};
+use super::Counted;
 use super::progress::bytes;
 use crate::output::{Field, Form, Listing, Shape};
 
@@ -33,7 +34,7 @@ static LISTING: Listing = Listing {
 };
 
 /// Writes the summary and decides how the program ends.
-pub(crate) fn show(context: &Context, scan: &ScanId, tally: &Tally, new: Option<u64>) -> Answer {
+pub(crate) fn show(context: &Context, scan: &ScanId, tally: &Tally, counted: Counted) -> Answer {
     let span = tally.started_at.zip(tally.finished_at);
     let span = span.and_then(|(from, to)| to.duration_since(from).try_into().ok());
     let span: std::time::Duration = span.unwrap_or_default();
@@ -44,7 +45,7 @@ pub(crate) fn show(context: &Context, scan: &ScanId, tally: &Tally, new: Option<
         scan.to_string().into(),
         tally.name.clone().into(),
         outcome.into(),
-        tally.claims.into(),
+        counted.findings.into(),
         tally.entities().into(),
         counts(
             tally
@@ -52,7 +53,7 @@ pub(crate) fn show(context: &Context, scan: &ScanId, tally: &Tally, new: Option<
                 .iter()
                 .map(|(kind, count)| (kind.as_str(), *count)),
         ),
-        new.into(),
+        counted.new.into(),
         counts(of_reasons(&tally.failures)),
         failed.clone().into(),
         limits.into(),
@@ -105,6 +106,6 @@ fn further(context: &Context, scan: &ScanId, tally: &Tally, span: std::time::Dur
     output.say(format_args!("  mirage entities --scan {scan}"));
     if !tally.failures.is_empty() {
         output.say(format_args!("  mirage scans get {scan}"));
-        output.say(format_args!("  mirage scans resume --failed {scan}"));
+        output.say(format_args!("  mirage scans rerun {scan}"));
     }
 }
