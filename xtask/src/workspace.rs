@@ -20,13 +20,16 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Where cargo puts a debug binary of this workspace.
-pub(crate) fn debug_binary(name: &str) -> PathBuf {
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
-    // A relative folder is meant from the root, because that is where we call cargo.
-    root()
-        .join(target)
-        .join("debug")
-        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+/// Where cargo puts a debug binary of this workspace: cargo itself knows what environment and configuration say.
+pub(crate) fn debug_binary(name: &str) -> anyhow::Result<PathBuf> {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        target_directory: PathBuf,
+    }
+    let said = cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output()?;
+    let metadata: Metadata = serde_json::from_slice(&said.stdout)?;
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    Ok(metadata.target_directory.join("debug").join(name))
 }

@@ -26,6 +26,9 @@ pub fn command(world: &World, data: &Path) -> Result<Command> {
         format!("http.plain-ports={}", ports.http),
         format!("http.tls-ports={}", ports.https),
         format!("tls.ports={}", ports.https),
+        format!("well-known.plain-ports={}", ports.http),
+        format!("well-known.tls-ports={}", ports.https),
+        format!("zone.port={}", world.resolver().port()),
     ];
     let mut command = Command::new(program("mirage")?);
     command

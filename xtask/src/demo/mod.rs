@@ -1,6 +1,6 @@
 //! `demo`: a scan of a made-up company on the loopback interface, from nothing to findings.
 //!
-//! **Never:** a packet beyond this machine, a file that stays, a process that outlives the demo.
+//! **Never:** a packet beyond this machine, a process that outlives the demo.
 
 mod world;
 
@@ -21,7 +21,12 @@ type Value = fn(&Answer) -> String;
 /// Settings that turn the scan from the real world to the made-up one.
 const SETTINGS: &[(&str, Value)] = &[
     ("crtsh.url", |world| world.crtsh_url.clone()),
-    ("http.ports", |world| world.ports_of(&["http", "https"])),
+    ("http.plain-ports", |world| world.ports_of(&["http"])),
+    ("http.tls-ports", |world| world.ports_of(&["https"])),
+    ("tls.ports", |world| world.ports_of(&["https"])),
+    ("well-known.plain-ports", |world| world.ports_of(&["http"])),
+    ("well-known.tls-ports", |world| world.ports_of(&["https"])),
+    ("zone.port", Answer::dns_port),
 ];
 
 #[derive(clap::Args)]
@@ -29,7 +34,7 @@ pub(crate) struct Arguments {
     /// How many hosts the company has
     #[arg(long, value_name = "N", default_value_t = 24)]
     hosts: u32,
-    /// Keep what the scan wrote in this folder, to look at it afterwards
+    /// The data directory of the scan; by default a folder of the build's, made anew each time
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 }
@@ -41,9 +46,26 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         "A company of {} hosts stands at {}.",
         arguments.hosts, world.answer.resolver
     );
-    let passing = tempfile::tempdir().context("making a folder for the data")?;
-    let data = arguments.data.as_deref().unwrap_or(passing.path());
-    show(data, &world.answer)
+    let data = match &arguments.data {
+        Some(data) => data.clone(),
+        None => fresh_folder()?,
+    };
+    show(&data, &world.answer)?;
+    let program = workspace::debug_binary("mirage")?;
+    println!("\nLook further, the company is gone and everything is kept:");
+    println!("  {} entities --data {}", program.display(), data.display());
+    Ok(())
+}
+
+/// A folder beside the built programs, emptied of what an earlier demo left.
+fn fresh_folder() -> anyhow::Result<PathBuf> {
+    let data = workspace::debug_binary("demo-data")?;
+    match std::fs::remove_dir_all(&data) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => std::fs::create_dir_all(&data),
+    }
+    .context("making a folder for the data")?;
+    Ok(data)
 }
 
 fn build() -> anyhow::Result<()> {
@@ -67,12 +89,14 @@ fn show(data: &Path, world: &Answer) -> anyhow::Result<()> {
     let status = mirage.run(&scan_arguments(world))?;
     let is_finished = status.success() || status.code() == Some(FINISHED_WITH_FAILURES);
     ensure!(is_finished, "mirage scan ended with {status}");
-    mirage.must(&["findings"])?;
+    mirage.must(&["entities", "--kind", "email"])?;
+    mirage.must(&["entities", "--kind", "exposure"])?;
     let findings = mirage.output(&["findings", "-o", "jsonl"])?;
     match far_finding(&findings)? {
-        Some(id) => mirage.must(&["why", &id]),
+        Some(id) => mirage.must(&["why", &id])?,
         None => bail!("the scan found nothing"),
     }
+    mirage.must(&["log", "verify"])
 }
 
 /// A finding worth explaining: what is wrong, if something is, else the last one, which is far from the seed.
@@ -100,21 +124,21 @@ struct Mirage<'a> {
 }
 
 impl Mirage<'_> {
-    fn command(&self, words: &[&str]) -> Command {
+    fn command(&self, words: &[&str]) -> anyhow::Result<Command> {
         println!("\n$ mirage {}", words.join(" "));
-        let mut command = Command::new(workspace::debug_binary("mirage"));
+        let mut command = Command::new(workspace::debug_binary("mirage")?);
         command
             .args(words)
             .arg("--data")
             .arg(self.data)
             .stdin(Stdio::null());
         command.env("SSL_CERT_FILE", &self.world.ca_file);
-        command
+        Ok(command)
     }
 
     fn run(&self, words: &[impl AsRef<str>]) -> anyhow::Result<ExitStatus> {
         let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
-        self.command(&words).status().context("starting mirage")
+        self.command(&words)?.status().context("starting mirage")
     }
 
     fn must(&self, words: &[&str]) -> anyhow::Result<()> {
@@ -129,7 +153,7 @@ impl Mirage<'_> {
 
     fn output(&self, words: &[&str]) -> anyhow::Result<String> {
         let output = self
-            .command(words)
+            .command(words)?
             .stderr(Stdio::inherit())
             .output()
             .context("starting mirage")?;
@@ -177,7 +201,10 @@ mod tests {
         let world: Answer = serde_json::from_str(line).unwrap();
         let expected = "scan mirage.example --profile active --yes --resolver 127.0.0.1:5300 \
                         --allow-private 127.0.0.0/8 --ports 2100,8080,8443 \
-                        --set crtsh.url=http://127.0.0.1:8081 --set http.ports=8080,8443";
+                        --set crtsh.url=http://127.0.0.1:8081 --set http.plain-ports=8080 \
+                        --set http.tls-ports=8443 --set tls.ports=8443 \
+                        --set well-known.plain-ports=8080 --set well-known.tls-ports=8443 \
+                        --set zone.port=5300";
         assert_eq!(scan_arguments(&world).join(" "), expected);
     }
 

@@ -36,7 +36,7 @@ pub(super) struct Answer {
 
 impl World {
     pub(super) fn start(hosts: u32) -> anyhow::Result<Self> {
-        let mut command = Command::new(workspace::debug_binary("mirage-world"));
+        let mut command = Command::new(workspace::debug_binary("mirage-world")?);
         command.args(["--hosts", &hosts.to_string()]);
         let process = Process::start(command).context("starting mirage-world")?;
         let line = process
@@ -52,6 +52,12 @@ impl World {
 }
 
 impl Answer {
+    /// The port that the company's name servers listen on.
+    pub(super) fn dns_port(&self) -> String {
+        let port = self.resolver.rsplit(':').next();
+        port.unwrap_or_default().to_owned()
+    }
+
     /// The ports of these services, separated by commas; a service that is not there has none.
     pub(super) fn ports_of(&self, services: &[&str]) -> String {
         let ports = services

@@ -70,13 +70,11 @@ impl Frontier {
         if self.ordinal == 0 {
             return vec![Decision::Seed(TaskId::derive(&self.scan, 1))];
         }
-        if let Some(value) = self
-            .limits
-            .requests
-            .filter(|most| self.totals.requests >= *most)
-            && self.pending() > 0
-        {
-            return self.cut(Limit::Requests, value);
+        if let Some(value) = self.limits.requests {
+            let is_cut = self.totals.requests >= value && self.pending() > 0;
+            if is_cut || self.is_budget_spent {
+                return self.cut(Limit::Requests, value);
+            }
         }
         let mut decided = self.schedule();
         if decided.is_empty() && self.open.is_empty() {

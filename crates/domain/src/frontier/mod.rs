@@ -105,6 +105,8 @@ pub struct Frontier {
     limits: Limits,
     started_at: Option<Timestamp>,
     limited: BTreeSet<Limit>,
+    /// Whether a request was refused because the scan's budget is used up.
+    is_budget_spent: bool,
     totals: Totals,
 }
 
@@ -137,6 +139,7 @@ impl Frontier {
             limits: Limits::default(),
             started_at: None,
             limited: BTreeSet::new(),
+            is_budget_spent: false,
             totals: Totals::default(),
         }
     }
@@ -326,6 +329,10 @@ impl Frontier {
             task::Event::Found(finding) => self.apply_finding(finding, cursor),
             task::Event::Finished(finished) => {
                 self.totals.failures += finished.failures.len() as u64;
+                self.is_budget_spent |= finished
+                    .failures
+                    .iter()
+                    .any(|failure| failure.reason == "budget");
                 self.totals.requests += finished.cost.requests;
                 if let Some((lane, mut inputs)) = self.close(task) {
                     let failed: HashSet<EntityId> = finished

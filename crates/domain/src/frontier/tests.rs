@@ -425,6 +425,34 @@ fn a_request_budget_stops_scheduling() {
 }
 
 #[test]
+fn a_request_that_the_budget_refused_is_a_limit_that_cut() {
+    let limits = Limits {
+        requests: Some(1_000),
+        ..Limits::default()
+    };
+    let mut simulation = Simulation::new(3, limits);
+    simulation.step();
+    let failure = task::Failure {
+        entity: EntityId([1; 16]),
+        finding: FindingId([1; 16]),
+        reason: "budget".into(),
+        detail: String::from("max-requests").into(),
+    };
+    let task = TaskId::derive(&simulation.scan, 99);
+    let cost = task::Cost::default();
+    let finished = task::Finished {
+        cost,
+        findings: 0,
+        failures: vec![failure],
+    };
+    simulation.push_task(&task, finished.into());
+    assert_eq!(
+        simulation.finish().frontier.outcome(),
+        scan::Outcome::Limited
+    );
+}
+
+#[test]
 fn a_paused_scan_schedules_nothing_and_a_stopped_one_revokes_and_ends() {
     let mut simulation = Simulation::new(3, Limits::default());
     simulation.step();

@@ -65,7 +65,7 @@ pub struct Cost {
 pub struct Failure {
     pub entity: EntityId,
     pub finding: FindingId,
-    /// `unavailable`, `refused`, `limited`, `malformed`, `deadline`, `budget`.
+    /// `unavailable`, `refused`, `limited`, `budget`, `malformed`, `forbidden`, `deadline`, `panicked`.
     pub reason: String,
     pub detail: Sealable<String>,
 }

@@ -117,9 +117,12 @@ pub enum CollectError {
     /// The source wants a key, or refuses the one it got: skip, say so.
     #[error("refused: {0}")]
     Refused(String),
-    /// A rate or budget of the source or of the scan is used up.
+    /// A rate or quota of the source is used up.
     #[error("limited: {0}")]
     Limited(String),
+    /// The scan's own budget is used up.
+    #[error("over the scan's budget: {0}")]
+    Budget(String),
     /// The answer is not in the source's form: it changed.
     #[error("malformed: {0}")]
     Malformed(String),
@@ -135,6 +138,7 @@ impl CollectError {
             Self::Unavailable(_) => "unavailable",
             Self::Refused(_) => "refused",
             Self::Limited(_) => "limited",
+            Self::Budget(_) => "budget",
             Self::Malformed(_) => "malformed",
             Self::Forbidden(_) => "forbidden",
         }
@@ -146,6 +150,7 @@ impl CollectError {
             Self::Unavailable(detail)
             | Self::Refused(detail)
             | Self::Limited(detail)
+            | Self::Budget(detail)
             | Self::Malformed(detail)
             | Self::Forbidden(detail) => detail,
         }

@@ -185,7 +185,7 @@ impl TaskProbe {
         let more = |used: u64| (used < max).then_some(used + 1);
         counter
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .map_err(|_| CollectError::Limited("max-requests".into()))?;
+            .map_err(|_| CollectError::Budget("max-requests".into()))?;
         self.requests.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }

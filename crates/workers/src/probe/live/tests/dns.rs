@@ -252,7 +252,7 @@ async fn a_spent_budget_limits_and_spends_nothing_more() {
         .dns("b.example", RecordType::A)
         .await
         .unwrap_err();
-    assert_eq!(failed, CollectError::Limited("max-requests".into()));
+    assert_eq!(failed, CollectError::Budget("max-requests".into()));
     assert!(
         world.probe.dns("a.example", RecordType::A).await.is_ok(),
         "cached"
