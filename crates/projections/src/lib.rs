@@ -1,7 +1,7 @@
 //! What it means now: views folded from the log, their queries beside them.
 //!
 //! A [`Projection`] says three things: its schema, its version, and which rows one commit becomes. The [`Runner`]
-//! follows the log and lets each view's [`store`] write those rows and move the view's checkpoint in one transaction.
+//! follows the log and lets each view's [`Store`] write those rows and move the view's checkpoint in one transaction.
 //! Queries are methods or functions beside the projection, and take the position *as of* which they answer.
 //!
 //! To add one: its file (`cargo xtask new projection NAME`), `mod NAME;`, and `registered::<NAME::Name>(),` in [`ALL`].

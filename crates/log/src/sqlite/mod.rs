@@ -142,7 +142,7 @@ impl Sqlite {
     }
 
     /// Holds SQLite's own structures against one another: the indexes that find streams and scans.
-    /// What the commits say is for [`crate::verify`].
+    /// What the commits say is for [`crate::verify()`].
     pub async fn check_file(&self) -> Result<(), ReadError> {
         self.reading(|connection| {
             let said: String = connection
