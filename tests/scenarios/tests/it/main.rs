@@ -1,0 +1,3 @@
+//! Scenarios in one binary, so that the patient ones wait beside the busy ones.
+
+mod whole;
