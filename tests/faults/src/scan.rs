@@ -74,6 +74,9 @@ pub async fn claims(data: &Path) -> Result<(BTreeSet<Claim>, bool)> {
     Ok((only.claims, only.is_over))
 }
 
+/// A failure or a remark: module, the input if one is named, reason or code, rule and detail.
+pub type Trouble = (String, String, String, String);
+
 /// What the log holds of one scan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scanned {
@@ -83,6 +86,8 @@ pub struct Scanned {
     pub scheduled: BTreeSet<String>,
     /// How often each task ended.
     pub ends: BTreeMap<String, usize>,
+    /// What failed, was refused or cut: module, input, reason or code, detail.
+    pub troubles: BTreeSet<Trouble>,
 }
 
 /// Every scan in a data directory.
@@ -124,7 +129,21 @@ impl Scanned {
                     entity,
                 ));
             }
+            Event::Task(task::Event::Remarked(remark)) => {
+                let detail = remark.detail.open().cloned().unwrap_or_default();
+                let input = remark.input.and_then(|input| names.get(&input));
+                let detail = format!("{} {detail}", remark.rule);
+                self.trouble(commit, input, &remark.code, detail);
+            }
             Event::Task(event) if event.is_terminal() => {
+                let failures = match event {
+                    task::Event::Finished(finished) => &*finished.failures,
+                    _ => &[],
+                };
+                for failure in failures {
+                    let detail = failure.detail.open().cloned().unwrap_or_default();
+                    self.trouble(commit, names.get(&failure.entity), &failure.reason, detail);
+                }
                 *self.ends.entry(commit.stream.id.to_string()).or_default() += 1;
             }
             Event::Plan(plan::Event::Scheduled(task)) => {
@@ -134,5 +153,12 @@ impl Scanned {
             _ => {}
         }
         Ok(())
+    }
+
+    fn trouble(&mut self, commit: &Commit, input: Option<&String>, reason: &str, detail: String) {
+        let input = input.cloned().unwrap_or_default();
+        let module = commit.actor.id.clone();
+        self.troubles
+            .insert((module, input, reason.to_owned(), detail));
     }
 }
