@@ -4,22 +4,37 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use mirage_domain::event::Event;
-use mirage_domain::id::{EntityId, Position};
-use mirage_domain::task;
+use mirage_domain::id::{EntityId, Position, ScanId};
+use mirage_domain::{plan, task};
+use mirage_log::commit::Commit;
 use mirage_log::sqlite::Sqlite;
 use mirage_log::{EventLog, Filter, Read};
 use mirage_world::World;
 
 use crate::program;
 
+/// Where the company's machines stand.
+pub const COMPANY: &str = "127.20.0.0/16";
+
 /// One finding, free of the ids of its workspace and scan: module, parent, relation, direction, entity.
 pub type Claim = (String, String, String, String, String);
 
 /// The command that scans the world into a data directory, or goes on with that scan.
 pub fn command(world: &World, data: &Path) -> Result<Command> {
+    let ports = world.ports();
+    let mut command = bare(world, data)?;
+    command
+        .args(["--idempotency-key", "the-scan", "--rate", "0"])
+        .args(["--allow-private", COMPANY])
+        .args(["--ports", &format!("{},{}", ports.http, ports.https)]);
+    Ok(command)
+}
+
+/// The command without key, rate and ports to scan: everything that the world's own ports and servers need.
+pub fn bare(world: &World, data: &Path) -> Result<Command> {
     let ports = world.ports();
     let settings = [
         format!("crtsh.url={}", world.crtsh_url()),
@@ -32,18 +47,8 @@ pub fn command(world: &World, data: &Path) -> Result<Command> {
     ];
     let mut command = Command::new(program("mirage")?);
     command
-        .arg("scan")
-        .arg(world.domain())
-        .args([
-            "--profile",
-            "active",
-            "--yes",
-            "--allow-private",
-            "127.20.0.0/16",
-        ])
-        .args(["--idempotency-key", "the-scan", "--rate", "0"])
+        .args(["scan", world.domain(), "--profile", "active", "--yes"])
         .args(["--resolver", &world.resolver().to_string()])
-        .args(["--ports", &format!("{},{}", ports.http, ports.https)])
         .args(settings.iter().flat_map(|setting| ["--set", setting]))
         .arg("--data")
         .arg(data)
@@ -63,32 +68,97 @@ pub fn start(world: &World, data: &Path) -> Result<Child> {
 
 /// Every claim of the one scan in a data directory, and whether the scan is over.
 pub async fn claims(data: &Path) -> Result<(BTreeSet<Claim>, bool)> {
+    let mut scans = scans(data).await?.into_values();
+    let only = scans.next().unwrap_or_default();
+    ensure!(scans.next().is_none(), "more than one scan");
+    Ok((only.claims, only.is_over))
+}
+
+/// A failure or a remark: module, the input if one is named, reason or code, rule and detail.
+pub type Trouble = (String, String, String, String);
+
+/// What the log holds of one scan.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scanned {
+    pub claims: BTreeSet<Claim>,
+    pub is_over: bool,
+    /// Tasks that the plan scheduled.
+    pub scheduled: BTreeSet<String>,
+    /// How often each task ended.
+    pub ends: BTreeMap<String, usize>,
+    /// What failed, was refused or cut: module, input, reason or code, detail.
+    pub troubles: BTreeSet<Trouble>,
+}
+
+/// Every scan in a data directory.
+pub async fn scans(data: &Path) -> Result<BTreeMap<ScanId, Scanned>> {
     let log = Sqlite::open(data)?;
     let mut names: BTreeMap<EntityId, String> = BTreeMap::new();
-    let (mut claims, mut is_over) = (BTreeSet::new(), false);
+    let mut scans: BTreeMap<ScanId, Scanned> = BTreeMap::new();
     let mut read = log.read(Position(0), Filter::All);
     while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {
+        let Some(scan) = recorded.commit.stream.scan.clone() else {
+            continue;
+        };
+        let scanned = scans.entry(scan).or_default();
         for entry in &recorded.commit.events {
-            match &entry.event {
-                Event::Task(task::Event::Found(finding)) => {
-                    let entity = finding.entity().context("an open key")?.to_string();
-                    names.insert(finding.entity, entity.clone());
-                    let parent = finding.parent.map(|parent| names[&parent.entity].clone());
-                    claims.insert((
-                        recorded.commit.actor.id.clone(),
-                        parent.unwrap_or_default(),
-                        finding
-                            .relation
-                            .map(|relation| relation.to_string())
-                            .unwrap_or_default(),
-                        finding.direction.as_str().to_owned(),
-                        entity,
-                    ));
-                }
-                Event::Scan(mirage_domain::scan::Event::Finished(_)) => is_over = true,
-                _ => {}
-            }
+            scanned.apply(&recorded.commit, &entry.event, &mut names)?;
         }
     }
-    Ok((claims, is_over))
+    Ok(scans)
+}
+
+impl Scanned {
+    fn apply(
+        &mut self,
+        commit: &Commit,
+        event: &Event,
+        names: &mut BTreeMap<EntityId, String>,
+    ) -> Result<()> {
+        match event {
+            Event::Task(task::Event::Found(finding)) => {
+                let entity = finding.entity().context("an open key")?.to_string();
+                names.insert(finding.entity, entity.clone());
+                let parent = finding.parent.map(|parent| names[&parent.entity].clone());
+                let relation = finding.relation.map(|relation| relation.to_string());
+                self.claims.insert((
+                    commit.actor.id.clone(),
+                    parent.unwrap_or_default(),
+                    relation.unwrap_or_default(),
+                    finding.direction.as_str().to_owned(),
+                    entity,
+                ));
+            }
+            Event::Task(task::Event::Remarked(remark)) => {
+                let detail = remark.detail.open().cloned().unwrap_or_default();
+                let input = remark.input.and_then(|input| names.get(&input));
+                let detail = format!("{} {detail}", remark.rule);
+                self.trouble(commit, input, &remark.code, detail);
+            }
+            Event::Task(event) if event.is_terminal() => {
+                let failures = match event {
+                    task::Event::Finished(finished) => &*finished.failures,
+                    _ => &[],
+                };
+                for failure in failures {
+                    let detail = failure.detail.open().cloned().unwrap_or_default();
+                    self.trouble(commit, names.get(&failure.entity), &failure.reason, detail);
+                }
+                *self.ends.entry(commit.stream.id.to_string()).or_default() += 1;
+            }
+            Event::Plan(plan::Event::Scheduled(task)) => {
+                self.scheduled.insert(task.task.to_string());
+            }
+            Event::Scan(mirage_domain::scan::Event::Finished(_)) => self.is_over = true,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn trouble(&mut self, commit: &Commit, input: Option<&String>, reason: &str, detail: String) {
+        let input = input.cloned().unwrap_or_default();
+        let module = commit.actor.id.clone();
+        self.troubles
+            .insert((module, input, reason.to_owned(), detail));
+    }
 }

@@ -42,7 +42,8 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -152,6 +153,20 @@ impl World {
     /// What was served so far.
     pub fn counts(&self) -> Counts {
         self.facts.tally.counts()
+    }
+
+    /// Every address at whose web ports somebody connected.
+    pub fn contacted(&self) -> BTreeSet<Ipv4Addr> {
+        self.facts.tally.contacted()
+    }
+
+    /// The address of a machine of the table by its label.
+    ///
+    /// # Panics
+    /// If the table has no such label.
+    pub fn address(&self, label: &str) -> Ipv4Addr {
+        let host = self.facts.company.host(&self.host(label));
+        host.expect("a machine of the table").address
     }
 
     /// Connections that reached the canary, on any loopback address or port that is its own.

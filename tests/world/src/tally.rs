@@ -1,6 +1,9 @@
 //! What the world has served so far, and the faults that a test has asked it for.
 
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
@@ -24,6 +27,8 @@ pub(crate) struct Tally {
     pub(crate) tls: AtomicU64,
     pub(crate) tcp: AtomicU64,
     pub(crate) canary: AtomicU64,
+    /// Where web connections arrived.
+    contacted: Mutex<BTreeSet<Ipv4Addr>>,
     /// How many of the next UDP queries get no answer.
     pub(crate) dns_drops: AtomicU64,
     /// How many of the next HTTP requests are answered by 503.
@@ -31,6 +36,20 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
+    pub(crate) fn note(&self, address: Ipv4Addr) {
+        self.contacted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(address);
+    }
+
+    pub(crate) fn contacted(&self) -> BTreeSet<Ipv4Addr> {
+        self.contacted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
     pub(crate) fn counts(&self) -> Counts {
         let [dns, http, tls, tcp] = [&self.dns, &self.http, &self.tls, &self.tcp]
             .map(|count| count.load(Ordering::Relaxed));

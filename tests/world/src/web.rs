@@ -58,6 +58,7 @@ async fn handle(stream: TcpStream, local: Ipv4Addr, scheme: &'static str, web: A
         return bump(&web.tally.canary);
     }
     bump(&web.tally.tcp);
+    web.tally.note(local);
     // Fails only on a connection that is gone already.
     let _ = stream.set_nodelay(true);
     match (web.traps.at(local), scheme) {

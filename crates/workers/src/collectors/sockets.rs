@@ -41,6 +41,18 @@ pub(super) fn ports(text: &str) -> Result<Vec<u16>, CollectError> {
     Ok(ports)
 }
 
+/// Whether a failure's reason says that nobody listens there, or that no exchange with such a port is on record.
+pub(super) fn is_closed(reason: &str) -> bool {
+    [
+        "refused",
+        "unreachable",
+        "no connection in time",
+        "not recorded",
+    ]
+    .iter()
+    .any(|closed| reason.contains(closed))
+}
+
 /// The addresses of a name that may be contacted, sorted; none if it has none.
 pub(super) async fn addresses(host: &str, probe: &dyn Probe) -> Result<Vec<IpAddr>, CollectError> {
     let error = match probe.addresses(host).await {

@@ -62,7 +62,7 @@ impl Collector for Http {
         found: &Found,
     ) -> Result<(), CollectError> {
         let doors = doors(input, probe).await?;
-        let visits = doors.iter().map(|door| door.visit(probe));
+        let visits = doors.iter().map(|door| door.visit(probe, found));
         let mut outcome = Ok(());
         for visited in futures::future::join_all(visits).await {
             match visited {
@@ -124,13 +124,13 @@ fn host_of(socket: SocketAddr) -> String {
 
 impl Door {
     /// The pages from the root to the end of the redirects on this host.
-    async fn visit(&self, probe: &dyn Probe) -> Result<Vec<Answer>, CollectError> {
+    async fn visit(&self, probe: &dyn Probe, found: &Found) -> Result<Vec<Answer>, CollectError> {
         let mut answers = Vec::new();
         for scheme in self.schemes {
             let url = Url::parse(&format!("{scheme}://{}:{}/", self.host, self.socket.port()));
             // A name of a kind that no URL may have, such as one that looks like an address.
             let Ok(url) = url else { return Ok(answers) };
-            answers.extend(self.follow(url, probe).await?);
+            answers.extend(self.follow(url, probe, found).await?);
             // 400 is also how a server of TLS answers to plain text.
             if answers
                 .last()
@@ -142,7 +142,12 @@ impl Door {
         Ok(answers)
     }
 
-    async fn follow(&self, mut url: Url, probe: &dyn Probe) -> Result<Vec<Answer>, CollectError> {
+    async fn follow(
+        &self,
+        mut url: Url,
+        probe: &dyn Probe,
+        found: &Found,
+    ) -> Result<Vec<Answer>, CollectError> {
         let mut answers: Vec<Answer> = Vec::new();
         while answers.len() <= HOPS_MAX && answers.iter().all(|answer| answer.url != url) {
             let request = HttpRequest {
@@ -153,7 +158,10 @@ impl Door {
             };
             let page = match probe.http(request).await {
                 Ok(page) => page,
-                Err(CollectError::Unavailable(_) | CollectError::Malformed(_)) => break,
+                Err(CollectError::Unavailable(reason) | CollectError::Malformed(reason)) => {
+                    unanswered(&url, &reason, found);
+                    break;
+                }
                 Err(error) => return Err(error),
             };
             let next = page::target(&page, &url).filter(|next| page::is_onward(&url, next));
@@ -165,6 +173,13 @@ impl Door {
             }
         }
         Ok(answers)
+    }
+}
+
+/// A closed port is nothing to speak of; one that is open and does not answer must not pass for one without a server.
+fn unanswered(url: &Url, reason: &str, found: &Found) {
+    if !sockets::is_closed(reason) {
+        found.remark("no-answer", url.scheme(), reason);
     }
 }
 

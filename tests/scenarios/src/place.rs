@@ -1,0 +1,116 @@
+//! A data directory, and the program run on it with nothing of the tester's surroundings.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use mirage_faults::program;
+use mirage_faults::scan::{self, COMPANY, Scanned};
+use mirage_log::sqlite::Sqlite;
+use mirage_log::verify;
+use mirage_world::World;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::{Ran, Running, web_ports};
+
+/// A data directory of its own, and a folder to run in, without a `mirage.toml`.
+pub struct Place {
+    dir: TempDir,
+    home: TempDir,
+}
+
+/// A scan that is to be started here.
+pub struct Session(Command);
+
+impl Place {
+    pub fn new() -> Result<Self> {
+        let (dir, home) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        Ok(Self { dir, home })
+    }
+
+    pub fn data(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Where the program runs: a `mirage.toml` in it is read.
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// Runs a command on this place to its end.
+    pub async fn mirage(&self, words: &[&str]) -> Result<Ran> {
+        let mut command = Command::new(program("mirage")?);
+        command.args(words).arg("--data").arg(self.data());
+        Running::start(self.at_home(command))?.end().await
+    }
+
+    /// The same, and it must end well; its output as objects.
+    pub async fn objects(&self, words: &[&str]) -> Result<Vec<Value>> {
+        let words = [words, &["-o", "jsonl"]].concat();
+        self.mirage(&words).await?.expect(&[0])?.objects()
+    }
+
+    /// The object of `scans get`.
+    pub async fn scan(&self, id: &str) -> Result<Value> {
+        let mut objects = self.objects(&["scans", "get", id]).await?;
+        objects.pop().context("an object of the scan")
+    }
+
+    /// A scan of the whole company: its web ports, as fast as it goes.
+    pub fn session(&self, world: &World) -> Result<Session> {
+        let command = scan::bare(world, self.data())?;
+        Ok(Session(self.at_home(command)))
+    }
+
+    /// What the log holds of the one scan, after its chain was verified.
+    pub async fn scanned(&self) -> Result<Scanned> {
+        let mut scans = self.all_scanned().await?;
+        anyhow::ensure!(scans.len() == 1, "{} scans", scans.len());
+        scans.pop().context("a scan")
+    }
+
+    pub async fn all_scanned(&self) -> Result<Vec<Scanned>> {
+        verify(&Sqlite::open(self.data())?).await?;
+        Ok(scan::scans(self.data()).await?.into_values().collect())
+    }
+
+    fn at_home(&self, mut command: Command) -> Command {
+        let ours = std::env::vars_os().filter(|(name, _)| {
+            let name = name.to_string_lossy();
+            name.starts_with("MIRAGE_") || name.starts_with("XDG_")
+        });
+        for (name, _) in ours {
+            command.env_remove(name);
+        }
+        command.current_dir(self.home()).env("HOME", self.home());
+        command
+    }
+}
+
+impl Session {
+    /// The usual: the company may be contacted, at its web ports, without a limit on the rate.
+    pub fn usual(self, world: &World) -> Self {
+        let ports = web_ports(world);
+        self.with(&["--allow-private", COMPANY, "--rate", "0", "--ports", &ports])
+    }
+
+    pub fn with(mut self, words: &[&str]) -> Self {
+        self.0.args(words);
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.0.env(name, value);
+        self
+    }
+
+    pub fn start(self) -> Result<Running> {
+        Running::start(self.0)
+    }
+
+    /// Runs to the end.
+    pub async fn run(self) -> Result<Ran> {
+        self.start()?.end().await
+    }
+}

@@ -1,0 +1,8 @@
+//! Scenarios in one binary, so that the patient ones wait beside the busy ones.
+
+mod bounds;
+mod hostile;
+mod processes;
+mod scope;
+mod secrets;
+mod whole;
