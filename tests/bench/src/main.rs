@@ -5,6 +5,7 @@
 
 mod append;
 mod command;
+mod dns;
 mod machine;
 mod read;
 mod row;
@@ -34,6 +35,7 @@ struct Arguments {
 const ALL: &[(&str, fn(&std::path::Path) -> Result<Vec<Row>>)] = &[
     ("append", append::run),
     ("command", command::run),
+    ("dns", dns::run),
     ("read", read::run),
 ];
 
