@@ -5,6 +5,7 @@
 
 mod append;
 mod command;
+mod dns;
 mod machine;
 mod million;
 mod projection;
@@ -42,6 +43,7 @@ type Measure = fn(&Path) -> Result<Vec<Row>>;
 const ALL: &[(&str, Measure)] = &[
     ("append", append::run),
     ("command", command::run),
+    ("dns", dns::run),
     ("million", million::run),
     ("projection", projection::run),
     ("read", read::run),

@@ -16,6 +16,11 @@ use super::{Error, EvidenceStore, ITEM_BYTES_MAX};
 pub(super) const SMALL_BYTES_MAX: usize = 64 * 1024;
 /// Idle reading connections that are kept.
 const READERS_MAX: usize = 4;
+/// Pages in memory while a group is written; with less they go to the WAL more than once.
+const CACHE_KIB: i64 = 16 * 1024;
+/// Pages in the WAL before they move into the file: digests are random, so each group meets most of the index's pages,
+/// and pages that several groups wrote move once.
+const WAL_PAGES: i64 = 16 * 1024;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS items (
@@ -87,6 +92,8 @@ pub(super) fn open_small(path: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
     connection.execute_batch(SCHEMA)?;
     Ok(connection)
 }

@@ -1,6 +1,6 @@
 //! The one thread that writes evidence: one transaction per group, flushes answered together.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -26,42 +26,72 @@ struct Item {
     _room: OwnedSemaphorePermit,
 }
 
-enum Job {
-    Put(Item),
-    Flush(oneshot::Sender<Result<(), Error>>),
+/// What the thread has to do. It is woken for a full group or a flush and looks by itself once per [`IDLE`]: to be
+/// woken for each item would cost more than the item.
+#[derive(Default)]
+struct Queue {
+    items: Vec<Item>,
+    bytes: usize,
+    flushes: Vec<oneshot::Sender<Result<(), Error>>>,
+    /// No more will come.
+    is_done: bool,
+    /// Nobody will take any.
+    is_gone: bool,
+}
+
+#[derive(Default)]
+struct Desk {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+}
+
+impl Desk {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().expect("no holder panics")
+    }
+
+    /// Waits for a full group, a flush, the end, or [`IDLE`]; answers what there is.
+    fn take(&self) -> Queue {
+        let is_early = |queue: &mut Queue| {
+            queue.bytes < GROUP_BYTES && queue.flushes.is_empty() && !queue.is_done
+        };
+        let waited = self.wake.wait_timeout_while(self.queue(), IDLE, is_early);
+        let (mut queue, _) = waited.expect("no holder panics");
+        Queue {
+            items: std::mem::take(&mut queue.items),
+            bytes: std::mem::take(&mut queue.bytes),
+            flushes: std::mem::take(&mut queue.flushes),
+            ..*queue
+        }
+    }
 }
 
 pub(super) struct Writer {
-    jobs: Option<mpsc::Sender<Job>>,
-    room: std::sync::Arc<Semaphore>,
+    desk: Arc<Desk>,
+    room: Arc<Semaphore>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection, shelf: Shelf) -> Self {
-        let (jobs, queue) = mpsc::channel();
+        let desk = Arc::new(Desk::default());
         let mut thread = Thread {
+            desk: desk.clone(),
             connection,
             shelf,
             waiting: Vec::new(),
-            bytes: 0,
             is_closed: false,
         };
-        let run = move || thread.run(queue);
+        let run = move || thread.run();
         let thread = std::thread::Builder::new()
             .name("evidence-write".into())
             .spawn(run);
         let thread = Some(thread.expect("a thread can be started"));
         Self {
-            jobs: Some(jobs),
+            desk,
             room: Semaphore::new(QUEUE_KIB).into(),
             thread,
         }
-    }
-
-    fn send(&self, job: Job) -> Result<(), Error> {
-        let jobs = self.jobs.as_ref().ok_or(Error::Closed)?;
-        jobs.send(job).map_err(|_| Error::Closed)
     }
 
     pub(super) async fn put(
@@ -77,25 +107,41 @@ impl Writer {
             .await
             .map_err(|_| Error::Closed)?;
         let digest = Digest::of(&bytes);
-        self.send(Job::Put(Item {
+        let mut queue = self.desk.queue();
+        if queue.is_gone {
+            return Err(Error::Closed);
+        }
+        queue.bytes += bytes.len();
+        queue.items.push(Item {
             workspace,
             digest,
             bytes,
             _room: room,
-        }))?;
+        });
+        if queue.bytes >= GROUP_BYTES {
+            self.desk.wake.notify_one();
+        }
         Ok(digest)
     }
 
     pub(super) async fn flush(&self) -> Result<(), Error> {
         let (answer, answered) = oneshot::channel();
-        self.send(Job::Flush(answer))?;
+        {
+            let mut queue = self.desk.queue();
+            if queue.is_gone {
+                return Err(Error::Closed);
+            }
+            queue.flushes.push(answer);
+        }
+        self.desk.wake.notify_one();
         answered.await.map_err(|_| Error::Closed)?
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.jobs.take();
+        self.desk.queue().is_done = true;
+        self.desk.wake.notify_one();
         if let Some(thread) = self.thread.take() {
             // A panic of the thread was reported by its hook; there is nobody left to tell.
             let _ = thread.join();
@@ -104,44 +150,34 @@ impl Drop for Writer {
 }
 
 struct Thread {
+    desk: Arc<Desk>,
     connection: Connection,
     shelf: Shelf,
     /// Put and not yet on disk; after a full disk they wait for the next flush.
     waiting: Vec<Item>,
-    bytes: usize,
     is_closed: bool,
 }
 
+impl Drop for Thread {
+    /// However it ends, nobody waits for it in vain.
+    fn drop(&mut self) {
+        let mut queue = self.desk.queue();
+        queue.is_gone = true;
+        queue.items.clear();
+        queue.flushes.clear();
+    }
+}
+
 impl Thread {
-    fn run(&mut self, jobs: mpsc::Receiver<Job>) {
+    fn run(&mut self) {
         loop {
-            let first = match jobs.recv_timeout(IDLE) {
-                Ok(job) => Some(job),
-                Err(mpsc::RecvTimeoutError::Timeout) => None,
-                Err(mpsc::RecvTimeoutError::Disconnected) => break,
-            };
-            let is_idle = first.is_none();
-            let mut flushes = Vec::new();
-            let mut next = first;
-            while let Some(job) = next {
-                match job {
-                    Job::Put(item) => {
-                        self.bytes += item.bytes.len();
-                        self.waiting.push(item);
-                    }
-                    Job::Flush(answer) => flushes.push(answer),
-                }
-                next = if self.bytes < GROUP_BYTES {
-                    jobs.try_recv().ok()
-                } else {
-                    None
-                };
-            }
-            if is_idle || !flushes.is_empty() || self.bytes >= GROUP_BYTES {
-                self.write(flushes);
+            let mut queue = self.desk.take();
+            self.waiting.append(&mut queue.items);
+            self.write(queue.flushes);
+            if queue.is_done {
+                return;
             }
         }
-        self.write(Vec::new());
     }
 
     fn write(&mut self, flushes: Vec<oneshot::Sender<Result<(), Error>>>) {
@@ -151,7 +187,6 @@ impl Thread {
         };
         if written.is_ok() {
             self.waiting.clear();
-            self.bytes = 0;
         }
         for answer in flushes {
             let again = match &written {
@@ -169,6 +204,8 @@ impl Thread {
         if self.is_closed {
             return Err(Error::Closed);
         }
+        // The index is kept by digest, and digests are random: sorted, each of its pages is met once.
+        self.waiting.sort_unstable_by_key(|item| item.digest);
         for item in self
             .waiting
             .iter()

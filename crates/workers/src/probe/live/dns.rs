@@ -6,11 +6,12 @@
 //! **Invariant:** a datagram counts only if source address, id and question are those of a query in flight.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use socket2::{Domain, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, oneshot};
@@ -21,8 +22,10 @@ use crate::probe::question::{self, Question};
 
 /// Sockets per address family.
 const SOCKETS: usize = 16;
-/// Queries in flight over all scans; far below what would overflow a socket's receive buffer.
+/// Queries in flight over all scans; spread over the sockets, far below what would overflow a receive buffer.
 const IN_FLIGHT_MAX: usize = 1024;
+/// Wanted for a socket's receive buffer.
+const RECEIVE_BYTES: usize = 1024 * 1024;
 /// Draws of an id before a socket counts as full.
 const DRAWS_MAX: usize = 16;
 
@@ -60,23 +63,26 @@ struct Socket {
 struct Waiting {
     server: SocketAddr,
     question: Question,
-    case_differs: Arc<AtomicBool>,
+    /// Whether an answer came whose letters have another case.
+    case_differs: bool,
     /// Taken by the answer. The id stays occupied until the asker leaves, so that no other can be given it before.
     reply: Option<oneshot::Sender<Vec<u8>>>,
 }
 
 impl Sockets {
-    pub(super) async fn open() -> std::io::Result<Self> {
+    pub(super) fn open() -> std::io::Result<Self> {
         let mut receivers = JoinSet::new();
         let (mut four, mut six) = (Vec::new(), Vec::new());
         for _ in 0..SOCKETS {
-            four.push(Socket::open((Ipv4Addr::UNSPECIFIED, 0).into(), &mut receivers).await?);
+            four.push(Socket::open(
+                (Ipv4Addr::UNSPECIFIED, 0).into(),
+                &mut receivers,
+            )?);
             // A machine may have no IPv6 at all.
-            if let Ok(socket) =
-                Socket::open((Ipv6Addr::UNSPECIFIED, 0).into(), &mut receivers).await
-            {
-                six.push(socket);
-            }
+            six.extend(Socket::open(
+                (Ipv6Addr::UNSPECIFIED, 0).into(),
+                &mut receivers,
+            ));
         }
         Ok(Self {
             four,
@@ -101,41 +107,46 @@ impl Sockets {
         } else {
             &self.six
         };
-        let asked = question.with_case(self.entropy.draw());
-        let case_differs = Arc::new(AtomicBool::new(false));
-        let (reply, answer) = oneshot::channel();
-        let waiting = Waiting {
-            server,
-            question: asked.clone(),
-            case_differs: case_differs.clone(),
-            reply: Some(reply),
-        };
-        let place = self.place(pool, waiting).ok_or_else(no_socket)?;
-        let query = asked.query(place.id, has_edns);
+        let (place, answer, query) = self.place(pool, server, question, has_edns)?;
         place.socket.udp.send_to(&query, server).await?;
+        drop(query);
         match tokio::time::timeout(wait, answer).await {
             Ok(Ok(message)) => Ok(message),
             Ok(Err(_)) => Err(Lost::Failed("the receiver has ended".into())),
             Err(_) => Err(Lost::Silent {
-                case_differs: case_differs.load(Ordering::Relaxed),
+                case_differs: place.case_differs(),
             }),
         }
     }
 
-    /// Puts `waiting` under an id of a socket, both drawn at random.
-    fn place(&self, pool: &[Arc<Socket>], waiting: Waiting) -> Option<Place> {
+    /// Makes a query of the question, its id, socket and letters drawn at random, and a place where its answer is
+    /// waited for.
+    fn place<'a>(
+        &self,
+        pool: &'a [Arc<Socket>],
+        server: SocketAddr,
+        question: &Question,
+        has_edns: bool,
+    ) -> Result<(Place<'a>, oneshot::Receiver<Vec<u8>>, Vec<u8>), Lost> {
+        let asked = question.with_case(self.entropy.draw());
         for _ in 0..DRAWS_MAX {
             let [high, low, index] = self.entropy.draw();
-            let socket = pool.get(usize::from(index) % pool.len().max(1))?;
+            let index = usize::from(index) % pool.len().max(1);
+            let socket = pool.get(index).ok_or_else(no_socket)?;
             let id = u16::from_be_bytes([high, low]);
-            let mut all = socket.waiting();
-            if let std::collections::hash_map::Entry::Vacant(vacant) = all.entry(id) {
-                vacant.insert(waiting);
-                let socket = socket.clone();
-                return Some(Place { socket, id });
+            if let Entry::Vacant(vacant) = socket.waiting().entry(id) {
+                let query = asked.query(id, has_edns);
+                let (reply, answer) = oneshot::channel();
+                vacant.insert(Waiting {
+                    server,
+                    question: asked,
+                    case_differs: false,
+                    reply: Some(reply),
+                });
+                return Ok((Place { socket, id }, answer, query));
             }
         }
-        None
+        Err(no_socket())
     }
 
     /// Asks over a connection of its own; `question` is checked, its case is not, since nobody can inject here.
@@ -166,6 +177,16 @@ impl Sockets {
     }
 }
 
+/// A socket with room for a burst: a default one holds some 300 datagrams, less than may be in flight.
+fn bind(local: SocketAddr) -> std::io::Result<UdpSocket> {
+    let socket = socket2::Socket::new(Domain::for_address(local), Type::DGRAM, None)?;
+    // The kernel grants what it allows; with less, what is lost is asked again.
+    let _ = socket.set_recv_buffer_size(RECEIVE_BYTES);
+    socket.set_nonblocking(true)?;
+    socket.bind(&local.into())?;
+    UdpSocket::from_std(socket.into())
+}
+
 fn no_socket() -> Lost {
     Lost::Failed("no socket of this address family has room".into())
 }
@@ -185,21 +206,28 @@ pub(super) async fn read_message(stream: &mut TcpStream) -> std::io::Result<Vec<
 }
 
 /// A query's place among those that wait; leaving it gives the id back.
-struct Place {
-    socket: Arc<Socket>,
+struct Place<'a> {
+    socket: &'a Socket,
     id: u16,
 }
 
-impl Drop for Place {
+impl Place<'_> {
+    fn case_differs(&self) -> bool {
+        let waiting = self.socket.waiting();
+        waiting.get(&self.id).is_some_and(|own| own.case_differs)
+    }
+}
+
+impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.socket.waiting().remove(&self.id);
     }
 }
 
 impl Socket {
-    async fn open(local: SocketAddr, receivers: &mut JoinSet<()>) -> std::io::Result<Arc<Self>> {
+    fn open(local: SocketAddr, receivers: &mut JoinSet<()>) -> std::io::Result<Arc<Self>> {
         let socket = Arc::new(Self {
-            udp: UdpSocket::bind(local).await?,
+            udp: bind(local)?,
             waiting: Mutex::default(),
         });
         receivers.spawn(socket.clone().receive());
@@ -235,7 +263,7 @@ impl Socket {
                 let _ = reply.send(message.to_vec());
             }
         } else if waiting.question.is_nearly_answered_by(message) {
-            waiting.case_differs.store(true, Ordering::Relaxed);
+            waiting.case_differs = true;
         }
     }
 }

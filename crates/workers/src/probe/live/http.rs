@@ -3,6 +3,7 @@
 //! **Invariant:** each hop is an exchange of its own: judged by the egress policy, charged, stored.
 //! **Invariant:** only what surely was no answer is tried again: a reset, and for sources also a refused connection.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use mirage_domain::module::Profile;
@@ -44,7 +45,7 @@ impl TaskProbe {
             headers: request.headers.clone(),
             source: self.is_source().then_some(self.manifest.name),
         };
-        let make = async {
+        let make = pin!(async {
             let page = self.travel(request).await?;
             let headers = page
                 .headers
@@ -54,8 +55,8 @@ impl TaskProbe {
             // A server that is in trouble may be asked again.
             let is_kept = page.status != 429 && page.status < 500;
             Ok((page, is_kept.then_some(weight)))
-        };
-        self.scan.pages.get(key, make).await
+        });
+        self.scan.pages.get(&key, make).await
     }
 
     /// Whether this module asks third parties, whom it must trust and whose limits it must keep.

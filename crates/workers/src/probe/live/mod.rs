@@ -75,7 +75,7 @@ pub struct Live {
 impl Live {
     pub async fn new(config: LiveConfig) -> Result<Arc<Self>, Error> {
         Ok(Arc::new(Self {
-            sockets: dns::Sockets::open().await.map_err(Error::Sockets)?,
+            sockets: dns::Sockets::open().map_err(Error::Sockets)?,
             tls: tls::Settings::new()?,
             entropy: Entropy::default(),
             connections: Semaphore::new(config.concurrency.max(1)),
@@ -126,7 +126,7 @@ pub struct ScanProbe {
     evidence: Arc<dyn EvidenceStore>,
     hosts: Hosts,
     requests: AtomicU64,
-    messages: Cache<(Box<str>, RecordType), DnsAnswer>,
+    messages: Cache<(Arc<str>, RecordType), DnsAnswer>,
     pages: Cache<http::Key, Page>,
     counters: Counters,
 }

@@ -3,6 +3,8 @@
 //! **Invariant:** the resolvers are configuration and exempt from the egress policy; what they answer is not.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -74,16 +76,14 @@ impl TaskProbe {
     ) -> Result<DnsAnswer, CollectError> {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let question = Question::new(&name, kind)?;
-        let key = (name.into_boxed_str(), kind);
-        let name = key.0.clone();
-        self.scan
-            .messages
-            .get(key, async {
-                let heard = self.hear(&name, &question, purpose).await?;
-                let weight = heard.message.len() + name.len() + ENTRY_BYTES;
-                Ok((self.understand(&name, kind, heard).await?, Some(weight)))
-            })
-            .await
+        let key = (Arc::<str>::from(name), kind);
+        let make = pin!(async {
+            let heard = self.hear(&key.0, &question, purpose).await?;
+            let weight = heard.message.len() + key.0.len() + ENTRY_BYTES;
+            let answer = self.understand(&key.0, kind, heard).await?;
+            Ok((answer, Some(weight)))
+        });
+        self.scan.messages.get(&key, make).await
     }
 
     async fn understand(
@@ -161,7 +161,8 @@ impl TaskProbe {
             Ok(message) => return Ok(Ok(self.heard(message, server, "udp"))),
         }
         self.charge()?;
-        let answer = sockets.ask_tcp(server, question, wait).await;
+        // Rare: boxed, so that it does not lie in every query that waits.
+        let answer = Box::pin(sockets.ask_tcp(server, question, wait)).await;
         Ok(answer.map(|message| self.heard(message, server, "tcp")))
     }
 
