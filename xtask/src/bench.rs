@@ -11,6 +11,9 @@ pub(crate) struct Arguments {
     /// Only this measurement
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// Write the rows to this file as Markdown
+    #[arg(long, value_name = "FILE")]
+    record: Option<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -22,10 +25,28 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     {
         bail!("there is nothing to measure with: the workspace has no package `{PACKAGE}` yet");
     }
+    // What is measured as a whole program must be built like the one that measures.
+    let mut build = workspace::cargo();
+    build.args([
+        "build",
+        "--release",
+        "--locked",
+        "--package",
+        "mirage",
+        "--package",
+        "mirage-world",
+    ]);
+    let status = build.status().context("starting cargo build")?;
+    if !status.success() {
+        bail!("building the programs ended with {status}");
+    }
     let mut command = workspace::cargo();
     command.args(["run", "--release", "--locked", "--package", PACKAGE, "--"]);
     if let Some(name) = &arguments.only {
         command.args(["--only", name]);
+    }
+    if let Some(file) = &arguments.record {
+        command.args(["--record", file]);
     }
     let status = command.status().context("starting cargo run")?;
     if !status.success() {

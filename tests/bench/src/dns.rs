@@ -3,15 +3,13 @@
 //! Both ask `mirage-world` of the same build, a process of its own, the same questions in turns.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use async_trait::async_trait;
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
@@ -23,6 +21,7 @@ use mirage_workers::probe::live::{Live, LiveConfig, Policy};
 use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 
+use crate::company::Company;
 use crate::row::{Row, median};
 
 /// Numbered hosts of the world; each is asked for both kinds of address.
@@ -41,7 +40,8 @@ static MANIFEST: Manifest = Manifest {
 };
 
 pub(crate) fn run(dir: &Path) -> anyhow::Result<Vec<Row>> {
-    let world = World::start()?;
+    let company = Company::start(HOSTS)?;
+    let resolver: SocketAddr = company.text("resolver")?.parse()?;
     let place = tempfile::tempdir_in(dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -53,11 +53,11 @@ pub(crate) fn run(dir: &Path) -> anyhow::Result<Vec<Row>> {
         let (mut ours, mut theirs) = ([Vec::new(), Vec::new()], Vec::new());
         for _ in 0..ROUNDS {
             let begun = Instant::now();
-            bare(world.resolver).await?;
+            bare(resolver).await?;
             theirs.push(rate(begun));
             for (store, rates) in stores.iter().zip(&mut ours) {
                 let begun = Instant::now();
-                probe(&live, store.clone(), world.resolver).await?;
+                probe(&live, store.clone(), resolver).await?;
                 rates.push(rate(begun));
             }
         }
@@ -198,36 +198,4 @@ async fn send(
     let bytes = message.to_vec()?;
     socket.send_to(&bytes, resolver).await?;
     Ok((bytes, query))
-}
-
-/// The world as a child; it ends when its standard input closes.
-struct World {
-    child: Child,
-    resolver: SocketAddr,
-}
-
-impl World {
-    fn start() -> anyhow::Result<Self> {
-        let program = std::env::current_exe()?.with_file_name("mirage-world");
-        let mut child = Command::new(&program)
-            .args(["--hosts", &HOSTS.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .with_context(|| format!("starting {}; build it first", program.display()))?;
-        let mut line = String::new();
-        let stdout = child.stdout.take().context("the child's output")?;
-        BufReader::new(stdout).read_line(&mut line)?;
-        let told: serde_json::Value = serde_json::from_str(&line)?;
-        let resolver = told["resolver"].as_str().context("no resolver")?.parse()?;
-        Ok(Self { child, resolver })
-    }
-}
-
-impl Drop for World {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        // It ends by itself now; waiting keeps it from becoming a zombie.
-        let _ = self.child.wait();
-    }
 }

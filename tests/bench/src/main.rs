@@ -5,6 +5,7 @@
 
 mod append;
 mod command;
+mod company;
 mod dns;
 mod machine;
 mod million;

@@ -1,13 +1,13 @@
 //! A whole scan of the loopback company: hosts/s, CPU, memory, bytes.
 
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
+use crate::company::{Company, beside};
 use crate::row::{Row, grouped};
 
 const HOSTS: usize = 1_000;
@@ -16,8 +16,7 @@ pub(crate) fn run(dir: &Path) -> Result<Vec<Row>> {
     let place = tempfile::tempdir_in(dir)?;
     let company = Company::start(HOSTS)?;
     let begun = Instant::now();
-    let mut scan = company
-        .scan(place.path())?
+    let mut scan = command(&company, place.path())?
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()?;
@@ -93,84 +92,36 @@ fn report(used: &Used, wall: f64, findings: f64, bytes: f64) -> Vec<Row> {
     ]
 }
 
-/// A program of this workspace, built beside this one.
-pub(crate) fn beside(name: &str) -> Result<PathBuf> {
-    let path = std::env::current_exe()?.with_file_name(name);
-    ensure!(
-        path.exists(),
-        "{} is missing: build mirage and mirage-world for release",
-        path.display()
+fn command(company: &Company, data: &Path) -> Result<Command> {
+    let (http, https) = (
+        &company.said["ports"]["http"],
+        &company.said["ports"]["https"],
     );
-    Ok(path)
-}
-
-/// The loopback company in a process of its own; it ends with its standard input.
-pub(crate) struct Company {
-    process: Child,
-    input: Option<ChildStdin>,
-    pub(crate) said: Value,
-}
-
-impl Company {
-    pub(crate) fn start(hosts: usize) -> Result<Self> {
-        let mut process = Command::new(beside("mirage-world")?)
-            .args(["--hosts", &hosts.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let input = process.stdin.take();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().context("its output")?).read_line(&mut line)?;
-        Ok(Self {
-            process,
-            input,
-            said: serde_json::from_str(&line)?,
-        })
-    }
-
-    fn text(&self, name: &str) -> Result<&str> {
-        self.said[name]
-            .as_str()
-            .with_context(|| format!("the company does not say its {name}"))
-    }
-
-    fn scan(&self, data: &Path) -> Result<Command> {
-        let (http, https) = (&self.said["ports"]["http"], &self.said["ports"]["https"]);
-        let crtsh = self.text("crtsh_url")?;
-        let mut command = Command::new(beside("mirage")?);
-        command
-            .args([
-                "scan",
-                self.text("domain")?,
-                "--modules",
-                "crtsh,dns,http,tls",
-                "--rate",
-                "0",
-            ])
-            .args([
-                "--resolver",
-                self.text("resolver")?,
-                "--allow-private",
-                "127.20.0.0/16",
-            ])
-            .args(["--set", &format!("crtsh.url={crtsh}")])
-            .args(["--set", &format!("http.plain-ports={http}")])
-            .args(["--set", &format!("http.tls-ports={https}")])
-            .args(["--set", &format!("tls.ports={https}")])
-            .arg("--data")
-            .arg(data)
-            .env("SSL_CERT_FILE", self.text("ca_file")?);
-        Ok(command)
-    }
-}
-
-impl Drop for Company {
-    fn drop(&mut self) {
-        self.input.take();
-        // It ends by itself; the kill is for one that does not.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+    let crtsh = company.text("crtsh_url")?;
+    let mut command = Command::new(beside("mirage")?);
+    command
+        .args([
+            "scan",
+            company.text("domain")?,
+            "--modules",
+            "crtsh,dns,http,tls",
+            "--rate",
+            "0",
+        ])
+        .args([
+            "--resolver",
+            company.text("resolver")?,
+            "--allow-private",
+            "127.20.0.0/16",
+        ])
+        .args(["--set", &format!("crtsh.url={crtsh}")])
+        .args(["--set", &format!("http.plain-ports={http}")])
+        .args(["--set", &format!("http.tls-ports={https}")])
+        .args(["--set", &format!("tls.ports={https}")])
+        .arg("--data")
+        .arg(data)
+        .env("SSL_CERT_FILE", company.text("ca_file")?);
+    Ok(command)
 }
 
 struct Used {
