@@ -9,6 +9,8 @@
 
 mod bruteforce;
 mod charset;
+#[cfg(test)]
+mod contract;
 mod crawl;
 mod crtsh;
 mod dns;
