@@ -8,7 +8,6 @@
 //! **Invariant:** what a collector finds hangs on its input alone, never on what else was found so far.
 
 mod bruteforce;
-mod charset;
 #[cfg(test)]
 mod contract;
 mod crawl;
@@ -17,20 +16,15 @@ mod dns;
 mod dns_records;
 mod extract;
 mod found;
-mod html;
 mod http;
-mod page;
+mod parts;
 mod ports;
-mod presentation;
-mod questions;
 mod reverse_dns;
 mod reverse_sweep;
-mod sockets;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tls;
 mod well_known;
-mod wildcard;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -40,6 +34,8 @@ use async_trait::async_trait;
 use mirage_domain::entity::Entity;
 use mirage_domain::id::Digest;
 use mirage_domain::module::Manifest;
+
+use parts::{charset, html, page, presentation, questions, sockets, wildcard};
 
 pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
 

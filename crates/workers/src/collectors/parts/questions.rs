@@ -4,14 +4,14 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use hickory_proto::rr::RecordType;
 
-use super::CollectError;
+use crate::collectors::CollectError;
 use crate::probe::{DnsAnswer, Probe};
 
 /// Questions of one input that are in flight.
 const IN_FLIGHT: usize = 64;
 
 /// Asks for the records of one type or another of each name; the outcomes stand in the order of the questions.
-pub(super) async fn ask(
+pub(in crate::collectors) async fn ask(
     probe: &dyn Probe,
     questions: &[(String, RecordType)],
 ) -> Vec<Result<DnsAnswer, CollectError>> {

@@ -7,14 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 use hickory_proto::rr::RecordType;
 use mirage_domain::entity::Transport;
 
-use super::{CollectError, Input};
+use crate::collectors::{CollectError, Input};
 use crate::probe::Probe;
 
 /// Ports that one setting may name.
 const PORTS_MAX: usize = 10_000;
 
 /// Reads `22,80,8000-8010`: sorted, each once, none for an empty text.
-pub(super) fn ports(text: &str) -> Result<Vec<u16>, CollectError> {
+pub(in crate::collectors) fn ports(text: &str) -> Result<Vec<u16>, CollectError> {
     let wrong = |part: &str| {
         let form = "write ports as in 22,80,8000-8010";
         CollectError::Malformed(format!("`{part}` is no port: {form}"))
@@ -42,7 +42,7 @@ pub(super) fn ports(text: &str) -> Result<Vec<u16>, CollectError> {
 }
 
 /// Whether a failure's reason says that nobody listens there, or that no exchange with such a port is on record.
-pub(super) fn is_closed(reason: &str) -> bool {
+pub(in crate::collectors) fn is_closed(reason: &str) -> bool {
     [
         "refused",
         "unreachable",
@@ -54,7 +54,10 @@ pub(super) fn is_closed(reason: &str) -> bool {
 }
 
 /// The addresses of a name that may be contacted, sorted; none if it has none.
-pub(super) async fn addresses(host: &str, probe: &dyn Probe) -> Result<Vec<IpAddr>, CollectError> {
+pub(in crate::collectors) async fn addresses(
+    host: &str,
+    probe: &dyn Probe,
+) -> Result<Vec<IpAddr>, CollectError> {
     let error = match probe.addresses(host).await {
         Ok(addresses) => return Ok(addresses),
         Err(error) => error,
@@ -69,7 +72,7 @@ pub(super) async fn addresses(host: &str, probe: &dyn Probe) -> Result<Vec<IpAdd
 }
 
 /// Where an input is spoken to over TCP: a service at its socket, a name at each address and each of `ports`.
-pub(super) async fn of(
+pub(in crate::collectors) async fn of(
     input: &Input,
     ports: &str,
     probe: &dyn Probe,

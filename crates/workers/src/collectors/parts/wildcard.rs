@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 use hickory_proto::rr::RecordType;
 use mirage_domain::id::{Digest, IdKey};
 
-use super::CollectError;
-use super::dns::{addresses, aliases};
+use crate::collectors::CollectError;
+use crate::collectors::dns::{addresses, aliases};
 use crate::probe::Probe;
 
 /// Names that must all be answered.
@@ -15,7 +15,7 @@ const LABELS: u8 = 3;
 
 /// A zone that answers any name, and what it answers.
 #[derive(Debug, Clone)]
-pub(super) struct Wildcard {
+pub(in crate::collectors) struct Wildcard {
     zone: String,
     answers: BTreeSet<String>,
     evidence: Digest,
@@ -23,7 +23,10 @@ pub(super) struct Wildcard {
 
 impl Wildcard {
     /// The wildcard right above a name, if there is one.
-    pub(super) async fn above(name: &str, probe: &dyn Probe) -> Result<Option<Self>, CollectError> {
+    pub(in crate::collectors) async fn above(
+        name: &str,
+        probe: &dyn Probe,
+    ) -> Result<Option<Self>, CollectError> {
         match name.split_once('.') {
             Some((_, zone)) if zone.contains('.') => Self::of(zone, probe).await,
             _ => Ok(None),
@@ -31,7 +34,10 @@ impl Wildcard {
     }
 
     /// The wildcard of a zone, if it has one.
-    pub(super) async fn of(zone: &str, probe: &dyn Probe) -> Result<Option<Self>, CollectError> {
+    pub(in crate::collectors) async fn of(
+        zone: &str,
+        probe: &dyn Probe,
+    ) -> Result<Option<Self>, CollectError> {
         let mut answers = BTreeSet::new();
         let mut evidence = None;
         for n in 0..LABELS {
@@ -57,15 +63,15 @@ impl Wildcard {
         }))
     }
 
-    pub(super) fn zone(&self) -> &str {
+    pub(in crate::collectors) fn zone(&self) -> &str {
         &self.zone
     }
     /// The first of the proof's answers.
-    pub(super) fn evidence(&self) -> Digest {
+    pub(in crate::collectors) fn evidence(&self) -> Digest {
         self.evidence
     }
     /// Whether the wildcard gives this address, or leads to this name.
-    pub(super) fn covers(&self, answer: &str) -> bool {
+    pub(in crate::collectors) fn covers(&self, answer: &str) -> bool {
         self.answers.contains(answer)
     }
 }
@@ -82,9 +88,14 @@ fn label(zone: &str, n: u8) -> String {
 }
 
 #[cfg(test)]
-impl super::testing::Tape {
+impl crate::collectors::testing::Tape {
     /// What names answer that nobody has registered in the zone: the records, or that they do not exist.
-    pub(super) fn unregistered(self, zone: &str, four: &[&str], six: &[&str]) -> Self {
+    pub(in crate::collectors) fn unregistered(
+        self,
+        zone: &str,
+        four: &[&str],
+        six: &[&str],
+    ) -> Self {
         (0..LABELS).fold(self, |tape, n| {
             let name = format!("{}.{zone}", label(zone, n));
             match (four, six) {

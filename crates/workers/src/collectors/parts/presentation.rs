@@ -10,12 +10,12 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use mirage_domain::entity::{Entity, Kind};
 
 /// The host that a name names; none for the root, a wildcard, and labels of other bytes than hosts have.
-pub(super) fn domain(name: &Name) -> Option<Entity> {
+pub(in crate::collectors) fn domain(name: &Name) -> Option<Entity> {
     Entity::new(Kind::Domain, &self::name(name)).ok()
 }
 
 /// A name with its final dot.
-pub(super) fn name(name: &Name) -> String {
+pub(in crate::collectors) fn name(name: &Name) -> String {
     let mut text = String::new();
     for label in name.iter() {
         for &byte in label {
@@ -27,12 +27,12 @@ pub(super) fn name(name: &Name) -> String {
 }
 
 /// Whether a record belongs to a name, given without its final dot.
-pub(super) fn is_of(record: &Record, name: &str) -> bool {
+pub(in crate::collectors) fn is_of(record: &Record, name: &str) -> bool {
     self::name(&record.name).strip_suffix('.') == Some(name)
 }
 
 /// The data of a record; none for types that nobody here asks about.
-pub(super) fn rdata(data: &RData) -> Option<String> {
+pub(in crate::collectors) fn rdata(data: &RData) -> Option<String> {
     Some(match data {
         RData::A(address) => address.0.to_string(),
         RData::AAAA(address) => address.0.to_string(),

@@ -5,8 +5,8 @@
 use mirage_domain::entity::{Entity, Kind};
 use url::Url;
 
-use super::html::{Piece, pieces, unescape};
-use super::{Claim, CollectError, charset};
+use crate::collectors::html::{Piece, pieces, unescape};
+use crate::collectors::{Claim, CollectError, charset};
 use crate::probe::{HOPS_MAX, HttpRequest, Page, Probe};
 
 /// Characters of a title that are kept.
@@ -32,27 +32,30 @@ const KEPT: [&str; 12] = [
 ];
 
 /// The first value of a header.
-pub(super) fn header<'a>(page: &'a Page, name: &str) -> Option<&'a str> {
+pub(in crate::collectors) fn header<'a>(page: &'a Page, name: &str) -> Option<&'a str> {
     headers(page, name).next()
 }
 
 /// All values of a header, in wire order.
-pub(super) fn headers<'a>(page: &'a Page, name: &str) -> impl Iterator<Item = &'a str> {
+pub(in crate::collectors) fn headers<'a>(
+    page: &'a Page,
+    name: &str,
+) -> impl Iterator<Item = &'a str> {
     let own = page.headers.iter().filter(move |(own, _)| own == name);
     own.map(|(_, value)| value.as_str())
 }
 
-pub(super) fn content_type(page: &Page) -> &str {
+pub(in crate::collectors) fn content_type(page: &Page) -> &str {
     header(page, "content-type").unwrap_or_default()
 }
 
 /// The body as text.
-pub(super) fn text(page: &Page) -> String {
+pub(in crate::collectors) fn text(page: &Page) -> String {
     charset::text(&page.body, content_type(page))
 }
 
 /// Whether the page is HTML by its header, or by its look if that says nothing.
-pub(super) fn is_html(page: &Page) -> bool {
+pub(in crate::collectors) fn is_html(page: &Page) -> bool {
     let kind = content_type(page).to_ascii_lowercase();
     match kind.split(';').next().unwrap_or_default().trim() {
         "" => page.body.trim_ascii_start().starts_with(b"<"),
@@ -61,7 +64,7 @@ pub(super) fn is_html(page: &Page) -> bool {
 }
 
 /// Where a redirect sends its visitor.
-pub(super) fn target(page: &Page, at: &Url) -> Option<Url> {
+pub(in crate::collectors) fn target(page: &Page, at: &Url) -> Option<Url> {
     let is_redirect = matches!(page.status, 301 | 302 | 303 | 307 | 308);
     let target = at
         .join(header(page, "location").filter(|_| is_redirect)?)
@@ -71,7 +74,7 @@ pub(super) fn target(page: &Page, at: &Url) -> Option<Url> {
 
 /// Fetches `url`, following redirects on its own host only: another one may be out of scope. The last page and its
 /// address; nothing if the server does not answer.
-pub(super) async fn fetch(
+pub(in crate::collectors) async fn fetch(
     url: &Url,
     body_bytes_max: usize,
     probe: &dyn Probe,
@@ -97,12 +100,12 @@ pub(super) async fn fetch(
 }
 
 /// Whether a redirect stays on its host, and does not lead from https to http.
-pub(super) fn is_onward(from: &Url, to: &Url) -> bool {
+pub(in crate::collectors) fn is_onward(from: &Url, to: &Url) -> bool {
     from.host() == to.host() && (from.scheme() == "http" || to.scheme() == "https")
 }
 
 /// Status, type, length, title and what is kept of the headers, as attributes of the URL.
-pub(super) fn describe(mut claim: Claim, page: &Page) -> Claim {
+pub(in crate::collectors) fn describe(mut claim: Claim, page: &Page) -> Claim {
     claim = claim
         .with("status", page.status)
         .with("http_version", page.version)
@@ -146,7 +149,7 @@ fn bounded(text: &str, chars_max: usize) -> String {
 }
 
 /// The host of a URL as an entity, if it is a name with a dot.
-pub(super) fn domain_of(url: &Entity) -> Option<Entity> {
+pub(in crate::collectors) fn domain_of(url: &Entity) -> Option<Entity> {
     let host = url.host().filter(|host| host.contains('.'))?;
     Entity::new(Kind::Domain, host).ok()
 }

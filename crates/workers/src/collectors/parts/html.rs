@@ -15,7 +15,7 @@ const REFERENCE_BYTES_MAX: usize = 12;
 
 /// One piece of a page.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece<'a> {
+pub(in crate::collectors) enum Piece<'a> {
     /// A start tag: its name as written, and its attributes, names as written, values still with references.
     Tag(&'a str, Vec<(&'a str, &'a str)>),
     /// The content of an element whose content is text, such as `script`: name, content.
@@ -23,14 +23,14 @@ pub(super) enum Piece<'a> {
 }
 
 /// The tags and raw texts of a page, in order.
-pub(super) fn pieces(html: &str) -> Pieces<'_> {
+pub(in crate::collectors) fn pieces(html: &str) -> Pieces<'_> {
     Pieces {
         rest: html,
         raw: None,
     }
 }
 
-pub(super) struct Pieces<'a> {
+pub(in crate::collectors) struct Pieces<'a> {
     rest: &'a str,
     /// The element whose raw text begins at `rest`.
     raw: Option<&'a str>,
@@ -133,7 +133,7 @@ fn end_tag(text: &str, name: &str) -> usize {
 }
 
 /// A text with its character references resolved: the numeric ones and the five that XML has too.
-pub(super) fn unescape(text: &str) -> Cow<'_, str> {
+pub(in crate::collectors) fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return Cow::Borrowed(text);
     }

@@ -4,7 +4,7 @@
 //! **Never:** an error, a panic; a byte that means nothing becomes U+FFFD.
 
 /// The text of `body`: a byte order mark wins over `content_type`, which wins over the look of the bytes.
-pub(super) fn text(body: &[u8], content_type: &str) -> String {
+pub(in crate::collectors) fn text(body: &[u8], content_type: &str) -> String {
     match body {
         [0xef, 0xbb, 0xbf, rest @ ..] => return String::from_utf8_lossy(rest).into_owned(),
         [0xff, 0xfe, rest @ ..] => return wide(rest, u16::from_le_bytes),

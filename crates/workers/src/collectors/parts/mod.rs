@@ -1,0 +1,9 @@
+//! What several collectors need for asking and understanding: none of it is a source of its own.
+
+pub(super) mod charset;
+pub(super) mod html;
+pub(super) mod page;
+pub(super) mod presentation;
+pub(super) mod questions;
+pub(super) mod sockets;
+pub(super) mod wildcard;
