@@ -88,7 +88,7 @@ text_id! {
     ScanId
 }
 text_id! {
-    /// A task: `tsk_` and 26 characters of base 32.
+    /// A task: `tsk_` and 26 characters, the first 7 its place in the plan.
     TaskId
 }
 text_id! {
@@ -122,12 +122,15 @@ impl ScanId {
 }
 
 impl TaskId {
-    /// The `ordinal`-th task that a scan's plan schedules, from 1.
+    /// The `ordinal`-th task that a scan's plan schedules, from 1: the ordinal in 7 sortable digits, then a hash.
+    /// So the streams of a scan's tasks stand side by side in an index, in the order in which they begin.
     pub fn derive(scan: &ScanId, ordinal: u64) -> Self {
-        Self(prefixed(
-            "tsk_",
-            &[scan.as_str().as_bytes(), &ordinal.to_be_bytes()],
-        ))
+        let bytes = ordinal.to_be_bytes();
+        let digits = data_encoding::BASE32HEX_NOPAD
+            .encode(&bytes[3..])
+            .to_ascii_lowercase();
+        let hash = prefixed("", &[scan.as_str().as_bytes(), &bytes]);
+        Self(format!("tsk_{}{}", &digits[1..], &hash[..19]).into())
     }
 }
 
@@ -474,6 +477,18 @@ mod tests {
             first,
             Digest::chain(Digest::EMPTY, Position(1), Digest::of(b"other"))
         );
+    }
+
+    #[test]
+    fn task_ids_sort_as_their_ordinals() {
+        let scan = ScanId::new("scn_a").unwrap();
+        let ids: Vec<TaskId> = [1, 2, 31, 32, 1_000, 1 << 20, 1 << 34]
+            .map(|ordinal| TaskId::derive(&scan, ordinal))
+            .into();
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert!(ids.iter().all(|id| id.as_str().len() == 30));
+        let other = ScanId::new("scn_b").unwrap();
+        assert_ne!(TaskId::derive(&scan, 1), TaskId::derive(&other, 1));
     }
 
     #[test]

@@ -38,6 +38,8 @@ const APPLICATION: i64 = 0x4d49_524c;
 const FORMAT: i64 = 1;
 /// How often another process's commits are looked for.
 const POLL: Duration = Duration::from_millis(50);
+/// Pages that the writer keeps, in KiB: the ends of the indexes and the streams that are being written.
+const CACHE_KIB: i64 = 16 * 1024;
 /// Idle reading connections that are kept.
 const READERS_MAX: usize = 8;
 
@@ -213,6 +215,9 @@ fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         .map_err(fail)?;
     connection
         .pragma_update(None, "synchronous", "FULL")
+        .map_err(fail)?;
+    connection
+        .pragma_update(None, "cache_size", -CACHE_KIB)
         .map_err(fail)?;
     create(&connection).map_err(fail)?;
     Ok(connection)

@@ -54,6 +54,11 @@ impl Checkpoint {
     }
 }
 
+/// Pages that a view's writer keeps, in KiB: ids are hashes, so each row falls on another page of an index.
+const CACHE_KIB: i64 = 24 * 1024;
+/// Pages in the WAL before they move into the file: a page that several batches wrote moves once.
+const WAL_PAGES: i64 = 8 * 1024;
+
 pub(super) fn connect(path: &Path, may_create: bool) -> rusqlite::Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     // A build that was there a moment ago and is gone must not come back empty.
@@ -62,6 +67,8 @@ pub(super) fn connect(path: &Path, may_create: bool) -> rusqlite::Result<Connect
     connection.busy_timeout(BUSY_MAX)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
     Ok(connection)
 }
 
