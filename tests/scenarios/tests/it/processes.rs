@@ -7,6 +7,7 @@ use mirage_domain::event::Event;
 use mirage_domain::{plan, scan};
 use mirage_scenarios::{Place, Running, ended_once, same, until};
 use mirage_world::{Config, World};
+use rusqlite::{Connection, OpenFlags};
 
 /// What another process says must take effect within this time, by the clock of the log.
 const EFFECT_MAX: Duration = Duration::from_secs(1);
@@ -62,6 +63,30 @@ async fn begun(place: &Place) -> Result<()> {
     until("the log", async || Ok(log.exists().then_some(()))).await?;
     let first = async || Ok(recorded(place, 0, is_scheduling).await.unwrap_or_default());
     until("the first task", first).await.map(drop)
+}
+
+/// Freezes a process between two writes: one that holds a write lock keeps all others from writing until it wakes.
+async fn freeze(place: &Place, running: &Running) -> Result<()> {
+    let stores = ["log.db", "evidence/small.db", "leases.db"];
+    let freeze = async || {
+        running.signal("STOP")?;
+        let is_held = stores.iter().any(|store| lock(place, store).is_err());
+        if is_held {
+            running.signal("CONT")?;
+        }
+        Ok((!is_held).then_some(()))
+    };
+    until("a moment without a write", freeze).await
+}
+
+/// Takes the write lock of a store, as long as the answer lives.
+fn lock(place: &Place, store: &str) -> rusqlite::Result<Connection> {
+    // It must be there: an empty one made here would be a foreign one to the program.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let connection = Connection::open_with_flags(place.data().join(store), flags)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    Ok(connection)
 }
 
 async fn state(place: &Place) -> Result<String> {
@@ -170,7 +195,7 @@ async fn a_scan_whose_process_freezes_is_taken_over_and_the_frozen_one_does_no_h
     world.drop_dns(ALL);
     let frozen = start(&place, &world, "k")?;
     begun(&place).await?;
-    frozen.signal("STOP")?;
+    freeze(&place, &frozen).await?;
     world.drop_dns(0);
     // It follows the one that holds the lease, until that lease has run out.
     let second = start(&place, &world, "k")?.end().await?.expect(&[0, 7])?;
@@ -197,6 +222,64 @@ async fn a_scan_whose_process_freezes_is_taken_over_and_the_frozen_one_does_no_h
         .mirage(&["log", "verify"])
         .await?
         .expect(&[0])
+        .map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_wakes_among_another_ones_work_lets_go() -> Result<()> {
+    let world = world(8).await?;
+    let place = Place::new()?;
+    world.drop_dns(ALL);
+    let frozen = start(&place, &world, "k")?;
+    begun(&place).await?;
+    freeze(&place, &frozen).await?;
+    let is_claim = |event: &Event| matches!(event, Event::Plan(plan::Event::Claimed(_)));
+    let (first, _) = recorded(&place, 0, is_claim).await?.context("a claim")?;
+    let second = start(&place, &world, "k")?;
+    let claimed = async || recorded(&place, first, is_claim).await;
+    until("the second process to claim the plan", claimed).await?;
+    frozen.signal("CONT")?;
+    world.drop_dns(0);
+    let (first, second) = (frozen.end().await?, second.end().await?);
+    for ran in [first.expect(&[0, 7])?, second.expect(&[0, 7])?] {
+        ensure!(
+            ran.err.contains("another process runs this scan"),
+            "{}",
+            ran.err
+        );
+        ensure!(ran.text()?.contains("completed"), "{}", ran.text()?);
+    }
+    let scanned = place.scanned().await?;
+    ended_once(&scanned)?;
+    let undisturbed = Place::new()?;
+    start(&undisturbed, &world, "k")?
+        .end()
+        .await?
+        .expect(&[0, 7])?;
+    same(&undisturbed.scanned().await?.claims, &scanned.claims)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_that_another_process_keeps_from_writing_says_so() -> Result<()> {
+    let world = world(0).await?;
+    let place = Place::new()?;
+    start(&place, &world, "k")?.end().await?.expect(&[0, 7])?;
+    let held = lock(&place, "log.db")?;
+    let ran = start(&place, &world, "another")?
+        .end()
+        .await?
+        .expect(&[9])?;
+    ensure!(ran.err.contains("log_busy"), "{}", ran.err);
+    ensure!(
+        ran.err.contains(&std::process::id().to_string()),
+        "its pid is not named: {}",
+        ran.err
+    );
+    drop(held);
+    start(&place, &world, "another")?
+        .end()
+        .await?
+        .expect(&[0, 7])
         .map(drop)
 }
 
