@@ -25,12 +25,12 @@ pub const LOOK: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// After [`PATIENCE`], with `what` was waited for; or at once, if looking fails.
-pub async fn until<T>(what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
     let mut ticks = tokio::time::interval(LOOK);
     let wait = async {
         loop {
             ticks.tick().await;
-            if let Some(seen) = look()? {
+            if let Some(seen) = look().await? {
                 return Ok(seen);
             }
         }

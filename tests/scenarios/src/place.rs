@@ -2,12 +2,15 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use futures::StreamExt;
+use mirage_domain::id::Position;
 use mirage_faults::program;
 use mirage_faults::scan::{self, COMPANY, Scanned};
 use mirage_log::sqlite::Sqlite;
-use mirage_log::verify;
+use mirage_log::{EventLog, Filter, Read, Recorded, verify};
 use mirage_world::World;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -66,13 +69,24 @@ impl Place {
     /// What the log holds of the one scan, after its chain was verified.
     pub async fn scanned(&self) -> Result<Scanned> {
         let mut scans = self.all_scanned().await?;
-        anyhow::ensure!(scans.len() == 1, "{} scans", scans.len());
+        ensure!(scans.len() == 1, "{} scans", scans.len());
         scans.pop().context("a scan")
     }
 
     pub async fn all_scanned(&self) -> Result<Vec<Scanned>> {
         verify(&Sqlite::open(self.data())?).await?;
         Ok(scan::scans(self.data()).await?.into_values().collect())
+    }
+
+    /// Every commit so far, in order.
+    pub async fn history(&self) -> Result<Vec<Arc<Recorded>>> {
+        let log = Sqlite::open(self.data())?;
+        let mut read = log.read(Position(0), Filter::All);
+        let mut commits = Vec::new();
+        while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {
+            commits.push(recorded);
+        }
+        Ok(commits)
     }
 
     fn at_home(&self, mut command: Command) -> Command {

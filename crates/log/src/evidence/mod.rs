@@ -22,6 +22,8 @@ pub enum Error {
     TooLarge { bytes: usize, max: usize },
     #[error("the disk is full; free some space, nothing was lost")]
     Full(#[source] Cause),
+    #[error("another process is writing evidence; nothing was lost")]
+    Busy(#[source] Cause),
     #[error("storing evidence")]
     Put(#[source] Cause),
     #[error("the evidence store is closed after a failed write; restart to go on")]
@@ -41,12 +43,13 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later without a change.
     pub fn may_retry(&self) -> bool {
-        matches!(self, Self::Full(_))
+        matches!(self, Self::Full(_) | Self::Busy(_))
     }
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } => "evidence_too_large",
             Self::Full(_) => "disk_full",
+            Self::Busy(_) => "log_busy",
             Self::Put(_) | Self::Closed => "evidence_write_failed",
             Self::Open(_) | Self::Get { .. } => "evidence_unreadable",
             Self::Damaged { .. } => "evidence_damaged",

@@ -192,6 +192,7 @@ impl Thread {
             let again = match &written {
                 Ok(()) => Ok(()),
                 Err(Error::Full(cause)) => Err(Error::Full(cause.to_string().into())),
+                Err(Error::Busy(cause)) => Err(Error::Busy(cause.to_string().into())),
                 Err(Error::Put(cause)) => Err(Error::Put(cause.to_string().into())),
                 Err(_) => Err(Error::Closed),
             };
@@ -225,7 +226,8 @@ impl Thread {
             // The connection may have rolled back by itself.
             let _ = self.connection.execute_batch("ROLLBACK");
             match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy) => Error::Full(error.into()),
+                Some(ErrorCode::DiskFull) => Error::Full(error.into()),
+                Some(ErrorCode::DatabaseBusy) => Error::Busy(error.into()),
                 _ => {
                     // After a failed fsync only a fresh start knows what is there.
                     self.is_closed = true;

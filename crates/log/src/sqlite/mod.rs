@@ -18,7 +18,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use mirage_domain::id::{Position, StreamId};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::watch;
 
 pub use anchor::Anchor;
@@ -176,9 +176,15 @@ fn damaged(error: ReadError) -> OpenError {
 }
 
 fn open_writer(path: &Path) -> Result<Connection, OpenError> {
-    let fail = |source: rusqlite::Error| OpenError::Store {
-        path: path.to_owned(),
-        source: source.into(),
+    let fail = |source: rusqlite::Error| match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            let pid = lock::holder(path);
+            OpenError::Create(Box::new(AppendError::Busy { pid }))
+        }
+        _ => OpenError::Store {
+            path: path.to_owned(),
+            source: source.into(),
+        },
     };
     let foreign = |source| OpenError::Foreign {
         path: path.to_owned(),

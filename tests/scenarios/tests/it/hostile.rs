@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use mirage_faults::scan::Scanned;
+use mirage_faults::scan::{Claim, Scanned};
 use mirage_scenarios::Place;
 use mirage_world::{Config, Trap, World};
 
@@ -64,8 +64,10 @@ fn leaves_a_trace(trap: &Trap, scanned: &Scanned) -> bool {
         .troubles
         .iter()
         .any(|(_, input, _, detail)| names(input) || names(detail));
-    let is_answered = |entity: &str| entity.starts_with("url:") && names(entity);
-    is_told || scanned.claims.iter().any(|claim| is_answered(&claim.4))
+    let is_answered = |(_, parent, relation, _, entity): &Claim| {
+        entity.starts_with("url:") && names(entity) || relation == "alias-of" && names(parent)
+    };
+    is_told || scanned.claims.iter().any(is_answered)
 }
 
 async fn endless_answers_are_marked_as_cut(place: &Place) -> Result<()> {

@@ -7,6 +7,7 @@ use futures::StreamExt;
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Position, ScanId};
 use mirage_log::{Filter, Read};
+use mirage_workers::leases::RENEW;
 use mirage_workers::node::Node;
 use mirage_workers::orchestrate::{self, Ended};
 use tokio_util::sync::CancellationToken;
@@ -51,7 +52,7 @@ pub(crate) async fn follow(
     scan: &ScanId,
 ) -> Result<(Tally, How), Failure> {
     let leave = CancellationToken::new();
-    let run = orchestrate::run(node.clone(), scan.clone(), leave.clone());
+    let run = run(context, node.clone(), scan.clone(), leave.clone());
     let mut run = std::pin::pin!(run);
     let mut log = node.log.read(Position(0), Filter::Scan(scan.clone()));
     let mut progress = Progress::new(context);
@@ -62,7 +63,7 @@ pub(crate) async fn follow(
         tokio::select! {
             ended = &mut run, if is_running => {
                 is_running = false;
-                told(context, &ended.map_err(wire::of_run)?);
+                ended.map_err(wire::of_run)?;
             }
             asked = &mut stop, if how == How::Over => {
                 how = asked;
@@ -85,14 +86,28 @@ pub(crate) async fn follow(
     Ok((tally, how))
 }
 
-fn told(context: &Context, ended: &Ended) {
-    match ended {
-        Ended::Held | Ended::Fenced => {
-            context
-                .output
-                .say("another process runs this scan; following it");
+/// Runs the scan to its end. While another process runs it, asks now and then whether that one has fallen silent.
+async fn run(
+    context: &Context,
+    node: Arc<Node>,
+    scan: ScanId,
+    leave: CancellationToken,
+) -> Result<(), orchestrate::Error> {
+    let mut is_told = false;
+    loop {
+        match orchestrate::run(node.clone(), scan.clone(), leave.clone()).await? {
+            Ended::Finished(_) | Ended::Left => return Ok(()),
+            Ended::Held | Ended::Fenced => {}
         }
-        Ended::Finished(_) | Ended::Left => {}
+        if !is_told {
+            let talk = "another process runs this scan; following it";
+            context.output.say(talk);
+            is_told = true;
+        }
+        tokio::select! {
+            () = leave.cancelled() => return Ok(()),
+            () = tokio::time::sleep(RENEW) => {}
+        }
     }
 }
 

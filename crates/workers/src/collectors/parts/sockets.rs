@@ -97,6 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_port_that_is_open_and_says_nothing_is_not_closed() {
+        assert!(is_closed("192.0.2.1:80: Connection refused (os error 111)"));
+        assert!(is_closed("192.0.2.1:80: no connection in time"));
+        assert!(!is_closed("example.com: no answer in time"));
+        assert!(!is_closed("example.com: connection reset by peer"));
+    }
+
+    #[test]
     fn a_list_of_ports_is_sorted_and_each_stands_once() {
         assert_eq!(
             ports("80, 22,8000-8002,80").unwrap(),
