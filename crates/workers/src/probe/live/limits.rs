@@ -10,13 +10,19 @@ use mirage_domain::id::WorkspaceId;
 /// What the process allows itself.
 #[derive(Debug, Clone)]
 pub struct LiveConfig {
-    /// Connections in flight over all scans.
+    /// Connections at work over all scans.
     pub concurrency: usize,
+    /// Connections besides that wait for a server that keeps silent.
+    /// Together they stay below the 1024 open files that most systems allow a process.
+    pub waiting: usize,
 }
 
 impl Default for LiveConfig {
     fn default() -> Self {
-        Self { concurrency: 512 }
+        Self {
+            concurrency: 384,
+            waiting: 384,
+        }
     }
 }
 
@@ -27,7 +33,7 @@ pub struct Timeouts {
     pub tls: Duration,
     pub first_byte: Duration,
     pub between_chunks: Duration,
-    /// A whole exchange, all tries together.
+    /// One exchange, from its place to the end of its body.
     pub total: Duration,
     /// One try of a DNS query; there are three.
     pub dns: Duration,
@@ -79,7 +85,7 @@ impl Policy {
             requests_max: None,
             requests_used: 0,
             rate_per_host: 50,
-            concurrency_per_host: 8,
+            concurrency_per_host: 4,
             timeouts: Timeouts::default(),
             secrets: BTreeMap::new(),
         }

@@ -3,6 +3,7 @@
 mod dns;
 mod egress;
 mod http;
+mod pool;
 mod tls;
 mod web;
 
