@@ -43,10 +43,10 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            tls: Duration::from_secs(10),
-            first_byte: Duration::from_secs(10),
+            tls: Duration::from_secs(5),
+            first_byte: Duration::from_secs(8),
             between_chunks: Duration::from_secs(10),
-            total: Duration::from_secs(30),
+            total: Duration::from_secs(20),
             dns: Duration::from_secs(2),
         }
     }
