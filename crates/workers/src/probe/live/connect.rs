@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 
 use super::resolve::Purpose;
-use super::{Live, TaskProbe};
+use super::{Live, TaskProbe, tunnel};
 use crate::collectors::CollectError;
 use crate::probe::addresses::{self, Choice};
 
@@ -21,13 +21,23 @@ const PATIENCE: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Target {
     At(SocketAddr),
+    /// A name and a port, for a proxy to resolve.
+    Named(Box<str>, u16),
 }
 
 impl Target {
-    /// As it stands in evidence.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::At(address) => address.to_string(),
+            Self::Named(name, port) => format!("{name}:{port}"),
+        }
+    }
+
+    /// As it stands in evidence; empty if only the proxy knows.
     pub(super) fn address(&self) -> String {
         match self {
             Self::At(address) => address.to_string(),
+            Self::Named(..) => String::new(),
         }
     }
 
@@ -35,6 +45,7 @@ impl Target {
     pub(super) fn host(&self) -> Self {
         match self {
             Self::At(address) => Self::At(SocketAddr::new(address.ip(), 0)),
+            Self::Named(name, _) => Self::Named(name.clone(), 0),
         }
     }
 }
@@ -109,29 +120,26 @@ impl TaskProbe {
         })
     }
 
+    /// The egress policy's word on what Mirage knows of a target (`proxy.rs` says what that is).
     fn judge(&self, target: &Target) -> Result<(), CollectError> {
         match target {
             Target::At(remote) => self.permit(remote.ip()),
+            Target::Named(name, _) => tunnel::local(name).map_or(Ok(()), |at| self.permit(at)),
         }
     }
 
-    /// Connects, for whoever has entered.
+    /// Connects, through the scan's proxy if there is one, for whoever has entered.
     pub(super) async fn open(
         &self,
         target: &Target,
         wait: Duration,
     ) -> Result<TcpStream, NoConnection> {
         self.judge(target).map_err(NoConnection::Denied)?;
-        let Target::At(remote) = target;
-        let closed = |reason: String| NoConnection::Closed(format!("{remote}: {reason}"));
-        match tokio::time::timeout(wait, TcpStream::connect(remote)).await {
-            Ok(Ok(stream)) => {
-                // Requests are small and sent at once; a socket that refuses this still works.
-                let _ = stream.set_nodelay(true);
-                Ok(stream)
-            }
-            Ok(Err(error)) => Err(closed(error.to_string())),
-            Err(_) => Err(closed("no connection in time".into())),
+        match (&self.scan.policy.proxy, target) {
+            (Some(proxy), _) => tunnel::open(proxy, target, wait).await,
+            (None, Target::At(remote)) => direct(*remote, wait).await,
+            // Without a proxy a name is an address before it gets here.
+            (None, Target::Named(..)) => Err(NoConnection::Closed(target.text())),
         }
     }
 
@@ -167,5 +175,18 @@ impl TaskProbe {
             self.refuse(rule, format!("{host} {address}"));
         }
         choice.outcome()
+    }
+}
+
+async fn direct(remote: SocketAddr, wait: Duration) -> Result<TcpStream, NoConnection> {
+    let closed = |reason: String| NoConnection::Closed(format!("{remote}: {reason}"));
+    match tokio::time::timeout(wait, TcpStream::connect(remote)).await {
+        Ok(Ok(stream)) => {
+            // Requests are small and sent at once; a socket that refuses this still works.
+            let _ = stream.set_nodelay(true);
+            Ok(stream)
+        }
+        Ok(Err(error)) => Err(closed(error.to_string())),
+        Err(_) => Err(closed("no connection in time".into())),
     }
 }

@@ -13,14 +13,15 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 use url::{Position, Url};
 
-use super::TaskProbe;
 use super::connect::{Door, NoConnection, Target};
 use super::pool::Key;
 use super::wire::{Link, collect};
+use super::{TaskProbe, tunnel};
 use crate::collectors::CollectError;
 use crate::probe::exchange::{Exchange, Frame};
+use crate::probe::proxy::{Kind, Proxy};
 use crate::probe::redirect::Trail;
-use crate::probe::{Page, answer};
+use crate::probe::{Page, addresses, answer};
 
 /// What can be decoded (`encoding.rs`).
 const CODINGS: &str = "gzip, deflate, br, zstd";
@@ -55,6 +56,7 @@ impl TaskProbe {
             host: trail.url.host_str().unwrap_or_default().into(),
             is_tls: trail.url.scheme() == "https",
             is_verified: self.is_source(),
+            is_tunnel: self.relay(trail).is_none(),
             target,
         };
         // The places at host and process are kept until the answer is read.
@@ -73,8 +75,12 @@ impl TaskProbe {
     async fn target(&self, trail: &Trail) -> Result<Target, CollectError> {
         let port = trail.url.port_or_known_default().unwrap_or_default();
         let host = trail.url.host_str().unwrap_or_default();
+        let has_proxy = self.scan.policy.proxy.is_some();
         let address = match trail.request.connect {
             Some(address) => address,
+            None if has_proxy && addresses::literal(host).is_none() => {
+                return Ok(Target::Named(host.into(), port));
+            }
             None => self.allowed(host).await?[0],
         };
         Ok(Target::At(SocketAddr::new(address, port)))
@@ -99,11 +105,22 @@ impl TaskProbe {
         self.ask_web(link, key, trail, asked, deadline).await
     }
 
+    /// The proxy, if it is to be asked for the whole URL: plain HTTP to where the URL says. Anything else is a tunnel.
+    fn relay(&self, trail: &Trail) -> Option<&Proxy> {
+        let is_plain = trail.url.scheme() == "http" && trail.request.connect.is_none();
+        let proxy = self.scan.policy.proxy.as_ref();
+        proxy.filter(|proxy| is_plain && proxy.kind == Kind::Http)
+    }
+
     /// A new connection.
     async fn link(&self, key: &Key, trail: &Trail, deadline: Instant) -> Result<Link, Failure> {
         let unopened = |cause| self.unopened(cause);
         let wait = self.scan.policy.timeouts.connect;
-        let stream = self.open(&key.target, wait).await.map_err(unopened)?;
+        let stream = match self.relay(trail) {
+            Some(proxy) => tunnel::reach(proxy, wait).await,
+            None => self.open(&key.target, wait).await,
+        };
+        let stream = stream.map_err(unopened)?;
         let until = deadline.min(Instant::now() + self.scan.policy.timeouts.first_byte);
         let opening = if key.is_tls {
             let stream = self.secure(stream, &key.host).await.map_err(unopened)?;
@@ -178,13 +195,20 @@ impl TaskProbe {
         deadline: Instant,
     ) -> Result<Answered, Failure> {
         let url = &trail.url;
-        let request = request(url, asked, link.is_h2()).map_err(Failure::Final)?;
+        let mut request = request(url, asked, link.is_h2()).map_err(Failure::Final)?;
+        if let Some(proxy) = self.relay(trail) {
+            relayed(&mut request, url, proxy).map_err(Failure::Final)?;
+        }
         let until = deadline.min(Instant::now() + self.scan.policy.timeouts.first_byte);
         let outcome = tokio::time::timeout_at(until, link.send(request)).await;
         let response = match outcome {
             Ok(sent) => sent.map_err(|error| broken(url, &error))?,
             Err(_) => return Err(silent(url)),
         };
+        if self.relay(trail).is_some() && response.status() == 407 {
+            let reason = "the proxy wants other credentials".to_owned();
+            return Err(Failure::Final(CollectError::Unavailable(reason)));
+        }
         if let Some(share) = link.share() {
             self.scan.pool.put(key.clone(), share);
         }
@@ -265,6 +289,23 @@ fn request(url: &Url, asked: &Asked, is_h2: bool) -> Result<Request<Empty<Bytes>
         .map(|(name, value)| (name.clone(), value.clone()));
     request.headers_mut().extend(headers);
     Ok(request)
+}
+
+/// Turns a request into one for a proxy (RFC 9112 §3.2.2). Its credentials are on the wire and nowhere else.
+fn relayed(
+    request: &mut Request<Empty<Bytes>>,
+    url: &Url,
+    proxy: &Proxy,
+) -> Result<(), CollectError> {
+    let wrong = || CollectError::Malformed(format!("`{url}` cannot be requested"));
+    let whole = format!("http://{}{}", host_of(url), request.uri());
+    *request.uri_mut() = whole.parse::<Uri>().map_err(|_| wrong())?;
+    if let Some(value) = proxy.authorization() {
+        let value = HeaderValue::from_str(&value).map_err(|_| wrong())?;
+        let headers = request.headers_mut();
+        headers.insert(http::header::PROXY_AUTHORIZATION, value);
+    }
+    Ok(())
 }
 
 fn silent(url: &Url) -> Failure {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use ipnet::IpNet;
 use mirage_domain::id::WorkspaceId;
 
+use crate::probe::proxy::Proxy;
+
 /// What the process allows itself.
 #[derive(Debug, Clone)]
 pub struct LiveConfig {
@@ -60,6 +62,8 @@ pub struct Policy {
     pub resolvers: Vec<SocketAddr>,
     /// Exceptions from the egress policy.
     pub allow_private: Vec<IpNet>,
+    /// For HTTP, TLS and TCP; DNS asks the resolvers. Its doc says what the egress policy can judge then.
+    pub proxy: Option<Proxy>,
     pub user_agent: String,
     /// Requests of the whole scan; `None`: no limit.
     pub requests_max: Option<u64>,
@@ -81,6 +85,7 @@ impl Policy {
             workspace,
             resolvers: Vec::new(),
             allow_private: Vec::new(),
+            proxy: None,
             user_agent: concat!("mirage/", env!("CARGO_PKG_VERSION")).to_owned(),
             requests_max: None,
             requests_used: 0,

@@ -19,6 +19,7 @@ mod secrets;
 mod tcp;
 mod tls;
 mod transfer;
+mod tunnel;
 mod verifier;
 mod wire;
 

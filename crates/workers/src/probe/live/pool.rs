@@ -26,6 +26,8 @@ pub(super) struct Key {
     pub(super) is_tls: bool,
     /// A target's connection, accepted as it was, must not serve a source.
     pub(super) is_verified: bool,
+    /// To the target itself, not to a proxy that is asked for URLs.
+    pub(super) is_tunnel: bool,
 }
 
 struct Kept {

@@ -4,6 +4,7 @@ mod dns;
 mod egress;
 mod http;
 mod pool;
+mod proxy;
 mod tls;
 mod web;
 
