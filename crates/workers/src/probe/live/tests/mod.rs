@@ -5,6 +5,7 @@ mod egress;
 mod http;
 mod pool;
 mod proxy;
+mod spellings;
 mod tls;
 mod web;
 
