@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::collectors::{ALL, Settings};
 use crate::probe::exchange::{Exchange, Frame};
+use crate::probe::proxy::{Proxy, UnfitProxy};
 
 /// The settings of one scan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,7 @@ pub struct ScanSettings {
     /// Empty: the system's.
     pub resolvers: Vec<SocketAddr>,
     pub user_agent: Option<String>,
+    /// A URL (`probe/proxy.rs`); its credentials are not recorded.
     pub proxy: Option<String>,
     /// Requests per second to one host.
     pub rate_per_host: Option<u32>,
@@ -90,9 +92,28 @@ impl ScanSettings {
         settings
     }
 
-    /// As evidence.
+    /// The proxy with its credentials: those of its URL, else the secret `proxy` (`USER:PASSWORD`).
+    pub fn proxy(&self, secrets: &BTreeMap<String, String>) -> Result<Option<Proxy>, UnfitProxy> {
+        let Some(text) = &self.proxy else {
+            return Ok(None);
+        };
+        let (bare, written) = Proxy::split(text)?;
+        let proxy = Proxy::parse(&bare)?;
+        match written.as_ref().or_else(|| secrets.get("proxy")) {
+            Some(credentials) => proxy.with_credentials(credentials).map(Some),
+            None => Ok(Some(proxy)),
+        }
+    }
+
+    /// As evidence, and so without the proxy's credentials.
     pub fn encode(&self) -> Vec<u8> {
-        let payload = serde_json::to_vec(self).expect("strings and numbers");
+        let bare =
+            |text: &String| Proxy::split(text).map_or_else(|_| String::new(), |split| split.0);
+        let recorded = Self {
+            proxy: self.proxy.as_ref().map(bare),
+            ..self.clone()
+        };
+        let payload = serde_json::to_vec(&recorded).expect("strings and numbers");
         Exchange {
             frame: Frame::Document {
                 name: "settings".into(),
@@ -117,13 +138,20 @@ mod tests {
         let mut settings = ScanSettings {
             user_agent: Some("x".into()),
             rate_per_host: Some(3),
+            proxy: Some("socks5://proxy.example:9050".into()),
             ..Default::default()
         };
         assert_eq!(
             settings.set("nobody.key", "1"),
             Err(Unfit::Unknown("nobody.key".into()))
         );
-        assert_eq!(ScanSettings::decode(&settings.encode()), Ok(settings));
+        assert_eq!(
+            ScanSettings::decode(&settings.encode()),
+            Ok(settings.clone())
+        );
+        settings.proxy = Some("socks5://who:secret@proxy.example:9050".into());
+        let recorded = String::from_utf8(settings.encode()).unwrap();
+        assert!(!recorded.contains("who") && !recorded.contains("secret"));
         assert_eq!(ScanSettings::decode(b"{}\n{}"), Err(Unfit::Document));
     }
 }

@@ -12,6 +12,7 @@ use crate::collect::ScanContext;
 use crate::collectors::ALL;
 use crate::node::Node;
 use crate::probe::live::Policy;
+use crate::probe::proxy::UnfitProxy;
 use crate::seed;
 use crate::settings::ScanSettings;
 
@@ -59,9 +60,8 @@ pub(super) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, 
             )
         })
         .collect();
-    let probe = node
-        .live
-        .scan(policy(&node, &request, &settings), node.evidence.clone());
+    let policy = policy(&node, &request, &settings).map_err(Error::Proxy)?;
+    let probe = node.live.scan(policy, node.evidence.clone());
     Ok(ScanContext {
         scan: scan.clone(),
         scope: Arc::new(scope),
@@ -73,7 +73,7 @@ pub(super) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, 
     })
 }
 
-fn policy(node: &Node, request: &Requested, settings: &ScanSettings) -> Policy {
+fn policy(node: &Node, request: &Requested, settings: &ScanSettings) -> Result<Policy, UnfitProxy> {
     let mut policy = Policy::new(node.workspace.clone());
     policy.resolvers.clone_from(&settings.resolvers);
     policy.allow_private.clone_from(&request.allow_private);
@@ -85,5 +85,6 @@ fn policy(node: &Node, request: &Requested, settings: &ScanSettings) -> Policy {
     if let Some(rate) = settings.rate_per_host {
         policy.rate_per_host = rate;
     }
-    policy
+    policy.proxy = settings.proxy(&node.secrets)?;
+    Ok(policy)
 }

@@ -46,6 +46,8 @@ pub enum Error {
     Evidence { what: &'static str },
     #[error("the scan's scope is erased or not readable")]
     Scope,
+    #[error("the scan's proxy cannot be used")]
+    Proxy(#[source] crate::probe::proxy::UnfitProxy),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]

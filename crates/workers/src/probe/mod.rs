@@ -10,6 +10,7 @@
 pub mod exchange;
 pub mod live;
 pub mod policy;
+pub mod proxy;
 pub mod replay;
 
 mod addresses;

@@ -1,28 +1,86 @@
 //! Connecting: the one place where a TCP connection to somebody else's machine is opened.
 //!
 //! **Invariant:** the egress policy judges the very address that is connected, immediately before.
-//! **Invariant:** a connection holds a place at its host and one of the process until it is closed.
+//! **Invariant:** an exchange holds a place at its host, and one of the process among those that work or that wait.
 
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 
-use super::TaskProbe;
 use super::resolve::Purpose;
+use super::{Live, TaskProbe, tunnel};
 use crate::collectors::CollectError;
 use crate::probe::addresses::{self, Choice};
 
-/// An open connection with its places.
-pub(super) struct Connection<'a> {
-    pub(super) stream: TcpStream,
-    pub(super) places: Places<'a>,
+/// After this long a connection that waits for its server stops counting as active.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The other end of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Target {
+    At(SocketAddr),
+    /// A name and a port, for a proxy to resolve.
+    Named(Box<str>, u16),
+}
+
+impl Target {
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::At(address) => address.to_string(),
+            Self::Named(name, port) => format!("{name}:{port}"),
+        }
+    }
+
+    /// As it stands in evidence; empty if only the proxy knows.
+    pub(super) fn address(&self) -> String {
+        match self {
+            Self::At(address) => address.to_string(),
+            Self::Named(..) => String::new(),
+        }
+    }
+
+    /// The same machine, whatever the port.
+    pub(super) fn host(&self) -> Self {
+        match self {
+            Self::At(address) => Self::At(SocketAddr::new(address.ip(), 0)),
+            Self::Named(name, _) => Self::Named(name.clone(), 0),
+        }
+    }
+}
+
+/// What a connection is for: a host has places for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Door {
+    /// To talk.
+    Web,
+    /// To see whether anybody is there; most ports of a filtered host never say.
+    Port,
 }
 
 /// What a connection occupies until it is dropped.
 pub(super) struct Places<'a> {
     _host: OwnedSemaphorePermit,
-    _process: SemaphorePermit<'a>,
+    process: SemaphorePermit<'a>,
+}
+
+impl<'a> Places<'a> {
+    /// Runs what waits for a server. One that keeps silent is moved to a place among those that wait, if there is one,
+    /// so that many of them do not keep others from being asked.
+    pub(super) async fn patiently<T>(
+        &mut self,
+        live: &'a Live,
+        mut waiting: impl Future<Output = T> + Unpin,
+    ) -> T {
+        if let Ok(outcome) = tokio::time::timeout(PATIENCE, &mut waiting).await {
+            return outcome;
+        }
+        if let Ok(place) = live.waiting.try_acquire() {
+            self.process = place;
+        }
+        waiting.await
+    }
 }
 
 /// Why there is no connection.
@@ -44,28 +102,44 @@ impl From<NoConnection> for CollectError {
 }
 
 impl TaskProbe {
-    /// Connects to `remote` if the egress policy and the budget allow.
-    pub(super) async fn connect(&self, remote: SocketAddr) -> Result<Connection<'_>, NoConnection> {
+    /// Lets a request to `target` through once the egress policy, the paces, the places and the budget allow.
+    pub(super) async fn enter(
+        &self,
+        target: &Target,
+        door: Door,
+    ) -> Result<Places<'_>, CollectError> {
         // Before anything waits, so that a refused address costs nothing.
-        self.permit(remote.ip()).map_err(NoConnection::Denied)?;
+        self.judge(target)?;
         self.at_source_pace().await;
-        let host = self.scan.hosts.enter(remote.ip()).await;
+        let host = self.scan.hosts.enter(target, door).await;
         let process = self.scan.live.connections.acquire().await;
-        let places = Places {
+        self.charge()?;
+        Ok(Places {
             _host: host,
-            _process: process.expect("never closed"),
-        };
-        self.charge().map_err(NoConnection::Denied)?;
-        let wait = self.scan.policy.timeouts.connect;
-        let closed = |reason: String| NoConnection::Closed(format!("{remote}: {reason}"));
-        match tokio::time::timeout(wait, TcpStream::connect(remote)).await {
-            Ok(Ok(stream)) => {
-                // Requests are small and sent at once; a socket that refuses this still works.
-                let _ = stream.set_nodelay(true);
-                Ok(Connection { stream, places })
-            }
-            Ok(Err(error)) => Err(closed(error.to_string())),
-            Err(_) => Err(closed("no connection in time".into())),
+            process: process.expect("never closed"),
+        })
+    }
+
+    /// The egress policy's word on what Mirage knows of a target (`proxy.rs` says what that is).
+    fn judge(&self, target: &Target) -> Result<(), CollectError> {
+        match target {
+            Target::At(remote) => self.permit(remote.ip()),
+            Target::Named(name, _) => tunnel::local(name).map_or(Ok(()), |at| self.permit(at)),
+        }
+    }
+
+    /// Connects, through the scan's proxy if there is one, for whoever has entered.
+    pub(super) async fn open(
+        &self,
+        target: &Target,
+        wait: Duration,
+    ) -> Result<TcpStream, NoConnection> {
+        self.judge(target).map_err(NoConnection::Denied)?;
+        match (&self.scan.policy.proxy, target) {
+            (Some(proxy), _) => tunnel::open(proxy, target, wait).await,
+            (None, Target::At(remote)) => direct(*remote, wait).await,
+            // Without a proxy a name is an address before it gets here.
+            (None, Target::Named(..)) => Err(NoConnection::Closed(target.text())),
         }
     }
 
@@ -101,5 +175,18 @@ impl TaskProbe {
             self.refuse(rule, format!("{host} {address}"));
         }
         choice.outcome()
+    }
+}
+
+async fn direct(remote: SocketAddr, wait: Duration) -> Result<TcpStream, NoConnection> {
+    let closed = |reason: String| NoConnection::Closed(format!("{remote}: {reason}"));
+    match tokio::time::timeout(wait, TcpStream::connect(remote)).await {
+        Ok(Ok(stream)) => {
+            // Requests are small and sent at once; a socket that refuses this still works.
+            let _ = stream.set_nodelay(true);
+            Ok(stream)
+        }
+        Ok(Err(error)) => Err(closed(error.to_string())),
+        Err(_) => Err(closed("no connection in time".into())),
     }
 }

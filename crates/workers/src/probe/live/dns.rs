@@ -107,10 +107,10 @@ impl Sockets {
         } else {
             &self.six
         };
-        let (place, answer, query) = self.place(pool, server, question, has_edns)?;
+        let (mut place, query) = self.place(pool, server, question, has_edns)?;
         place.socket.udp.send_to(&query, server).await?;
         drop(query);
-        match tokio::time::timeout(wait, answer).await {
+        match tokio::time::timeout(wait, &mut place.answer).await {
             Ok(Ok(message)) => Ok(message),
             Ok(Err(_)) => Err(Lost::Failed("the receiver has ended".into())),
             Err(_) => Err(Lost::Silent {
@@ -127,7 +127,7 @@ impl Sockets {
         server: SocketAddr,
         question: &Question,
         has_edns: bool,
-    ) -> Result<(Place<'a>, oneshot::Receiver<Vec<u8>>, Vec<u8>), Lost> {
+    ) -> Result<(Place<'a>, Vec<u8>), Lost> {
         let asked = question.with_case(self.entropy.draw());
         for _ in 0..DRAWS_MAX {
             let [high, low, index] = self.entropy.draw();
@@ -143,7 +143,7 @@ impl Sockets {
                     case_differs: false,
                     reply: Some(reply),
                 });
-                return Ok((Place { socket, id }, answer, query));
+                return Ok((Place { socket, id, answer }, query));
             }
         }
         Err(no_socket())
@@ -209,6 +209,7 @@ pub(super) async fn read_message(stream: &mut TcpStream) -> std::io::Result<Vec<
 struct Place<'a> {
     socket: &'a Socket,
     id: u16,
+    answer: oneshot::Receiver<Vec<u8>>,
 }
 
 impl Place<'_> {

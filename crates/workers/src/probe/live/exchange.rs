@@ -1,25 +1,27 @@
-//! One HTTP exchange over a connection of its own: one request out, one answer in, both bounded.
+//! One HTTP exchange: one request out, one answer in, both bounded.
 //!
 //! **Invariant:** every phase has its deadline, and header and body their caps, whatever the server sends.
 //! **Never:** a header of our own that tells time or chance; the same request is the same bytes.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
 use http_body_util::Empty;
 use hyper::body::Incoming;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 use url::{Position, Url};
 
-use super::TaskProbe;
-use super::connect::NoConnection;
-use super::wire::{Connection, collect, send};
+use super::connect::{Door, NoConnection, Target};
+use super::pool::Key;
+use super::wire::{Link, collect};
+use super::{TaskProbe, tunnel};
 use crate::collectors::CollectError;
 use crate::probe::exchange::{Exchange, Frame};
+use crate::probe::proxy::{Kind, Proxy};
 use crate::probe::redirect::Trail;
-use crate::probe::{Page, answer};
+use crate::probe::{Page, addresses, answer};
 
 /// What can be decoded (`encoding.rs`).
 const CODINGS: &str = "gzip, deflate, br, zstd";
@@ -39,42 +41,98 @@ struct Asked {
     target: String,
 }
 
-/// An answer as it came.
+/// An answer as it came, its body still on the way.
 struct Answered {
     response: Response<Incoming>,
-    deadline: Instant,
-    _connection: Connection,
+    link: Link,
 }
 
 impl TaskProbe {
-    /// Connects, asks, reads, stores.
+    /// Asks over a kept connection or a new one, reads, stores.
     pub(super) async fn attempt(&self, trail: &Trail) -> Result<Page, Failure> {
-        let (url, host) = (&trail.url, trail.url.host_str().unwrap_or_default());
-        let address = match trail.request.connect {
-            Some(address) => address,
-            None => {
-                let allowed = self.allowed(host).await.map_err(Failure::Final)?;
-                allowed[0]
-            }
-        };
+        let target = self.target(trail).await.map_err(Failure::Final)?;
         let asked = self.asked(trail).map_err(Failure::Final)?;
-        let remote = SocketAddr::new(address, url.port_or_known_default().unwrap_or_default());
-        let connection = self.connect(remote).await.map_err(|c| self.unopened(c))?;
-        let deadline = Instant::now() + self.scan.policy.timeouts.total;
-        // The places at host and process are kept until the answer is read.
-        let _places = connection.places;
-        let answered = if url.scheme() == "https" {
-            let stream = self.secure(connection.stream, host).await;
-            let stream = stream.map_err(|cause| self.unopened(cause))?;
-            let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            self.ask_web(stream, is_h2, url, &asked, deadline).await?
-        } else {
-            self.ask_web(connection.stream, false, url, &asked, deadline)
-                .await?
+        let key = Key {
+            host: trail.url.host_str().unwrap_or_default().into(),
+            is_tls: trail.url.scheme() == "https",
+            is_verified: self.is_source(),
+            is_tunnel: self.relay(trail).is_none(),
+            target,
         };
-        let exchange = self.read(trail, remote, asked, answered).await?;
+        // The places at host and process are kept until the answer is read.
+        let places = self.enter(&key.target, Door::Web).await;
+        let mut places = places.map_err(Failure::Final)?;
+        let deadline = Instant::now() + self.scan.policy.timeouts.total;
+        let answered = {
+            let answering = pin!(self.answered(&key, trail, &asked, deadline));
+            places.patiently(&self.scan.live, answering).await?
+        };
+        let exchange = self.read(trail, key, asked, answered, deadline).await?;
         let evidence = self.keep(&exchange).await.map_err(Failure::Final)?;
         answer::page(exchange, trail.request.body_bytes_max, evidence).map_err(Failure::Final)
+    }
+
+    async fn target(&self, trail: &Trail) -> Result<Target, CollectError> {
+        let port = trail.url.port_or_known_default().unwrap_or_default();
+        let host = trail.url.host_str().unwrap_or_default();
+        let has_proxy = self.scan.policy.proxy.is_some();
+        let address = match trail.request.connect {
+            Some(address) => address,
+            None if has_proxy && addresses::literal(host).is_none() => {
+                return Ok(Target::Named(host.into(), port));
+            }
+            None => self.allowed(host).await?[0],
+        };
+        Ok(Target::At(SocketAddr::new(address, port)))
+    }
+
+    /// The head of the answer. A kept connection that turns out to be stale is replaced by a new one, once; the request
+    /// was charged, and a stale connection delivers none.
+    async fn answered(
+        &self,
+        key: &Key,
+        trail: &Trail,
+        asked: &Asked,
+        deadline: Instant,
+    ) -> Result<Answered, Failure> {
+        if let Some(link) = self.scan.pool.take(key) {
+            match self.ask_web(link, key, trail, asked, deadline).await {
+                Err(Failure::Again(_)) => {}
+                outcome => return outcome,
+            }
+        }
+        let link = self.link(key, trail, deadline).await?;
+        self.ask_web(link, key, trail, asked, deadline).await
+    }
+
+    /// The proxy, if it is to be asked for the whole URL: plain HTTP to where the URL says. Anything else is a tunnel.
+    fn relay(&self, trail: &Trail) -> Option<&Proxy> {
+        let is_plain = trail.url.scheme() == "http" && trail.request.connect.is_none();
+        let proxy = self.scan.policy.proxy.as_ref();
+        proxy.filter(|proxy| is_plain && proxy.kind == Kind::Http)
+    }
+
+    /// A new connection.
+    async fn link(&self, key: &Key, trail: &Trail, deadline: Instant) -> Result<Link, Failure> {
+        let unopened = |cause| self.unopened(cause);
+        let wait = self.scan.policy.timeouts.connect;
+        let stream = match self.relay(trail) {
+            Some(proxy) => tunnel::reach(proxy, wait).await,
+            None => self.open(&key.target, wait).await,
+        };
+        let stream = stream.map_err(unopened)?;
+        let until = deadline.min(Instant::now() + self.scan.policy.timeouts.first_byte);
+        let opening = if key.is_tls {
+            let stream = self.secure(stream, &key.host).await.map_err(unopened)?;
+            let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            tokio::time::timeout_at(until, Link::open(stream, is_h2)).await
+        } else {
+            tokio::time::timeout_at(until, Link::open(stream, false)).await
+        };
+        match opening {
+            Ok(opened) => opened.map_err(|error| broken(&trail.url, &error)),
+            Err(_) => Err(silent(&trail.url)),
+        }
     }
 
     /// A target that cannot be reached is left alone: the kernel has repeated the SYN by itself.
@@ -130,41 +188,46 @@ impl TaskProbe {
     /// Sends the request and waits for the head of the answer.
     async fn ask_web(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        is_h2: bool,
-        url: &Url,
+        mut link: Link,
+        key: &Key,
+        trail: &Trail,
         asked: &Asked,
         deadline: Instant,
     ) -> Result<Answered, Failure> {
-        let request = request(url, asked, is_h2).map_err(Failure::Final)?;
-        let until = deadline.min(Instant::now() + self.scan.policy.timeouts.first_byte);
-        let outcome = tokio::time::timeout_at(until, send(stream, is_h2, request));
-        match outcome.await {
-            Ok(Ok((response, connection))) => Ok(Answered {
-                response,
-                deadline,
-                _connection: connection,
-            }),
-            Ok(Err(error)) => Err(broken(url, &error)),
-            Err(_) => {
-                let reason = format!("{}: no answer in time", host_of(url));
-                Err(Failure::Final(CollectError::Unavailable(reason)))
-            }
+        let url = &trail.url;
+        let mut request = request(url, asked, link.is_h2()).map_err(Failure::Final)?;
+        if let Some(proxy) = self.relay(trail) {
+            relayed(&mut request, url, proxy).map_err(Failure::Final)?;
         }
+        let until = deadline.min(Instant::now() + self.scan.policy.timeouts.first_byte);
+        let outcome = tokio::time::timeout_at(until, link.send(request)).await;
+        let response = match outcome {
+            Ok(sent) => sent.map_err(|error| broken(url, &error))?,
+            Err(_) => return Err(silent(url)),
+        };
+        if self.relay(trail).is_some() && response.status() == 407 {
+            let reason = "the proxy wants other credentials".to_owned();
+            return Err(Failure::Final(CollectError::Unavailable(reason)));
+        }
+        if let Some(share) = link.share() {
+            self.scan.pool.put(key.clone(), share);
+        }
+        Ok(Answered { response, link })
     }
 
     /// Reads the body up to its cap and its deadlines; what came is the answer.
     async fn read(
         &self,
         trail: &Trail,
-        remote: SocketAddr,
+        key: Key,
         asked: Asked,
         answered: Answered,
+        deadline: Instant,
     ) -> Result<Exchange, Failure> {
         let (head, body) = answered.response.into_parts();
         let bytes_max = trail.request.body_bytes_max;
         let wait = self.scan.policy.timeouts.between_chunks;
-        let (payload, is_cut) = collect(body, bytes_max, wait, answered.deadline).await;
+        let (payload, is_cut) = collect(body, bytes_max, wait, deadline).await;
         let text = |(name, value): (&HeaderName, &HeaderValue)| {
             (name.as_str().to_owned(), text_of(value.as_bytes()))
         };
@@ -179,12 +242,15 @@ impl TaskProbe {
             method: "GET".into(),
             url: self.secrets.scrub(trail.url.as_str()),
             request_headers: record(asked.headers),
-            remote: remote.to_string(),
+            remote: key.target.address(),
             version: version_of(head.version).to_owned(),
             status: head.status.as_u16(),
             headers: record(headers),
             is_cut,
         };
+        if !is_cut {
+            self.scan.pool.put(key, answered.link);
+        }
         let payload = self.secrets.scrub_bytes(payload);
         Ok(Exchange { frame, payload })
     }
@@ -223,6 +289,28 @@ fn request(url: &Url, asked: &Asked, is_h2: bool) -> Result<Request<Empty<Bytes>
         .map(|(name, value)| (name.clone(), value.clone()));
     request.headers_mut().extend(headers);
     Ok(request)
+}
+
+/// Turns a request into one for a proxy (RFC 9112 §3.2.2). Its credentials are on the wire and nowhere else.
+fn relayed(
+    request: &mut Request<Empty<Bytes>>,
+    url: &Url,
+    proxy: &Proxy,
+) -> Result<(), CollectError> {
+    let wrong = || CollectError::Malformed(format!("`{url}` cannot be requested"));
+    let whole = format!("http://{}{}", host_of(url), request.uri());
+    *request.uri_mut() = whole.parse::<Uri>().map_err(|_| wrong())?;
+    if let Some(value) = proxy.authorization() {
+        let value = HeaderValue::from_str(&value).map_err(|_| wrong())?;
+        let headers = request.headers_mut();
+        headers.insert(http::header::PROXY_AUTHORIZATION, value);
+    }
+    Ok(())
+}
+
+fn silent(url: &Url) -> Failure {
+    let reason = format!("{}: no answer in time", host_of(url));
+    Failure::Final(CollectError::Unavailable(reason))
 }
 
 fn broken(url: &Url, error: &hyper::Error) -> Failure {

@@ -7,16 +7,24 @@ use std::time::Duration;
 use ipnet::IpNet;
 use mirage_domain::id::WorkspaceId;
 
+use crate::probe::proxy::Proxy;
+
 /// What the process allows itself.
 #[derive(Debug, Clone)]
 pub struct LiveConfig {
-    /// Connections in flight over all scans.
+    /// Connections at work over all scans.
     pub concurrency: usize,
+    /// Connections besides that wait for a server that keeps silent.
+    /// Together they stay below the 1024 open files that most systems allow a process.
+    pub waiting: usize,
 }
 
 impl Default for LiveConfig {
     fn default() -> Self {
-        Self { concurrency: 512 }
+        Self {
+            concurrency: 384,
+            waiting: 384,
+        }
     }
 }
 
@@ -27,7 +35,7 @@ pub struct Timeouts {
     pub tls: Duration,
     pub first_byte: Duration,
     pub between_chunks: Duration,
-    /// A whole exchange, all tries together.
+    /// One exchange, from its place to the end of its body.
     pub total: Duration,
     /// One try of a DNS query; there are three.
     pub dns: Duration,
@@ -37,10 +45,10 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(5),
-            tls: Duration::from_secs(10),
-            first_byte: Duration::from_secs(10),
+            tls: Duration::from_secs(5),
+            first_byte: Duration::from_secs(8),
             between_chunks: Duration::from_secs(10),
-            total: Duration::from_secs(30),
+            total: Duration::from_secs(20),
             dns: Duration::from_secs(2),
         }
     }
@@ -54,6 +62,8 @@ pub struct Policy {
     pub resolvers: Vec<SocketAddr>,
     /// Exceptions from the egress policy.
     pub allow_private: Vec<IpNet>,
+    /// For HTTP, TLS and TCP; DNS asks the resolvers. Its doc says what the egress policy can judge then.
+    pub proxy: Option<Proxy>,
     pub user_agent: String,
     /// Requests of the whole scan; `None`: no limit.
     pub requests_max: Option<u64>,
@@ -75,11 +85,12 @@ impl Policy {
             workspace,
             resolvers: Vec::new(),
             allow_private: Vec::new(),
+            proxy: None,
             user_agent: concat!("mirage/", env!("CARGO_PKG_VERSION")).to_owned(),
             requests_max: None,
             requests_used: 0,
             rate_per_host: 50,
-            concurrency_per_host: 8,
+            concurrency_per_host: 4,
             timeouts: Timeouts::default(),
             secrets: BTreeMap::new(),
         }

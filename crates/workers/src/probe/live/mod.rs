@@ -13,11 +13,13 @@ mod exchange;
 mod http;
 mod limits;
 mod pace;
+mod pool;
 mod resolve;
 mod secrets;
 mod tcp;
 mod tls;
 mod transfer;
+mod tunnel;
 mod verifier;
 mod wire;
 
@@ -43,6 +45,7 @@ use crate::collectors::CollectError;
 use cache::Cache;
 use entropy::Entropy;
 use pace::{Hosts, Pace};
+use pool::Pool;
 use resolve::Purpose;
 use secrets::Secrets;
 
@@ -67,7 +70,9 @@ pub struct Live {
     sockets: dns::Sockets,
     tls: tls::Settings,
     entropy: Entropy,
+    /// Exchanges that work, and those that only wait for a silent server.
     connections: Semaphore,
+    waiting: Semaphore,
     /// Paces of sources, by module.
     sources: Mutex<HashMap<&'static str, Arc<Pace>>>,
 }
@@ -79,6 +84,7 @@ impl Live {
             tls: tls::Settings::new()?,
             entropy: Entropy::default(),
             connections: Semaphore::new(config.concurrency.max(1)),
+            waiting: Semaphore::new(config.waiting),
             sources: Mutex::default(),
         }))
     }
@@ -96,6 +102,7 @@ impl Live {
             live: self.clone(),
             egress: Egress::new(policy.allow_private.clone()),
             hosts: Hosts::new(policy.rate_per_host, policy.concurrency_per_host),
+            pool: Pool::default(),
             requests: AtomicU64::new(policy.requests_used),
             messages: Cache::new(DNS_CACHE_BYTES_MAX),
             pages: Cache::new(PAGE_CACHE_BYTES_MAX),
@@ -125,6 +132,7 @@ pub struct ScanProbe {
     egress: Egress,
     evidence: Arc<dyn EvidenceStore>,
     hosts: Hosts,
+    pool: Pool,
     requests: AtomicU64,
     messages: Cache<(Arc<str>, RecordType), DnsAnswer>,
     pages: Cache<http::Key, Page>,

@@ -3,7 +3,6 @@
 //! **Invariant:** waiting holds no lock and no connection.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,8 +10,12 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::connect::{Door, Target};
+
 /// Hosts that are remembered; beyond it the idle ones are forgotten, and with them at most a second's burst.
 const HOSTS_MAX: usize = 4096;
+/// Ports of one host that are knocked at together: each costs a host little, and a filtered one is silent for long.
+const PORTS_AT_ONCE: usize = 32;
 /// Requests that a source takes at once before its pace sets in.
 const SOURCE_BURST_MAX: u32 = 5;
 
@@ -44,12 +47,13 @@ impl Pace {
 pub(super) struct Hosts {
     rate: Option<NonZeroU32>,
     concurrency: usize,
-    known: Mutex<HashMap<IpAddr, Arc<Host>>>,
+    known: Mutex<HashMap<Target, Arc<Host>>>,
 }
 
 struct Host {
     pace: Option<Pace>,
     places: Arc<Semaphore>,
+    ports: Arc<Semaphore>,
 }
 
 impl Hosts {
@@ -63,32 +67,38 @@ impl Hosts {
     }
 
     /// Waits for a place at the host and for its pace; the place is kept until it is dropped.
-    pub(super) async fn enter(&self, address: IpAddr) -> OwnedSemaphorePermit {
-        let host = self.host(address);
-        let place = host.places.clone().acquire_owned().await;
+    pub(super) async fn enter(&self, target: &Target, door: Door) -> OwnedSemaphorePermit {
+        let host = self.host(target.host());
+        let places = match door {
+            Door::Web => &host.places,
+            Door::Port => &host.ports,
+        };
+        let place = places.clone().acquire_owned().await;
         if let Some(pace) = &host.pace {
             pace.ready().await;
         }
         place.expect("never closed")
     }
 
-    fn host(&self, address: IpAddr) -> Arc<Host> {
+    fn host(&self, target: Target) -> Arc<Host> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= HOSTS_MAX && !known.contains_key(&address) {
+        if known.len() >= HOSTS_MAX && !known.contains_key(&target) {
             known.retain(|_, host| Arc::strong_count(host) > 1 || host.is_busy(self.concurrency));
         }
         let make = || {
             Arc::new(Host {
                 pace: self.rate.map(Pace::per_second),
                 places: Arc::new(Semaphore::new(self.concurrency)),
+                ports: Arc::new(Semaphore::new(PORTS_AT_ONCE)),
             })
         };
-        known.entry(address).or_insert_with(make).clone()
+        known.entry(target).or_insert_with(make).clone()
     }
 }
 
 impl Host {
     fn is_busy(&self, concurrency: usize) -> bool {
-        self.places.available_permits() < concurrency
+        let is_talking = self.places.available_permits() < concurrency;
+        is_talking || self.ports.available_permits() < PORTS_AT_ONCE
     }
 }

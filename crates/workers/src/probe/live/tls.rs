@@ -4,6 +4,7 @@
 //! `SSL_CERT_FILE` honoured; everything else is a target and is accepted as it is.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use mirage_domain::module::Profile;
@@ -16,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::connect::NoConnection;
+use super::connect::{Door, NoConnection, Target};
 use super::verifier::Recording;
 use super::{Error, TaskProbe};
 use crate::collectors::CollectError;
@@ -128,13 +129,13 @@ impl TaskProbe {
         let mut tls = self
             .recorded(verifier.clone(), name)
             .map_err(|error| failed(error.to_string()))?;
-        let mut connection = self.connect(remote).await?;
-        let wait = self.scan.policy.timeouts.tls;
-        let drive = drive(&mut tls, &mut connection.stream);
-        let (received, reason) = match tokio::time::timeout(wait, drive).await {
-            Ok(outcome) => outcome,
-            Err(_) => (0, Some("no handshake in time".to_owned())),
+        let target = Target::At(remote);
+        let mut places = self.enter(&target, Door::Web).await?;
+        let shaken = {
+            let shaking = pin!(self.handshake(&mut tls, &target));
+            places.patiently(&self.scan.live, shaking).await
         };
+        let (received, reason) = shaken.map_err(CollectError::from)?;
         self.received(received);
         let chain = verifier.chain();
         if chain.is_empty() {
@@ -145,6 +146,17 @@ impl TaskProbe {
         let exchange = Exchange { frame, payload };
         let evidence = self.keep(&exchange).await?;
         answer::handshake(exchange, evidence)
+    }
+
+    async fn handshake(
+        &self,
+        tls: &mut ClientConnection,
+        target: &Target,
+    ) -> Result<(usize, Option<String>), NoConnection> {
+        let timeouts = &self.scan.policy.timeouts;
+        let mut stream = self.open(target, timeouts.connect).await?;
+        let driven = tokio::time::timeout(timeouts.tls, drive(tls, &mut stream)).await;
+        Ok(driven.unwrap_or_else(|_| (0, Some("no handshake in time".to_owned()))))
     }
 
     /// A handshake to be driven by hand: of one that fails, the connector would tell nothing but the error.

@@ -6,6 +6,7 @@ use hickory_proto::rr::RecordType;
 use tokio::net::TcpStream;
 
 use super::TaskProbe;
+use super::connect::{Door, Target};
 use super::dns::{read_message, write_message};
 use crate::collectors::CollectError;
 use crate::probe::exchange::{Exchange, Frame};
@@ -24,14 +25,16 @@ impl TaskProbe {
     ) -> Result<Transfer, CollectError> {
         let zone = name_of(zone);
         let question = Question::new(&zone, RecordType::AXFR)?;
-        let mut connection = self.connect(server).await?;
+        let target = Target::At(server);
+        let _places = self.enter(&target, Door::Web).await?;
         let timeouts = &self.scan.policy.timeouts;
+        let mut stream = self.open(&target, timeouts.connect).await?;
         let id = u16::from_be_bytes(self.scan.live.entropy.draw());
         let mut payload = Vec::new();
         let messages = async {
-            write_message(&mut connection.stream, &question.query(id, false)).await?;
+            write_message(&mut stream, &question.query(id, false)).await?;
             let wait = timeouts.between_chunks;
-            collect(&mut connection.stream, id, wait, &mut payload).await
+            collect(&mut stream, id, wait, &mut payload).await
         };
         let outcome = match tokio::time::timeout(timeouts.total, messages).await {
             Ok(outcome) => outcome,

@@ -1,5 +1,6 @@
 //! HTTP on the wire: a request out, a head and a body in, within the caps.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,40 +18,97 @@ const HEADERS_MAX: usize = 128;
 const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// What a server may send ahead of our reading.
 const AHEAD_BYTES: u32 = 128 * 1024;
-/// Drives a connection until it is dropped.
-pub(super) struct Connection(JoinHandle<()>);
 
-impl Drop for Connection {
+/// Drives a connection until it is dropped.
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-/// Sends the request and waits for the head of the answer.
-pub(super) async fn send(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    is_h2: bool,
-    request: Request<Empty<Bytes>>,
-) -> hyper::Result<(Response<Incoming>, Connection)> {
-    let io = TokioIo::new(stream);
-    if is_h2 {
-        let (mut sender, driver) = http2::Builder::new(TokioExecutor::new())
-            .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).expect("it fits"))
-            .initial_stream_window_size(AHEAD_BYTES)
-            .initial_connection_window_size(AHEAD_BYTES)
+impl Driver {
+    /// How a connection ends shows in the answer.
+    fn start<E>(connection: impl Future<Output = Result<(), E>> + Send + 'static) -> Arc<Self> {
+        Arc::new(Self(tokio::spawn(async move { drop(connection.await) })))
+    }
+}
+
+enum Sender {
+    One(http1::SendRequest<Empty<Bytes>>),
+    Many(http2::SendRequest<Empty<Bytes>>),
+}
+
+/// An open HTTP connection; closed when its last share is dropped.
+pub(super) struct Link {
+    sender: Sender,
+    driver: Arc<Driver>,
+}
+
+impl Link {
+    pub(super) async fn open(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        is_h2: bool,
+    ) -> hyper::Result<Self> {
+        let io = TokioIo::new(stream);
+        if is_h2 {
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+                .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).expect("it fits"))
+                .initial_stream_window_size(AHEAD_BYTES)
+                .initial_connection_window_size(AHEAD_BYTES)
+                .handshake(io)
+                .await?;
+            let (sender, driver) = (Sender::Many(sender), Driver::start(connection));
+            return Ok(Self { sender, driver });
+        }
+        let (sender, connection) = http1::Builder::new()
+            .max_headers(HEADERS_MAX)
+            .max_buf_size(HEADER_BYTES_MAX)
             .handshake(io)
             .await?;
-        // How a connection ends shows in the answer.
-        let connection = Connection(tokio::spawn(async move { drop(driver.await) }));
-        return Ok((sender.send_request(request).await?, connection));
+        let (sender, driver) = (Sender::One(sender), Driver::start(connection));
+        Ok(Self { sender, driver })
     }
-    let (mut sender, driver) = http1::Builder::new()
-        .max_headers(HEADERS_MAX)
-        .max_buf_size(HEADER_BYTES_MAX)
-        .handshake(io)
-        .await?;
-    let connection = Connection(tokio::spawn(async move { drop(driver.await) }));
-    Ok((sender.send_request(request).await?, connection))
+
+    /// Sends the request and waits for the head of the answer.
+    pub(super) async fn send(
+        &mut self,
+        request: Request<Empty<Bytes>>,
+    ) -> hyper::Result<Response<Incoming>> {
+        match &mut self.sender {
+            Sender::One(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await
+            }
+            Sender::Many(sender) => {
+                sender.ready().await?;
+                sender.send_request(request).await
+            }
+        }
+    }
+
+    pub(super) fn is_h2(&self) -> bool {
+        matches!(self.sender, Sender::Many(_))
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        match &self.sender {
+            Sender::One(sender) => sender.is_closed(),
+            Sender::Many(sender) => sender.is_closed(),
+        }
+    }
+
+    /// The same connection for another request at the same time, which HTTP/2 allows.
+    pub(super) fn share(&self) -> Option<Self> {
+        match &self.sender {
+            Sender::One(_) => None,
+            Sender::Many(sender) => Some(Self {
+                sender: Sender::Many(sender.clone()),
+                driver: self.driver.clone(),
+            }),
+        }
+    }
 }
 
 /// The body, at most `bytes_max` of it, and whether something is missing.

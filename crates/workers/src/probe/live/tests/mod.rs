@@ -3,6 +3,9 @@
 mod dns;
 mod egress;
 mod http;
+mod pool;
+mod proxy;
+mod spellings;
 mod tls;
 mod web;
 

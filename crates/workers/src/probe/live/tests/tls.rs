@@ -173,6 +173,14 @@ async fn http_2_is_spoken_where_it_is_offered() {
     let world = world(policy(nowhere())).await;
     let found = world.probe.http(at(&server)).await.unwrap();
     assert_eq!((found.version, &found.body[..]), ("HTTP/2", &b"two"[..]));
+    // Requests at the same time share the connection that is open.
+    let again = futures::future::join_all((0..8).map(|_| world.probe.http(at(&server)))).await;
+    assert!(
+        again
+            .iter()
+            .all(|page| page.as_ref().unwrap().version == "HTTP/2")
+    );
+    assert_eq!(server.listener.accepted(), 1);
 }
 
 #[tokio::test]
