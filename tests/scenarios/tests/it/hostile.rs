@@ -1,4 +1,4 @@
-//! The company with every trap set: the scan ends, stays small, touches nothing it must not, and says what went wrong.
+//! The company with every trap set: the scan ends, stays small and says what went wrong.
 
 use std::time::Duration;
 

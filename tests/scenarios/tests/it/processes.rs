@@ -1,4 +1,4 @@
-//! Several processes on one data directory: they command, follow, fence and replace one another, and nothing is done twice.
+//! Several processes on one data directory command, follow, fence and replace one another.
 
 use std::time::Duration;
 

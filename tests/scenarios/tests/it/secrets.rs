@@ -1,4 +1,4 @@
-//! Secrets: what stands in the environment or in a configuration file never reaches the data directory or an output.
+//! Secrets of environment and configuration reach neither the data directory nor an output.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The whole way: an active scan of the company, and every question that one can ask about it afterwards.
+//! The whole way: an active scan of the company, and every question about it afterwards.
 
 use std::collections::{BTreeMap, BTreeSet};
 
