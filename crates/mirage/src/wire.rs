@@ -15,6 +15,7 @@ use mirage_projections::{Db, Projection, Runner};
 use mirage_workers::leases::Leases;
 use mirage_workers::node::{self, Caller, Node, Place};
 use mirage_workers::orchestrate;
+use mirage_workers::probe::proxy::Proxy;
 
 use crate::cli::Context;
 use crate::cli::time::At;
@@ -39,6 +40,10 @@ impl Context {
             Some((name.to_owned(), self.config.get(&key.name)?.to_owned()))
         };
         node.secrets = secrets.filter_map(value).collect();
+        // The scan's settings keep the proxy without them.
+        if let Some(Ok((_, Some(credentials)))) = self.config.get("scan.proxy").map(Proxy::split) {
+            node.secrets.insert("proxy".to_owned(), credentials);
+        }
         Ok(node)
     }
 }
@@ -189,6 +194,7 @@ pub(crate) fn of_run(error: orchestrate::Error) -> Problem {
         orchestrate::Error::Append(error) => error.into(),
         orchestrate::Error::Store(error) => error.into(),
         orchestrate::Error::Finish(error) => error.into(),
+        orchestrate::Error::Proxy(_) => Problem::of("bad_setting", &error),
         orchestrate::Error::Scope
         | orchestrate::Error::Encode(_)
         | orchestrate::Error::Collect(_)

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 use mirage_workers::collectors;
+use mirage_workers::probe::proxy::Proxy;
 
 use crate::cli::{suggest, time};
 
@@ -22,6 +23,7 @@ pub(crate) enum Form {
     Ports,
     Resolvers,
     Networks,
+    Proxy,
 }
 
 impl Form {
@@ -58,6 +60,10 @@ impl Form {
                 &|item| item.parse::<IpNet>().is_ok(),
                 "CIDR, such as 10.0.0.0/8",
             ),
+            // The text may hold a password: it is not repeated.
+            Self::Proxy => Proxy::parse(text)
+                .map(|_| ())
+                .map_err(|error| error.to_string()),
         }
     }
 
@@ -79,6 +85,7 @@ impl Form {
             Self::Ports => "ports, by commas".into(),
             Self::Resolvers => "IP:PORT, by commas".into(),
             Self::Networks => "CIDRs, by commas".into(),
+            Self::Proxy => "URL of an http or socks5 proxy".into(),
         }
     }
 }
@@ -142,7 +149,7 @@ const FIXED: &[Line] = &[
     ("scan.modules", Form::Names, Some("modules"), None, "Only these modules run"),
     ("scan.ports", Form::Ports, Some("ports"), None, "The ports that are scanned"),
     ("scan.profile", Form::Choice(PROFILES), Some("profile"), Some("standard"), "How far a scan goes"),
-    ("scan.proxy", Form::Text, Some("proxy"), None, "The proxy through which HTTP goes"),
+    ("scan.proxy", Form::Proxy, Some("proxy"), None, "The proxy through which HTTP goes"),
     ("scan.rate", Form::Number(100_000), Some("rate"), None, "Requests per second to one host at most"),
     ("scan.resolver", Form::Resolvers, Some("resolver"), None, "DNS servers instead of the system's"),
     ("scan.user_agent", Form::Text, Some("user_agent"), None, "How the scan introduces itself to web servers"),
