@@ -1,4 +1,4 @@
-//! DNS through the probe, evidence included, against a bare loop over as many sockets with the same codec.
+//! DNS through the probe, evidence included, against a bare loop of as many sockets and the same codec.
 //!
 //! Both ask `mirage-world` of the same build, a process of its own, the same questions in turns.
 
