@@ -42,6 +42,8 @@ pub fn program(name: &str) -> Result<PathBuf> {
 pub enum Said {
     /// The commit with this id stands at this position.
     Acknowledged { id: String, position: u64 },
+    /// An append that began after another one had failed for good was acknowledged: the log lies.
+    Late(String),
     /// An append was refused, with the error's code.
     Refused(String),
 }
@@ -54,6 +56,7 @@ impl Said {
                 id: id.to_owned(),
                 position: words.next()?.parse().ok()?,
             }),
+            ("late", id) => Some(Self::Late(id.to_owned())),
             ("err", code) => Some(Self::Refused(code.to_owned())),
             _ => None,
         }
@@ -132,6 +135,8 @@ pub fn signal(pid: u32, name: &str) -> Result<()> {
 pub struct Ledger {
     acknowledged: Vec<(String, u64)>,
     pub refused: Vec<String>,
+    /// Acknowledged although the log had failed before.
+    pub late: Vec<String>,
 }
 
 impl Ledger {
@@ -139,6 +144,7 @@ impl Ledger {
         match said {
             Said::Acknowledged { id, position } => self.acknowledged.push((id, position)),
             Said::Refused(code) => self.refused.push(code),
+            Said::Late(id) => self.late.push(id),
         }
     }
     pub fn len(&self) -> usize {

@@ -32,10 +32,12 @@ fn commit(salt: u64, n: u64) -> Result<EncodedCommit> {
     Ok(encode(&commit_of(stream, None, vec![event]))?)
 }
 
-async fn append(log: Arc<Sqlite>, salt: u64, n: u64) -> Result<(String, Result<Tip, AppendError>)> {
+type Done = (u64, String, Result<Tip, AppendError>);
+
+async fn append(log: Arc<Sqlite>, salt: u64, n: u64) -> Result<Done> {
     let commit = commit(salt, n)?;
     let id = commit.id.to_string();
-    Ok((id, log.append(commit, None).await))
+    Ok((n, id, log.append(commit, None).await))
 }
 
 #[tokio::main]
@@ -46,6 +48,8 @@ async fn main() -> Result<()> {
     let log = Arc::new(Sqlite::open(dir.as_ref())?);
     let mut window = FuturesUnordered::new();
     let (mut next, mut refusals) = (0, 0);
+    // The last append that had begun when the first one failed for good; outcomes are told in no strict order.
+    let mut last_before_failure = None;
     let mut out = std::io::stdout().lock();
     while refusals < AFTER_REFUSAL {
         while window.len() < WINDOW as usize {
@@ -56,9 +60,15 @@ async fn main() -> Result<()> {
             break;
         };
         match done? {
-            (id, Ok(tip)) => writeln!(out, "ack {id} {}", tip.position)?,
-            (_, Err(error)) => {
-                refusals += u32::from(!error.may_retry());
+            (n, id, Ok(_)) if last_before_failure.is_some_and(|last| n > last) => {
+                writeln!(out, "late {id}")?;
+            }
+            (_, id, Ok(tip)) => writeln!(out, "ack {id} {}", tip.position)?,
+            (_, _, Err(error)) => {
+                if !error.may_retry() {
+                    refusals += 1;
+                    last_before_failure.get_or_insert(next);
+                }
                 writeln!(out, "err {}", error.code())?;
             }
         }
