@@ -25,6 +25,8 @@ struct Step {
 enum Action {
     Tidy,
     Cargo(&'static [&'static str]),
+    /// Tests name what they skipped, for want of a tool or a right, in a file.
+    Tests(&'static [&'static str]),
     /// Rustdoc takes its "warnings are errors" from the environment only.
     Doc(&'static [&'static str]),
     /// A cargo subcommand that is not part of the toolchain: used where it is installed.
@@ -64,7 +66,7 @@ const STEPS: &[Step] = &[
     Step {
         name: "tests",
         is_fast: false,
-        action: Action::Cargo(&["test", "--workspace", "--locked"]),
+        action: Action::Tests(&["test", "--workspace", "--locked"]),
     },
     Step {
         name: "doc",
@@ -141,6 +143,7 @@ impl Action {
         match self {
             Self::Tidy => tidy::run()?,
             Self::Cargo(words) => cargo(words, &[])?,
+            Self::Tests(words) => tests(words)?,
             Self::Doc(words) => cargo(words, &[("RUSTDOCFLAGS", "-D warnings")])?,
             Self::Optional(words) if !is_installed(words[0]) => {
                 return Ok(Outcome::Skipped(format!(
@@ -165,7 +168,7 @@ impl std::fmt::Display for Action {
                     words.join(" ")
                 )
             }
-            Self::Cargo(words) | Self::Optional(words) => {
+            Self::Cargo(words) | Self::Tests(words) | Self::Optional(words) => {
                 write!(formatter, "cargo {}", words.join(" "))
             }
         }
@@ -180,6 +183,22 @@ fn cargo(words: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
         bail!("`cargo {}` ended with {status}", words.join(" "));
     }
     Ok(())
+}
+
+/// Runs the tests and says with a count what they skipped.
+fn tests(words: &[&str]) -> anyhow::Result<()> {
+    let skips = tempfile::NamedTempFile::new().context("making a file for skips")?;
+    let path = skips
+        .path()
+        .to_str()
+        .context("a temporary path that is text")?;
+    let outcome = cargo(words, &[("TEST_SKIPS", path)]);
+    let said = std::fs::read_to_string(skips.path()).context("reading the skips")?;
+    for line in said.lines() {
+        println!("    {line}");
+    }
+    println!("    skipped inside the tests: {}", said.lines().count());
+    outcome
 }
 
 fn is_installed(subcommand: &str) -> bool {
