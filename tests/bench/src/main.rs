@@ -21,9 +21,6 @@ use clap::Parser;
 
 use row::Row;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Measures Mirage against bare clients.
 #[derive(Parser)]
 struct Arguments {

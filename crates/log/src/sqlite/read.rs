@@ -24,7 +24,7 @@ pub(super) struct Page {
     pub(super) after: Position,
     /// Log hash at `after`; known once an unfiltered reader has begun.
     log_hash: Option<Digest>,
-    pub(super) ready: VecDeque<Arc<Recorded>>,
+    pub(super) ready: VecDeque<Raw>,
     /// Whether the page's bounds cut it: there may be more at once.
     pub(super) is_full: bool,
 }
@@ -67,39 +67,39 @@ impl Page {
             let Some(row) = rows.next().map_err(store)? else {
                 break;
             };
-            let recorded = match recorded(row).and_then(|recorded| self.follow(recorded)) {
-                Ok(recorded) => recorded,
+            let raw = match Raw::read(row).and_then(|raw| self.follow(raw)) {
+                Ok(raw) => raw,
                 // What stands before a bad commit is read; the next page begins with the error.
                 Err(_) if !self.ready.is_empty() => return Ok(self),
                 Err(error) => return Err(error),
             };
-            bytes += recorded.bytes.len();
-            self.ready.push_back(Arc::new(recorded));
+            bytes += raw.bytes.len();
+            self.ready.push_back(raw);
         }
         self.is_full = self.ready.len() >= PAGE_COMMITS || bytes >= PAGE_BYTES;
         Ok(self)
     }
 
     /// Holds a commit against the one before it, where the reader has seen that one.
-    fn follow(&mut self, recorded: Recorded) -> Result<Recorded, ReadError> {
+    fn follow(&mut self, raw: Raw) -> Result<Raw, ReadError> {
         if let Some(previous) = self.log_hash {
             let at = Position(self.after.0 + 1);
-            if recorded.position != at {
+            if raw.position != at {
                 return Err(ReadError::Damaged {
                     at,
                     what: Damage::Missing,
                 });
             }
-            if Digest::chain(previous, at, recorded.hash) != recorded.log_hash {
+            if Digest::chain(previous, at, raw.hash) != raw.log_hash {
                 return Err(ReadError::Damaged {
                     at,
                     what: Damage::LogHash,
                 });
             }
-            self.log_hash = Some(recorded.log_hash);
+            self.log_hash = Some(raw.log_hash);
         }
-        self.after = recorded.position;
-        Ok(recorded)
+        self.after = raw.position;
+        Ok(raw)
     }
 }
 
@@ -117,59 +117,103 @@ fn digest(row: &Row<'_>, column: &str) -> rusqlite::Result<Digest> {
     row.get(column).map(Digest)
 }
 
-/// A row, once its bytes have the recorded hash and say the same as its columns.
-fn recorded(row: &Row<'_>) -> Result<Recorded, ReadError> {
-    let at = position(row)?;
-    let damage = |what| ReadError::Damaged { at, what };
-    // A flipped bit may also turn a column into something that is no longer of its type.
-    let column = |_| damage(Damage::Row("a column has lost its form"));
-    let bytes = row
-        .get_ref("bytes")
-        .and_then(|value| Ok(value.as_blob()?))
-        .map_err(column)?;
-    let hash = digest(row, "hash").map_err(column)?;
-    if Digest::of(bytes) != hash {
-        return Err(damage(Damage::Bytes));
-    }
-    let commit = decode(bytes).map_err(|source| ReadError::Decode { at, source })?;
-    let fits = says(row, &commit).map_err(column)?;
-    if let Some(what) = fits {
-        return Err(damage(Damage::Row(what)));
-    }
-    let log_hash = digest(row, "log_hash").map_err(column)?;
-    Ok(Recorded {
-        position: at,
-        hash,
-        log_hash,
-        bytes: bytes.into(),
-        commit,
-    })
+/// A row whose bytes have the recorded hash, not yet decoded.
+pub(super) struct Raw {
+    position: Position,
+    stream: String,
+    scan: Option<String>,
+    version: u64,
+    events: usize,
+    id: [u8; 16],
+    hash: Digest,
+    log_hash: Digest,
+    bytes: Arc<[u8]>,
 }
 
-/// The first column that says something else than the commit.
-fn says(row: &Row<'_>, commit: &Commit) -> rusqlite::Result<Option<&'static str>> {
-    let stream = row.get_ref("stream")?.as_str()?;
-    let scan = row.get_ref("scan")?.as_str_or_null()?;
-    let is_stream = {
+impl Raw {
+    fn read(row: &Row<'_>) -> Result<Self, ReadError> {
+        let at = position(row)?;
+        // A flipped bit may also turn a column into something that is no longer of its type.
+        let lost = Damage::Row("a column has lost its form");
+        let raw = Self::columns(row, at);
+        let raw = raw.map_err(|_| ReadError::Damaged { at, what: lost })?;
+        match Digest::of(&raw.bytes) == raw.hash {
+            true => Ok(raw),
+            false => Err(ReadError::Damaged {
+                at,
+                what: Damage::Bytes,
+            }),
+        }
+    }
+
+    fn columns(row: &Row<'_>, position: Position) -> rusqlite::Result<Self> {
+        Ok(Self {
+            position,
+            stream: row.get("stream")?,
+            scan: row.get("scan")?,
+            version: row.get::<_, i64>("version")? as u64,
+            events: row.get::<_, i64>("events")? as usize,
+            id: row.get("id")?,
+            hash: digest(row, "hash")?,
+            log_hash: digest(row, "log_hash")?,
+            bytes: row.get_ref("bytes")?.as_blob()?.into(),
+        })
+    }
+
+    /// The commit, held against the row's columns. Whoever uses it decodes it: what is decoded on one thread and freed
+    /// on another costs the allocator dear.
+    pub(super) fn decode(self) -> Result<Recorded, ReadError> {
+        let at = self.position;
+        let commit = decode(&self.bytes).map_err(|source| ReadError::Decode { at, source })?;
+        if let Some(what) = self.differs(&commit) {
+            return Err(ReadError::Damaged {
+                at,
+                what: Damage::Row(what),
+            });
+        }
+        let Self {
+            hash,
+            log_hash,
+            bytes,
+            ..
+        } = self;
+        Ok(Recorded {
+            position: at,
+            hash,
+            log_hash,
+            bytes,
+            commit,
+        })
+    }
+
+    /// The first column that says something else than the commit.
+    fn differs(&self, commit: &Commit) -> Option<&'static str> {
         let StreamId {
             workspace,
             scan,
             category,
             id,
         } = &commit.stream;
-        let scan = scan.as_ref().map_or("_", |scan| scan.as_str());
-        stream
-            .split('/')
-            .eq([workspace.as_str(), scan, category.as_str(), id.as_str()])
-    };
-    Ok(match () {
-        () if !is_stream => Some("stream"),
-        () if scan != commit.stream.scan.as_ref().map(|scan| scan.as_str()) => Some("scan"),
-        () if row.get::<_, i64>("version")? as u64 != commit.version.0 => Some("version"),
-        () if row.get::<_, i64>("events")? as usize != commit.events.len() => Some("events"),
-        () if row.get::<_, [u8; 16]>("id")? != *commit.id.as_bytes() => Some("id"),
-        () => None,
-    })
+        let scan = scan.as_ref().map(|scan| scan.as_str());
+        let parts = [
+            workspace.as_str(),
+            scan.unwrap_or("_"),
+            category.as_str(),
+            id.as_str(),
+        ];
+        match () {
+            () if !self.stream.split('/').eq(parts) => Some("stream"),
+            () if self.scan.as_deref() != scan => Some("scan"),
+            () if self.version != commit.version.0 => Some("version"),
+            () if self.events != commit.events.len() => Some("events"),
+            () if self.id != *commit.id.as_bytes() => Some("id"),
+            () => None,
+        }
+    }
+}
+
+fn recorded(row: &Row<'_>) -> Result<Recorded, ReadError> {
+    Raw::read(row)?.decode()
 }
 
 pub(super) fn head(connection: &Connection) -> Result<Head, ReadError> {

@@ -8,15 +8,15 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::Readers;
-use super::read::Page;
-use crate::{Read, ReadError, Recorded};
+use super::read::{Page, Raw};
+use crate::{Read, ReadError};
 
 type Reading = JoinHandle<Result<Page, ReadError>>;
 
 pub(super) struct Tail {
     readers: Arc<Readers>,
     live: watch::Receiver<Position>,
-    ready: VecDeque<Arc<Recorded>>,
+    ready: VecDeque<Raw>,
     /// Where to go on; `None` after an error.
     next: Option<Next>,
     is_caught_up: bool,
@@ -47,8 +47,13 @@ impl Tail {
 
     pub(super) async fn next(&mut self) -> Option<Result<Read, ReadError>> {
         loop {
-            if let Some(commit) = self.ready.pop_front() {
-                return Some(Ok(Read::Commit(commit)));
+            if let Some(raw) = self.ready.pop_front() {
+                let decoded = raw.decode();
+                if decoded.is_err() {
+                    self.ready.clear();
+                    self.next = None;
+                }
+                return Some(decoded.map(|recorded| Read::Commit(Arc::new(recorded))));
             }
             // Taken before the page is read: what is appended meanwhile wakes the reader again.
             let head = *self.live.borrow_and_update();
