@@ -80,11 +80,8 @@ pub async fn workspace(
         .execute(&stream, command, Envelope::new(actor, now))
         .await;
     match made {
-        Ok(_) => {
-            let path = path(keys, workspace);
-            fs::rename(&fresh, &path).map_err(|source| store(&path, source))?;
-            Ok(key)
-        }
+        // Its file gets its name by whoever looks for it first, this process or another one.
+        Ok(_) => find(keys, workspace, key.fingerprint()),
         // Another starter was first: its key counts.
         Err(execute::Error::Refused(_) | execute::Error::Conflict) => {
             fs::remove_file(&fresh).map_err(|source| store(&fresh, source))?;
@@ -154,7 +151,11 @@ fn find(keys: &Path, workspace: &WorkspaceId, fingerprint: Digest) -> Result<IdK
             continue;
         };
         if candidate != path {
-            fs::rename(&candidate, &path).map_err(|source| store(&path, source))?;
+            match fs::rename(&candidate, &path) {
+                // Another starter has just named it.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                renamed => renamed.map_err(|source| store(&path, source))?,
+            }
         }
         return Ok(key);
     }
@@ -179,7 +180,14 @@ fn write(path: &Path, key: &IdKey) -> std::io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
     file.write_all(key.bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    // The event that names the key follows: a power cut after it must find the file.
+    for folder in path.ancestors().skip(1).take(2) {
+        if folder.is_dir() {
+            fs::File::open(folder)?.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

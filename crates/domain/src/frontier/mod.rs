@@ -19,7 +19,7 @@ use pairs::Pairs;
 use crate::entity::Kind;
 use crate::event::Event;
 use crate::finding::Finding;
-use crate::id::{Cursor, Digest, EntityId, ScanId, StreamId, TaskId};
+use crate::id::{Cursor, Digest, EntityId, FindingId, ScanId, StreamId, TaskId};
 use crate::module::{Manifest, Reads};
 use crate::plan::{self, Input, Limit, Totals};
 use crate::relation::Relation;
@@ -30,6 +30,8 @@ use crate::task;
 pub const OPEN_MAX: usize = 64;
 /// Open tasks of one module of a scan at most, so that a slow one leaves room for the others.
 pub const OPEN_PER_MODULE_MAX: usize = 16;
+/// Failed inputs of one module that are kept for another try; the newest beyond it are not tried again.
+const FAILED_MAX: usize = 4096;
 /// Attempts that end without a word before a task of one input is given up.
 pub const ATTEMPTS_MAX: u32 = 64;
 
@@ -215,6 +217,12 @@ impl Frontier {
         }
     }
 
+    fn keep_failed(&mut self, lane: usize, inputs: Vec<Input>) {
+        let failed = &mut self.lanes[lane].failed;
+        let room = FAILED_MAX.saturating_sub(failed.len());
+        failed.extend(inputs.into_iter().take(room));
+    }
+
     fn retry_failed(&mut self) {
         for lane in &mut self.lanes {
             let failed = std::mem::take(&mut lane.failed);
@@ -240,12 +248,20 @@ impl Frontier {
                 }
             }
             plan::Event::Split(split) => {
-                self.close(&split.task);
+                // Its inputs wait to be scheduled one by one, also by an orchestrator that comes after a crash.
+                if let Some((lane, inputs)) = self.close(&split.task) {
+                    let instead_of = Some(split.task.clone());
+                    let again = |input| Again {
+                        input,
+                        instead_of: instead_of.clone(),
+                    };
+                    self.lanes[lane].again.extend(inputs.into_iter().map(again));
+                }
             }
             plan::Event::GaveUp(gave_up) => {
                 self.totals.failures += 1;
                 if let Some((lane, inputs)) = self.close(&gave_up.task) {
-                    self.lanes[lane].failed.extend(inputs);
+                    self.keep_failed(lane, inputs);
                 }
             }
             plan::Event::Limited(limited) => {
@@ -264,7 +280,7 @@ impl Frontier {
         if let Some(lane) = lane {
             self.lanes[lane].open += 1;
             for input in &scheduled.inputs {
-                self.take(lane, input);
+                self.take(lane, input, scheduled.instead_of.is_some());
             }
         }
         self.open.push(OpenTask {
@@ -276,12 +292,15 @@ impl Frontier {
     }
 
     /// Moves a lane past an input that was scheduled.
-    fn take(&mut self, index: usize, input: &Input) {
+    fn take(&mut self, index: usize, input: &Input, is_again: bool) {
         let lane = &mut self.lanes[index];
         if let Some(at) = lane.again.iter().position(|again| {
             again.input.entity == input.entity && again.input.evidence == input.evidence
         }) {
             lane.again.remove(at);
+            return;
+        }
+        if is_again {
             return;
         }
         let list = if lane.manifest.reads == Reads::Evidence {
@@ -335,20 +354,20 @@ impl Frontier {
                     .any(|failure| failure.reason == "budget");
                 self.totals.requests += finished.cost.requests;
                 if let Some((lane, mut inputs)) = self.close(task) {
-                    let failed: HashSet<EntityId> = finished
+                    let failed: HashSet<FindingId> = finished
                         .failures
                         .iter()
-                        .map(|failure| failure.entity)
+                        .map(|failure| failure.finding)
                         .collect();
-                    inputs.retain(|input| failed.contains(&input.entity));
-                    self.lanes[lane].failed.append(&mut inputs);
+                    inputs.retain(|input| failed.contains(&input.finding));
+                    self.keep_failed(lane, inputs);
                 }
             }
             task::Event::Failed(failed) => {
                 self.totals.failures += 1;
                 self.totals.requests += failed.cost.requests;
                 if let Some((lane, inputs)) = self.close(task) {
-                    self.lanes[lane].failed.extend(inputs);
+                    self.keep_failed(lane, inputs);
                 }
             }
             // The plan closed it already.
@@ -471,8 +490,11 @@ impl Frontier {
             for (is_evidence, item) in self.too_deep.remove(&entity).unwrap_or_default() {
                 self.due(is_evidence, item);
             }
-            let below = self.pairs.below(entity);
-            stack.extend(below.map(|child| (child, depth.saturating_add(1))));
+            // Sorted: the order in which entities become due must be the same in every fold.
+            let mut below: Vec<u32> = self.pairs.below(entity).collect();
+            below.sort_unstable();
+            let depth = depth.saturating_add(1);
+            stack.extend(below.into_iter().map(|child| (child, depth)));
         }
     }
 }

@@ -385,13 +385,51 @@ fn two_hundred_interleavings_find_the_same_set() {
 
 #[test]
 fn a_fold_of_the_log_decides_as_the_live_one() {
-    let undisturbed = Simulation::new(1, Limits::default()).finish();
-    let mut simulation = Simulation::new(5, Limits::default());
-    while simulation.step() {
-        simulation.refold();
+    for limits in [
+        Limits::default(),
+        Limits {
+            depth: Some(4),
+            ..Limits::default()
+        },
+    ] {
+        let undisturbed = Simulation::new(1, limits).finish();
+        for seed in [5, 6, 7] {
+            let mut simulation = Simulation::new(seed, limits);
+            while simulation.step() {
+                simulation.refold();
+            }
+            assert_eq!(simulation.set(), undisturbed.set());
+            assert_eq!(simulation.ran, undisturbed.ran);
+        }
     }
-    assert_eq!(simulation.set(), undisturbed.set());
-    assert_eq!(simulation.ran, undisturbed.ran);
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_split_loses_no_input() {
+    let mut simulation = Simulation::new(9, Limits::default());
+    let open = loop {
+        simulation.step();
+        let batch = |open: &&OpenTask| open.scheduled.inputs.len() > 1;
+        for decision in simulation.frontier.decide(Timestamp::UNIX_EPOCH) {
+            if let Decision::Schedule(batch) = decision {
+                simulation.schedule(batch);
+            }
+        }
+        if let Some(open) = simulation.frontier.open().find(batch) {
+            break open.scheduled.clone();
+        }
+    };
+    // The split stands; the tasks that were to follow it do not.
+    simulation.push_plan(
+        plan::Split {
+            task: open.task.clone(),
+            attempts: 2,
+        }
+        .into(),
+    );
+    simulation.refold();
+    let ran = simulation.finish().ran;
+    assert_eq!(ran, Simulation::new(1, Limits::default()).finish().ran);
 }
 
 #[test]

@@ -70,20 +70,40 @@ impl Shelf {
         bytes: &[u8],
     ) -> std::io::Result<()> {
         let path = self.large(workspace, digest);
-        if path.exists() {
-            return Ok(());
-        }
         let folder = path.parent().expect("a large item lies two folders deep");
         fs::create_dir_all(folder)?;
-        let fresh = path.with_extension("new");
-        let mut file = fs::File::create(&fresh)?;
-        file.write_all(bytes)?;
-        file.sync_data()?;
-        fs::rename(&fresh, &path)?;
+        match fs::File::open(&path) {
+            // Whoever put it there may have died before it was on disk.
+            Ok(there) => there.sync_all()?,
+            Err(_) => self.write_anew(&path, bytes)?,
+        }
         for folder in folder.ancestors().take(3) {
             fs::File::open(folder)?.sync_all()?;
         }
         Ok(())
+    }
+}
+
+impl Shelf {
+    /// Writes a file under a name of its own and gives it its place: two processes may do so at once.
+    fn write_anew(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+        let fresh = path.with_extension(format!("{}.new", std::process::id()));
+        let mut file = fs::File::create(&fresh)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&fresh, path)
+    }
+}
+
+/// Makes what an earlier process may have written to the WAL and not synced durable: it is readable from here on, and
+/// what is readable counts as kept.
+pub(crate) fn sync_wal(path: &Path) -> std::io::Result<()> {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    match fs::File::open(wal) {
+        Ok(wal) => wal.sync_all(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -105,6 +125,7 @@ impl Files {
         let shelf = Shelf {
             dir: dir.to_owned(),
         };
+        sync_wal(&shelf.small()).map_err(|error| Error::Open(error.into()))?;
         let connection = open_small(&shelf.small()).map_err(|error| Error::Open(error.into()))?;
         let writer = Writer::start(connection, shelf.clone());
         let reader = Reader {

@@ -13,6 +13,7 @@ use mirage_domain::id::{Digest, WorkspaceId};
 pub const ITEM_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 pub use files::Files;
+pub(crate) use files::sync_wal;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 

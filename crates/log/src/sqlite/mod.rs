@@ -191,6 +191,10 @@ fn open_writer(path: &Path) -> Result<Connection, OpenError> {
         source,
     };
     let is_new = !path.exists();
+    crate::evidence::sync_wal(path).map_err(|source| OpenError::Store {
+        path: path.to_owned(),
+        source: source.into(),
+    })?;
     let connection = Connection::open(path).map_err(fail)?;
     connection.busy_timeout(lock::BUSY_MAX).map_err(fail)?;
     if !is_new {

@@ -13,12 +13,13 @@ use mirage_log::commit::{Entry, event_bytes};
 
 use crate::collectors::Reported;
 
-/// A commit is written when this much waits; with one finding more it is still a legal commit.
-const BYTES_FULL: usize = 160 * 1024;
-/// Longest detail of a failure or remark, in bytes.
+/// A commit is written when this much waits. One finding more, all remarks and all failures of a batch are about as
+/// much again, and together they are still a legal commit.
+const BYTES_FULL: usize = 96 * 1024;
+/// Longest detail of a failure or remark, in bytes of JSON.
 const DETAIL_BYTES_MAX: usize = 512;
 /// Distinct remarks of one task; more are counted under the last one's code.
-const REMARKS_MAX: usize = 256;
+const REMARKS_MAX: usize = 32;
 
 type RemarkKey = (&'static str, String, Option<EntityId>, String);
 
@@ -70,13 +71,17 @@ impl Buffer {
         if state.written.contains(&claim(&finding)) {
             return;
         }
-        if let Some(&index) = state.waiting.get(&finding.id)
-            && merge(&mut state.findings[index].0, &finding)
-        {
-            return;
+        if let Some(&index) = state.waiting.get(&finding.id) {
+            let waiting = &mut state.findings[index].0;
+            let before = size(waiting);
+            if merge(waiting, &finding) {
+                let grown = size(waiting).saturating_sub(before);
+                state.bytes += grown;
+                return;
+            }
         }
         state.since.get_or_insert_with(Instant::now);
-        state.bytes += event_bytes(&task::Event::Found(finding.clone()).into());
+        state.bytes += size(&finding);
         let index = state.findings.len();
         state.waiting.insert(finding.id, index);
         state.findings.push((finding, at));
@@ -102,6 +107,17 @@ impl Buffer {
         self.state().bytes >= BYTES_FULL
     }
 
+    /// Whether what waits is more than one commit takes.
+    pub(super) fn needs_more_than_one(&self) -> bool {
+        let state = self.state();
+        state
+            .findings
+            .iter()
+            .map(|(finding, _)| size(finding))
+            .sum::<usize>()
+            >= BYTES_FULL
+    }
+
     /// How long the oldest report has waited.
     pub(super) fn oldest(&self) -> Option<Duration> {
         self.state().since.map(|since| since.elapsed())
@@ -121,7 +137,7 @@ impl Buffer {
             if bytes >= BYTES_FULL {
                 break;
             }
-            bytes += event_bytes(&task::Event::Found(finding.clone()).into());
+            bytes += size(finding);
             many += 1;
         }
         let findings: Vec<(Finding, Timestamp)> = state.findings.drain(..many).collect();
@@ -200,11 +216,107 @@ fn merge(waiting: &mut Finding, other: &Finding) -> bool {
     true
 }
 
-/// At most [`DETAIL_BYTES_MAX`] bytes of a text.
+fn size(finding: &Finding) -> usize {
+    event_bytes(&task::Event::Found(finding.clone()).into())
+}
+
+/// The beginning of a text that takes at most [`DETAIL_BYTES_MAX`] bytes in JSON.
 pub(super) fn short(text: &str) -> String {
-    let mut end = text.len().min(DETAIL_BYTES_MAX);
-    while !text.is_char_boundary(end) {
-        end -= 1;
+    let mut bytes = 0;
+    let fits = |character: &char| {
+        bytes += match character {
+            '"' | '\\' => 2,
+            control if control.is_control() => 6,
+            other => other.len_utf8(),
+        };
+        bytes <= DETAIL_BYTES_MAX
+    };
+    text.chars().take_while(fits).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mirage_log::contract::found;
+
+    fn finding(n: u64) -> Finding {
+        match found(n).1 {
+            Event::Task(task::Event::Found(finding)) => finding,
+            other => panic!("{other:?}"),
+        }
     }
-    text[..end].to_owned()
+
+    fn drained(buffer: &Buffer) -> Vec<usize> {
+        let mut commits = Vec::new();
+        loop {
+            let entries = buffer.drain(Timestamp::UNIX_EPOCH);
+            if entries.is_empty() {
+                return commits;
+            }
+            commits.push(entries.len());
+        }
+    }
+
+    #[test]
+    fn claims_that_grow_while_they_wait_are_all_drained() {
+        let buffer = Buffer::new(HashSet::new());
+        for evidence in 0..40u64 {
+            for n in 0..120 {
+                let evidence = vec![Digest::of(&evidence.to_be_bytes())];
+                buffer.add(
+                    Finding {
+                        evidence,
+                        ..finding(n)
+                    },
+                    Timestamp::UNIX_EPOCH,
+                );
+            }
+        }
+        assert!(buffer.is_full() && buffer.needs_more_than_one());
+        assert_eq!(drained(&buffer).iter().sum::<usize>(), 120);
+        assert!(!buffer.needs_more_than_one());
+    }
+
+    #[test]
+    fn the_same_claim_is_written_once_and_another_one_with_it_stays() {
+        let buffer = Buffer::new(HashSet::new());
+        buffer.add(finding(1), Timestamp::UNIX_EPOCH);
+        buffer.add(finding(1), Timestamp::UNIX_EPOCH);
+        assert_eq!(drained(&buffer), [1]);
+        buffer.add(finding(1), Timestamp::UNIX_EPOCH);
+        assert!(drained(&buffer).is_empty());
+        let other = Finding {
+            evidence: vec![Digest::of(b"other")],
+            ..finding(1)
+        };
+        buffer.add(other, Timestamp::UNIX_EPOCH);
+        assert_eq!(drained(&buffer), [1]);
+    }
+
+    #[test]
+    fn a_detail_is_cut_by_what_it_takes_in_json() {
+        for text in ["\u{1b}".repeat(4000), "\"".repeat(4000), "é".repeat(4000)] {
+            let json = serde_json::to_string(&short(&text)).unwrap();
+            assert!(
+                (400..=DETAIL_BYTES_MAX + 2).contains(&json.len()),
+                "{}",
+                json.len()
+            );
+        }
+    }
+
+    #[test]
+    fn remarks_are_counted_and_bounded() {
+        let buffer = Buffer::new(HashSet::new());
+        for n in 0..1000 {
+            buffer.remark("cap-reached", format!("rule {n}"), None, String::new());
+        }
+        let entries = buffer.drain(Timestamp::UNIX_EPOCH);
+        let count = |entry: &Entry| match &entry.event {
+            Event::Task(task::Event::Remarked(remarked)) => remarked.count,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(entries.len(), REMARKS_MAX + 1);
+        assert_eq!(entries.iter().map(count).sum::<u32>(), 1000);
+    }
 }

@@ -159,9 +159,11 @@ async fn run_module(
             },
             _ = tick.tick() => {}
         }
-        let is_due = buffer.is_full() || buffer.oldest().is_some_and(|age| age >= WAIT_MAX);
-        if is_due && !writer.commit(buffer).await? {
-            return Ok(());
+        let is_due = || buffer.is_full() || buffer.oldest().is_some_and(|age| age >= WAIT_MAX);
+        while is_due() {
+            if !writer.commit(buffer).await? {
+                return Ok(());
+            }
         }
     }
     drop(asked);

@@ -29,6 +29,10 @@ pub enum Error {
     Evidence(evidence::Error),
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    #[error(
+        "a task panicked outside its module; what it found is committed, the scan can be resumed"
+    )]
+    Panicked,
 }
 
 pub(super) struct Writer<'a> {
@@ -124,7 +128,7 @@ impl<'a> Writer<'a> {
         failures: Vec<task::Failure>,
     ) -> Result<(), Error> {
         let findings = buffer.total();
-        while buffer.is_full() {
+        while buffer.needs_more_than_one() {
             if !self.commit(buffer).await? {
                 return Ok(());
             }

@@ -79,7 +79,9 @@ pub async fn run(node: Arc<Node>, scan: ScanId, leave: CancellationToken) -> Res
     let mut orchestrator = Orchestrator::new(context);
     let ended = orchestrator.follow(leave).await;
     orchestrator.pool.stop().await;
-    node.leases.release(&scan, &node.holder)?;
+    if let Err(error) = node.leases.release(&scan, &node.holder) {
+        tracing::warn!(%error, "the lease could not be given back");
+    }
     ended
 }
 
@@ -134,7 +136,10 @@ impl Orchestrator {
                 failed = self.pool.failure() => return Err(failed.into()),
                 _ = renew.tick(), if self.is_claimed => {
                     // A lease that somebody else took is no reason to stop: only the plan's stream is.
-                    let _ = node.leases.take(&context.scan, &node.holder, (node.now)())?;
+                    // Nor is a lease that cannot be written: it is a hint.
+                    if let Err(error) = node.leases.take(&context.scan, &node.holder, (node.now)()) {
+                        tracing::warn!(%error, "the lease could not be renewed");
+                    }
                 }
             }
             if !self.is_claimed {
@@ -167,7 +172,10 @@ impl Orchestrator {
             self.frontier.apply(stream, event, cursor, *at);
             match event {
                 Event::Task(task::Event::Found(finding)) => self.plan.remember(cursor, finding),
-                Event::Task(event) if event.is_terminal() => self.pool.forget(stream.id.as_str()),
+                Event::Task(event) if event.is_terminal() => {
+                    self.pool.forget(stream.id.as_str());
+                    self.plan.forget(stream.id.as_str());
+                }
                 _ => {}
             }
         }
@@ -185,17 +193,25 @@ impl Orchestrator {
             return Ok(Some(Ended::Fenced));
         }
         self.is_claimed = true;
-        let decided = self.frontier.recover();
-        if !self.carry_out(decided).await? {
-            return Ok(Some(Ended::Fenced));
-        }
+        self.context
+            .probe
+            .spent_before(self.frontier.totals().requests);
+        // What was open before is delivered again; what takes its place is delivered as new.
         let left: Vec<_> = self
             .frontier
             .open()
             .map(|open| open.scheduled.clone())
             .collect();
+        let decided = self.frontier.recover();
+        if !self.carry_out(decided).await? {
+            return Ok(Some(Ended::Fenced));
+        }
         for scheduled in left {
-            if let Some(cause) = self.plan.cause(&scheduled.task) {
+            let is_open = self
+                .frontier
+                .open()
+                .any(|open| open.scheduled.task == scheduled.task);
+            if let Some(cause) = self.plan.cause(&scheduled.task).filter(|_| is_open) {
                 self.pool.deliver(scheduled, cause, true);
             }
         }
@@ -225,9 +241,14 @@ impl Orchestrator {
             let Planned {
                 events: planned,
                 effect,
+                is_cut,
             } = self.plan.resolve(decision).await?;
             events.extend(planned);
             after.extend(effect);
+            // A batch that was cut moves what follows: the rest is decided anew.
+            if is_cut {
+                break;
+            }
         }
         if !self.append(events).await? {
             return Ok(false);

@@ -21,6 +21,8 @@ use crate::seed;
 const RECENT_MAX: usize = 16 * 1024;
 /// Bytes of events after which a commit of the plan ends.
 const COMMIT_BYTES: usize = 160 * 1024;
+/// Keys of one task's inputs at most, so that its event fits a commit whatever a target calls its pages.
+const KEYS_BYTES_MAX: usize = 64 * 1024;
 /// Times that a task's end is tried against a worker that still writes.
 const END_TRIES_MAX: u32 = 16;
 
@@ -36,6 +38,8 @@ pub(super) enum Effect {
 pub(super) struct Planned {
     pub(super) events: Vec<plan::Event>,
     pub(super) effect: Vec<Effect>,
+    /// Whether a batch had to be cut, so that decisions made after it no longer hold.
+    pub(super) is_cut: bool,
 }
 
 pub(super) struct Plan {
@@ -71,6 +75,13 @@ impl Plan {
     /// The plan's event that scheduled a task.
     pub(super) fn cause(&self, task: &TaskId) -> Option<Causation> {
         self.causes.get(task).copied()
+    }
+
+    /// The task is over: nothing will be asked about it any more.
+    pub(super) fn forget(&mut self, task: &str) {
+        if let Ok(task) = TaskId::new(task) {
+            self.causes.remove(&task);
+        }
     }
 
     /// Takes note of a plan commit from the log; false for one that was written here.
@@ -125,7 +136,15 @@ impl Plan {
                 inputs: Vec::new(),
                 instead_of: None,
             }),
-            Decision::Schedule(batch) => deliver(self.schedule(batch).await?),
+            Decision::Schedule(batch) => {
+                let wanted = batch.due.len() + batch.again.len();
+                let scheduled = self.schedule(batch).await?;
+                let is_cut = scheduled.inputs.len() < wanted;
+                Planned {
+                    is_cut,
+                    ..deliver(scheduled)
+                }
+            }
             Decision::Split {
                 task,
                 attempts,
@@ -141,6 +160,7 @@ impl Plan {
                 Planned {
                     events: vec![gave_up.into()],
                     effect: vec![Effect::End(vec![task], ended)],
+                    is_cut: false,
                 }
             }
             Decision::Revoke { tasks, reason } => {
@@ -155,15 +175,18 @@ impl Plan {
                 Planned {
                     events: vec![revoked.into()],
                     effect: vec![Effect::End(tasks, ended)],
+                    is_cut: false,
                 }
             }
             Decision::Limit { limit, value } => Planned {
                 events: vec![plan::Limited { limit, value }.into()],
                 effect: Vec::new(),
+                is_cut: false,
             },
             Decision::Finish(totals) => Planned {
                 events: vec![plan::Finished { totals }.into()],
                 effect: Vec::new(),
+                is_cut: false,
             },
         })
     }
@@ -186,9 +209,10 @@ impl Plan {
         let mut planned = Planned {
             events: vec![split.into()],
             effect: vec![Effect::End(vec![task], ended)],
+            is_cut: false,
         };
         for batch in into {
-            let Planned { events, effect } = deliver(self.schedule(batch).await?);
+            let Planned { events, effect, .. } = deliver(self.schedule(batch).await?);
             planned.events.extend(events);
             planned.effect.extend(effect);
         }
@@ -197,8 +221,14 @@ impl Plan {
 
     async fn schedule(&mut self, batch: Batch) -> Result<Scheduled, Error> {
         let mut inputs = batch.again;
+        let mut bytes = 0;
         for due in &batch.due {
-            inputs.push(self.input(due).await?);
+            let input = self.input(due).await?;
+            bytes += input.key.open().map_or(0, String::len);
+            if bytes > KEYS_BYTES_MAX && !inputs.is_empty() {
+                break;
+            }
+            inputs.push(input);
         }
         Ok(Scheduled {
             task: batch.task,
@@ -361,6 +391,7 @@ fn deliver(scheduled: Scheduled) -> Planned {
     Planned {
         events,
         effect: vec![Effect::Deliver(scheduled)],
+        is_cut: false,
     }
 }
 

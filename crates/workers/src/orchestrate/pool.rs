@@ -1,8 +1,10 @@
 //! The pool: embedded delivery of tasks, refilled from the log at each takeover.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use mirage_domain::id::TaskId;
 use mirage_domain::plan::Scheduled;
 use mirage_log::commit::Causation;
@@ -45,7 +47,10 @@ impl Pool {
         };
         let (context, failures) = (self.context.clone(), self.failures.0.clone());
         self.running.spawn(async move {
-            if let Err(error) = collect::run(&context, delivery).await {
+            let run = AssertUnwindSafe(collect::run(&context, delivery))
+                .catch_unwind()
+                .await;
+            if let Err(error) = run.unwrap_or(Err(collect::Error::Panicked)) {
                 // One failure ends the run; further ones say nothing new.
                 let _ = failures.try_send(error);
             }

@@ -153,6 +153,11 @@ impl ScanProbe {
         }
     }
 
+    /// Counts what earlier processes have spent of the scan's budget.
+    pub(crate) fn spent_before(&self, requests: u64) {
+        self.requests.fetch_max(requests, Ordering::Relaxed);
+    }
+
     /// Requests of the scan so far, those of earlier processes included.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
