@@ -189,7 +189,8 @@ impl<A: Logged> Store<A> {
 
     /// Handles one command at a stream and answers the position after which its effect can be read.
     ///
-    /// A command that changes nothing answers the stream's tip.
+    /// A command that changes nothing answers the stream's tip. A hot aggregate is decided on as it was left: if others
+    /// wrote meanwhile, the append conflicts, and nothing but an append is answered from it.
     pub async fn execute(
         &self,
         stream: &StreamId,
@@ -200,35 +201,88 @@ impl<A: Logged> Store<A> {
         A::Command: Clone,
         A::Event: Into<Event>,
     {
+        if let Some(hot) = self.hot(stream)
+            && let Ok(Some(position)) = self.attempt(hot, false, &command, &envelope).await
+        {
+            return Ok(position);
+        }
         for attempt in 0..=RETRIES_MAX {
-            let mut loaded = self.load(stream).await?;
-            if let Some(CommandKey { key, digest }) = &envelope.command
-                && let Some((first, position)) = loaded.keys.get(key)
-            {
-                return if first == digest {
-                    Ok(*position)
-                } else {
-                    Err(Error::KeyReused)
-                };
-            }
-            let sink = EventSink::default();
-            let mut decided = loaded.aggregate.clone();
-            decided
-                .handle(command.clone(), &(), &sink)
-                .await
-                .map_err(Error::Refused)?;
-            let events = sink.collect().await;
-            if events.is_empty() {
-                return Ok(loaded.tip.map_or(Position(0), |tip| tip.position));
-            }
-            loaded.envelope = Some(envelope.clone());
-            match self.append(events, loaded).await {
-                Ok(tip) => return Ok(tip.position),
-                Err(Error::Append(AppendError::Conflict { .. })) => back_off(attempt).await,
-                Err(error) => return Err(error),
+            let loaded = self.load(stream).await?;
+            match self.attempt(loaded, true, &command, &envelope).await? {
+                Some(position) => return Ok(position),
+                None => back_off(attempt).await,
             }
         }
         Err(Error::Conflict)
+    }
+
+    fn hot(&self, stream: &StreamId) -> Option<Loaded<A>> {
+        self.hot
+            .lock()
+            .expect("no holder panics")
+            .get(stream)
+            .cloned()
+    }
+
+    /// One decision on an aggregate as it was loaded; `None` if it must be loaded anew, because the stream has moved on
+    /// or may have.
+    async fn attempt(
+        &self,
+        mut loaded: Loaded<A>,
+        is_fresh: bool,
+        command: &A::Command,
+        envelope: &Envelope,
+    ) -> Result<Option<Position>, Error<A::Error>>
+    where
+        A::Command: Clone,
+        A::Event: Into<Event>,
+    {
+        if let Some(CommandKey { key, digest }) = &envelope.command
+            && let Some((first, position)) = loaded.keys.get(key)
+        {
+            return if first == digest {
+                Ok(Some(*position))
+            } else {
+                Err(Error::KeyReused)
+            };
+        }
+        let sink = EventSink::default();
+        let mut decided = loaded.aggregate.clone();
+        decided
+            .handle(command.clone(), &(), &sink)
+            .await
+            .map_err(Error::Refused)?;
+        let events = sink.collect().await;
+        if events.is_empty() {
+            return Ok(is_fresh.then(|| loaded.tip.map_or(Position(0), |tip| tip.position)));
+        }
+        loaded.envelope = Some(envelope.clone());
+        match self.append(events, loaded.clone()).await {
+            Ok(tip) => {
+                self.keep(loaded, decided, tip);
+                Ok(Some(tip.position))
+            }
+            Err(Error::Append(AppendError::Conflict { .. })) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Remembers an aggregate as its own append left it.
+    fn keep(&self, loaded: Loaded<A>, aggregate: A, tip: Tip) {
+        let mut loaded = Loaded {
+            aggregate,
+            tip: Some(tip),
+            ..loaded
+        };
+        if let Some(command) = loaded.envelope.take().and_then(|envelope| envelope.command) {
+            loaded
+                .keys
+                .insert(command.key, (command.digest, tip.position));
+        }
+        self.hot
+            .lock()
+            .expect("no holder panics")
+            .insert(loaded.stream.clone(), loaded);
     }
 }
 
