@@ -348,6 +348,22 @@ impl Simulation {
         self
     }
 
+    /// Goes on until a task of several inputs is open.
+    fn until_a_batch_is_open(&mut self) -> Scheduled {
+        loop {
+            self.step();
+            for decision in self.frontier.decide(Timestamp::UNIX_EPOCH) {
+                if let Decision::Schedule(batch) = decision {
+                    self.schedule(batch);
+                }
+            }
+            let is_batch = |open: &&OpenTask| open.scheduled.inputs.len() > 1;
+            if let Some(open) = self.frontier.open().find(is_batch) {
+                return open.scheduled.clone();
+            }
+        }
+    }
+
     /// The log so far, folded anew: what another process knows after a crash.
     fn refold(&mut self) {
         let limits = self.frontier.limits;
@@ -407,18 +423,7 @@ fn a_fold_of_the_log_decides_as_the_live_one() {
 #[test]
 fn a_crash_in_the_middle_of_a_split_loses_no_input() {
     let mut simulation = Simulation::new(9, Limits::default());
-    let open = loop {
-        simulation.step();
-        let batch = |open: &&OpenTask| open.scheduled.inputs.len() > 1;
-        for decision in simulation.frontier.decide(Timestamp::UNIX_EPOCH) {
-            if let Decision::Schedule(batch) = decision {
-                simulation.schedule(batch);
-            }
-        }
-        if let Some(open) = simulation.frontier.open().find(batch) {
-            break open.scheduled.clone();
-        }
-    };
+    let open = simulation.until_a_batch_is_open();
     // The split stands; the tasks that were to follow it do not.
     simulation.push_plan(
         plan::Split {
@@ -543,21 +548,7 @@ fn the_time_limit_is_recorded_and_revokes() {
 #[test]
 fn a_batch_that_dies_twice_is_split_and_a_single_one_is_given_up_late() {
     let mut simulation = Simulation::new(9, Limits::default());
-    let open = loop {
-        simulation.step();
-        for decision in simulation.frontier.decide(Timestamp::UNIX_EPOCH) {
-            if let Decision::Schedule(batch) = decision {
-                simulation.schedule(batch);
-            }
-        }
-        let open = simulation
-            .frontier
-            .open()
-            .find(|open| open.scheduled.inputs.len() > 1);
-        if let Some(open) = open {
-            break open.scheduled.clone();
-        }
-    };
+    let open = simulation.until_a_batch_is_open();
     assert!(simulation.frontier.recover().is_empty());
     let restarted = |attempt| task::Restarted {
         attempt,
