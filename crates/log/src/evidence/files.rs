@@ -26,9 +26,9 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS items (
         workspace TEXT NOT NULL,
         digest BLOB NOT NULL,
-        bytes BLOB NOT NULL,
-        PRIMARY KEY (digest, workspace)
-    ) STRICT, WITHOUT ROWID;
+        bytes BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX IF NOT EXISTS items_by_digest ON items (digest, workspace);
 ";
 
 /// See the module's doc.
