@@ -201,10 +201,13 @@ impl<A: Logged> Store<A> {
         A::Command: Clone,
         A::Event: Into<Event>,
     {
-        if let Some(hot) = self.hot(stream)
-            && let Ok(Some(position)) = self.attempt(hot, false, &command, &envelope).await
-        {
-            return Ok(position);
+        if let Some(hot) = self.hot(stream) {
+            match self.attempt(hot, false, &command, &envelope).await {
+                Ok(Some(position)) => return Ok(position),
+                // A store that refuses to write does so whatever is decided.
+                Err(error @ Error::Append(_)) => return Err(error),
+                Ok(None) | Err(_) => {}
+            }
         }
         for attempt in 0..=RETRIES_MAX {
             let loaded = self.load(stream).await?;

@@ -1,9 +1,15 @@
 //! Commands against a log: keys, conflicts, folds.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
 use super::*;
 use crate::commit::ActorKind;
 use crate::contract::{noon, scan, workspace};
 use crate::memory::Memory;
+use crate::{Capabilities, EncodedCommit, Filter, Head, Read, Recorded};
 use mirage_domain::id::ModuleName;
 use mirage_domain::scan::{
     Command, Limits, PauseScan, Requested, ResumeScan, Scan, Seeds, StartError, StartScan, State,
@@ -175,4 +181,70 @@ async fn state_after_n_commands_is_the_fold_of_n_events() {
         .aggregate
         .state;
     assert_eq!(state, State::Paused);
+}
+
+/// A log that answers every append with Busy, once it is told to, and counts them.
+#[derive(Default)]
+struct Busy {
+    log: Memory,
+    is_busy: AtomicBool,
+    refused: AtomicUsize,
+}
+
+#[async_trait]
+impl EventLog for Busy {
+    async fn append(&self, commit: EncodedCommit, tip: Option<Tip>) -> Result<Tip, AppendError> {
+        if !self.is_busy.load(Ordering::Relaxed) {
+            return self.log.append(commit, tip).await;
+        }
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Err(AppendError::Busy { pid: "1".into() })
+    }
+    async fn copy(&self, at: Position, commit: EncodedCommit) -> Result<(), AppendError> {
+        self.log.copy(at, commit).await
+    }
+    fn read(&self, after: Position, filter: Filter) -> BoxStream<'_, Result<Read, ReadError>> {
+        self.log.read(after, filter)
+    }
+    async fn read_stream(
+        &self,
+        stream: &StreamId,
+        after: Position,
+    ) -> Result<Vec<Arc<Recorded>>, ReadError> {
+        self.log.read_stream(stream, after).await
+    }
+    async fn commit(&self, at: Position) -> Result<Arc<Recorded>, ReadError> {
+        self.log.commit(at).await
+    }
+    async fn head(&self) -> Result<Head, ReadError> {
+        self.log.head().await
+    }
+    fn capabilities(&self) -> Capabilities {
+        self.log.capabilities()
+    }
+}
+
+#[tokio::test]
+async fn a_busy_log_is_asked_once_and_the_command_goes_through_when_it_is_free() {
+    let log = Arc::new(Busy::default());
+    let store = Store::<Scan>::new(log.clone());
+    store
+        .execute(&stream(), start(), envelope(None))
+        .await
+        .unwrap();
+    log.is_busy.store(true, Ordering::Relaxed);
+    let busy = store
+        .execute(&stream(), Command::Pause(PauseScan), envelope(None))
+        .await;
+    assert!(
+        matches!(busy, Err(Error::Append(AppendError::Busy { .. }))),
+        "{busy:?}"
+    );
+    assert_eq!(log.refused.load(Ordering::Relaxed), 1);
+    log.is_busy.store(false, Ordering::Relaxed);
+    let at = store
+        .execute(&stream(), Command::Pause(PauseScan), envelope(None))
+        .await
+        .unwrap();
+    assert_eq!(at, Position(2));
 }

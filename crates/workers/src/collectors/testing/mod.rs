@@ -176,6 +176,7 @@ mod tests {
     use super::tape::socket;
     use super::*;
     use crate::collectors::{Claim, CollectError};
+    use crate::probe::exchange::Frame;
     use crate::probe::{HttpRequest, Probe};
 
     struct Lines;
@@ -292,6 +293,8 @@ mod tests {
         let server = socket("192.0.2.53:53");
         let zone = probe.transfer("example.com", server).await.unwrap();
         assert_eq!((zone.records.len(), zone.is_cut), (3, false));
-        assert!(probe.evidence(zone.evidence).await.is_ok());
+        let kept = probe.evidence(zone.evidence).await.unwrap();
+        assert!(matches!(kept.frame, Frame::Dns { name, .. } if name == "example.com"));
+        assert!(!kept.payload.is_empty());
     }
 }
