@@ -27,7 +27,7 @@ impl Leases {
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(2))?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        mirage_log::sqlite::use_wal(&connection)?;
         // A hint that is lost in a power cut is a hint that nobody holds any more.
         connection.pragma_update(None, "synchronous", "OFF")?;
         connection.execute_batch(SCHEMA)?;

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
 use super::write::Writer;
 use super::{Error, EvidenceStore, ITEM_BYTES_MAX};
+use crate::sqlite::use_wal;
 
 /// Items up to this size are rows.
 pub(super) const SMALL_BYTES_MAX: usize = 64 * 1024;
@@ -110,7 +111,7 @@ pub(crate) fn sync_wal(path: &Path) -> std::io::Result<()> {
 pub(super) fn open_small(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    use_wal(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;

@@ -1,10 +1,32 @@
 //! Who holds the write lock of a log.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode};
 
 /// How long a writer waits for another process.
 pub(super) const BUSY_MAX: Duration = Duration::from_secs(5);
+
+/// Switches a database to WAL. SQLite's own waiting does not cover the switch, which two starters of a fresh file make at
+/// the same moment: whoever comes second tries again for as long as a writer waits.
+pub fn use_wal(connection: &Connection) -> rusqlite::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let switched = connection.pragma_update(None, "journal_mode", "WAL");
+        let is_busy = switched.as_ref().is_err_and(|error| {
+            let code = error.sqlite_error_code();
+            matches!(
+                code,
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+            )
+        });
+        if !is_busy || begun.elapsed() >= BUSY_MAX {
+            return switched;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// SQLite locks this byte of the shared-memory file for writing (SQLite file format, "WAL-Index Locks").
 const WRITE_LOCK_BYTE: &str = "120";

@@ -22,6 +22,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::watch;
 
 pub use anchor::Anchor;
+pub use lock::use_wal;
 use read::Page;
 use tail::Tail;
 use write::{Act, Writer};
@@ -198,13 +199,12 @@ fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let connection = Connection::open(path).map_err(fail)?;
     connection.busy_timeout(lock::BUSY_MAX).map_err(fail)?;
     if !is_new {
-        let pragma =
-            |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get(0));
-        let application: i64 =
-            pragma("application_id").map_err(|error| foreign(Some(error.into())))?;
-        let format: i64 = pragma("user_version").map_err(|error| foreign(Some(error.into())))?;
-        let tables: i64 = connection
-            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        // One statement, so one moment: another starter may be making the tables.
+        let sql = "SELECT (SELECT application_id FROM pragma_application_id), \
+                   (SELECT user_version FROM pragma_user_version), \
+                   (SELECT count(*) FROM sqlite_schema)";
+        let (application, format, tables): (i64, i64, i64) = connection
+            .query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
             .map_err(|error| foreign(Some(error.into())))?;
         match (application, format) {
             (APPLICATION, FORMAT) => {}
@@ -220,9 +220,7 @@ fn open_writer(path: &Path) -> Result<Connection, OpenError> {
             _ => return Err(foreign(None)),
         }
     }
-    connection
-        .pragma_update(None, "journal_mode", "WAL")
-        .map_err(fail)?;
+    use_wal(&connection).map_err(fail)?;
     connection
         .pragma_update(None, "synchronous", "FULL")
         .map_err(fail)?;

@@ -360,3 +360,19 @@ async fn the_anchor_follows_and_never_goes_back() {
     older.write(dir.path()).unwrap();
     assert_eq!(Anchor::read(dir.path()).unwrap(), Some(anchor));
 }
+
+#[test]
+fn many_may_start_one_log_at_the_same_moment() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let gate = std::sync::Barrier::new(4);
+        std::thread::scope(|threads| {
+            for _ in 0..4 {
+                threads.spawn(|| {
+                    gate.wait();
+                    drop(Sqlite::open(dir.path()).unwrap());
+                });
+            }
+        });
+    }
+}

@@ -65,7 +65,7 @@ pub(super) fn connect(path: &Path, may_create: bool) -> rusqlite::Result<Connect
     flags.set(OpenFlags::SQLITE_OPEN_CREATE, may_create);
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_MAX)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    mirage_log::sqlite::use_wal(&connection)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
     connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
