@@ -5,13 +5,14 @@
 
 use serde_json::value::RawValue;
 
-use crate::{log, plan, scan, task, upcast, workspace};
+use crate::{log, mark, plan, scan, task, upcast, workspace};
 
 /// Declares an aggregate's events: variant, wire kind, schema version. The variant's name is its data's type.
 macro_rules! events {
     ($($(#[$doc:meta])* $name:ident = $kind:literal v $version:literal),+ $(,)?) => {
         /// One fact of this stream.
         #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[allow(clippy::large_enum_variant, reason = "events are handled one at a time")]
         pub enum Event { $($(#[$doc])* $name($name)),+ }
 
         impl Event {
@@ -69,6 +70,7 @@ pub enum Event {
     Scan(scan::Event),
     Plan(plan::Event),
     Task(task::Event),
+    Mark(mark::Event),
 }
 
 /// Why an event cannot be read.
@@ -96,6 +98,7 @@ macro_rules! each {
             Event::Scan($inner) => $body,
             Event::Plan($inner) => $body,
             Event::Task($inner) => $body,
+            Event::Mark($inner) => $body,
         }
     };
 }
@@ -114,7 +117,7 @@ macro_rules! of_stream {
         })+
     };
 }
-of_stream!(log => Log, workspace => Workspace, scan => Scan, plan => Plan, task => Task);
+of_stream!(log => Log, workspace => Workspace, scan => Scan, plan => Plan, task => Task, mark => Mark);
 
 impl Event {
     pub(crate) fn of(event: impl OfStream) -> Self {
@@ -144,6 +147,7 @@ impl Event {
             scan::Event::KINDS,
             plan::Event::KINDS,
             task::Event::KINDS,
+            mark::Event::KINDS,
         ];
         all.into_iter().flatten().copied()
     }
@@ -179,6 +183,7 @@ impl Event {
                 .or_else(|| wrapped(plan::Event::read(kind, data))),
             Some("scan") => wrapped(scan::Event::read(kind, data)),
             Some("workspace") => wrapped(workspace::Event::read(kind, data)),
+            Some("mark") => wrapped(mark::Event::read(kind, data)),
             _ => wrapped(log::Event::read(kind, data)),
         };
         let unknown = || ReadError::Unknown {

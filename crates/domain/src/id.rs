@@ -385,6 +385,14 @@ impl StreamId {
     pub fn task(workspace: &WorkspaceId, scan: &ScanId, task: &TaskId) -> Self {
         Self::new(workspace.clone(), Some(scan.clone()), "task", task.as_str())
     }
+    pub fn mark(workspace: &WorkspaceId, scan: &ScanId, finding: FindingId) -> Self {
+        Self::new(
+            workspace.clone(),
+            Some(scan.clone()),
+            "mark",
+            &finding.to_string(),
+        )
+    }
 }
 
 impl fmt::Display for StreamId {

@@ -10,6 +10,7 @@
 //! | relation, direction | [`relation`] |
 //! | finding | [`finding`]: one claim with its parent, relation, confidence and evidence |
 //! | scan, plan, task, workspace | [`scan`], [`plan`], [`task`], [`workspace`]: their events and commands |
+//! | mark | [`mark`]: an analyst's word on a finding; [`standing`]: what falls with it |
 //! | module | [`module`]: the manifest |
 //! | scope | [`scope`]: what may be contacted, by named rules |
 //! | frontier | [`frontier`]: the fold that says what is due |
@@ -22,12 +23,14 @@ pub mod finding;
 pub mod frontier;
 pub mod id;
 pub mod log;
+pub mod mark;
 pub mod module;
 pub mod plan;
 pub mod relation;
 pub mod scan;
 pub mod scope;
 pub mod sealed;
+pub mod standing;
 pub mod task;
 pub mod upcast;
 pub mod workspace;

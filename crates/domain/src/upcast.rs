@@ -14,8 +14,24 @@ pub struct Upcast {
     pub lift: fn(Value) -> Value,
 }
 
-/// Every upcast that this program carries, sorted by kind and version. No kind has a second version so far.
-pub const ALL: &[Upcast] = &[];
+/// Every upcast that this program carries, sorted by kind and version.
+pub const ALL: &[Upcast] = &[Upcast {
+    kind: "scan.requested",
+    from: 1,
+    lift: with_origin,
+}];
+
+/// A request said only which scan it repeats; all were scans of the world.
+fn with_origin(mut request: Value) -> Value {
+    if let Some(fields) = request.as_object_mut() {
+        let mut origin = serde_json::Map::from_iter([("kind".to_owned(), "scan".into())]);
+        if let Some(rerun_of) = fields.remove("rerun_of") {
+            origin.insert("rerun_of".to_owned(), rerun_of);
+        }
+        fields.insert("origin".to_owned(), origin.into());
+    }
+    request
+}
 
 /// Lifts `data` from `version` to `newest` by the steps of `table`.
 pub fn lift(

@@ -1,9 +1,10 @@
 //! A view's file opened for asking: read-only, the highest complete build.
 
+use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
-use mirage_domain::id::{Cursor, Position};
+use mirage_domain::id::{Cursor, FindingId, Position, WorkspaceId};
 use rusqlite::{Connection, OpenFlags, Row};
 
 use crate::{Error, Registered, Store, files, store};
@@ -13,6 +14,22 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 
 /// Statements that stay prepared; a list with filters is a few texts.
 const STATEMENTS_MAX: usize = 64;
+
+/// Findings that do not stand at the position asked about: of this connection alone, and empty unless there are marks.
+const FALLEN: &str =
+    "CREATE TEMP TABLE IF NOT EXISTS fallen (finding BLOB PRIMARY KEY) WITHOUT ROWID";
+
+/// The condition that a row's `finding` stands, to be put behind its table's alias.
+macro_rules! stands {
+    ($alias:literal) => {
+        concat!(
+            "AND ",
+            $alias,
+            ".finding NOT IN (SELECT finding FROM temp.fallen)"
+        )
+    };
+}
+pub(crate) use stands;
 
 /// A stream that a view sets aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +46,8 @@ pub struct Quarantined {
 pub struct Db {
     view: &'static Registered,
     connection: Connection,
+    /// Whose fallen findings, as of when, the connection leaves out.
+    stands: RefCell<Option<(WorkspaceId, Position)>>,
 }
 
 impl Db {
@@ -54,15 +73,63 @@ impl Db {
             // Another process has made the file and not yet its tables.
             return Err(Error::NotBuilt(view.name));
         }
-        Ok(Self { view, connection })
+        connection.execute_batch(FALLEN).map_err(fault)?;
+        Ok(Self {
+            view,
+            connection,
+            stands: RefCell::default(),
+        })
     }
 
     /// Asks a store itself: for views in memory.
-    pub fn of(store: Store) -> Self {
-        Self {
-            view: store.view(),
-            connection: store.into_connection(),
-        }
+    pub fn of(store: Store) -> Result<Self, Error> {
+        let view = store.view();
+        let connection = store.into_connection();
+        let fault = |source| Error::Open {
+            view: view.name,
+            source,
+        };
+        connection.execute_batch(FALLEN).map_err(fault)?;
+        Ok(Self {
+            view,
+            connection,
+            stands: RefCell::default(),
+        })
+    }
+
+    /// Whether the connection leaves out what does not stand there.
+    pub(crate) fn stands_at(&self, workspace: &WorkspaceId, at: Position) -> bool {
+        let stands = self.stands.borrow();
+        stands
+            .as_ref()
+            .is_some_and(|(whose, when)| whose == workspace && *when == at)
+    }
+
+    /// Leaves these findings out of what is asked of a workspace as of a position.
+    pub(crate) fn exclude_at(
+        &self,
+        fallen: &[FindingId],
+        workspace: &WorkspaceId,
+        at: Position,
+    ) -> Result<(), Error> {
+        self.exclude(fallen)?;
+        *self.stands.borrow_mut() = Some((workspace.clone(), at));
+        Ok(())
+    }
+
+    /// From now on every answer is made without these findings: they do not stand.
+    pub fn exclude(&self, fallen: &[FindingId]) -> Result<(), Error> {
+        let exclude = || {
+            self.connection.execute("DELETE FROM temp.fallen", [])?;
+            let mut insert = self
+                .connection
+                .prepare_cached("INSERT OR IGNORE INTO temp.fallen VALUES (?)")?;
+            for finding in fallen {
+                insert.execute([finding.0])?;
+            }
+            Ok(())
+        };
+        exclude().map_err(|source| self.fault(source))
     }
 
     /// The view's checkpoint: a question without a position is one as of here.

@@ -193,7 +193,7 @@ impl Frontier {
                     self.apply_task(&task, event, cursor);
                 }
             }
-            Event::Log(_) | Event::Workspace(_) => {}
+            Event::Log(_) | Event::Workspace(_) | Event::Mark(_) => {}
         }
     }
 

@@ -11,7 +11,7 @@ use crate::plan::Totals;
 use crate::sealed::Sealable;
 
 crate::event::events! {
-    Requested = "scan.requested" v 1,
+    Requested = "scan.requested" v 2,
     Started = "scan.started" v 1,
     Paused = "scan.paused" v 1,
     Resumed = "scan.resumed" v 1,
@@ -72,8 +72,45 @@ pub struct Requested {
     pub allow_private: Vec<IpNet>,
     /// All settings without secrets: evidence.
     pub settings: Digest,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rerun_of: Option<ScanId>,
+    pub origin: Origin,
+}
+
+/// What a scan works from. Written since version 2 of the request; version 1 had `rerun_of` alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Origin {
+    /// The world, as it is now.
+    Scan {
+        /// The scan whose request this one repeats.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rerun_of: Option<ScanId>,
+    },
+    /// A file that another tool wrote, read by the one module of the scan: evidence.
+    Import { file: Digest },
+    /// What another scan saw and kept: nothing is asked of the world.
+    Rederivation { of: ScanId },
+}
+
+impl Origin {
+    /// A scan of its own.
+    pub const NEW: Self = Self::Scan { rerun_of: None };
+
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Scan { .. } => "scan",
+            Self::Import { .. } => "import",
+            Self::Rederivation { .. } => "rederivation",
+        }
+    }
+
+    /// The scan that this one repeats or derives anew.
+    pub fn of(&self) -> Option<&ScanId> {
+        match self {
+            Self::Scan { rerun_of } => rerun_of.as_ref(),
+            Self::Import { .. } => None,
+            Self::Rederivation { of } => Some(of),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
     use crate::id::{Digest, ModuleName};
     use crate::scan::testing::{given, started};
-    use crate::scan::{Command, Consent, Limits, Seeds};
+    use crate::scan::{Command, Consent, Limits, Origin, Seeds};
     use crate::sealed::Sealable;
 
     fn request() -> Requested {
@@ -74,7 +74,7 @@ mod tests {
             consent: None,
             allow_private: Vec::new(),
             settings: Digest::of(b"settings"),
-            rerun_of: None,
+            origin: Origin::NEW,
         }
     }
 

@@ -46,7 +46,7 @@ fn start() -> Command {
         consent: None,
         allow_private: Vec::new(),
         settings: Digest::of(b"settings"),
-        rerun_of: None,
+        origin: mirage_domain::scan::Origin::NEW,
     };
     Command::Start(Box::new(StartScan { request }))
 }

@@ -68,7 +68,7 @@ impl Tally {
                 Event::Scan(event) => self.of_scan(event, entry.at),
                 Event::Plan(event) => self.of_plan(event),
                 Event::Task(event) => self.of_task(id, event),
-                Event::Log(_) | Event::Workspace(_) => {}
+                Event::Log(_) | Event::Workspace(_) | Event::Mark(_) => {}
             }
         }
         self.position = recorded.position;

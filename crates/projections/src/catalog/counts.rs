@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::reader::Reader;
 use super::sql::Sql;
+use crate::db::stands;
 use crate::{Error, Value};
 
 /// A name and how many.
@@ -31,16 +32,41 @@ pub(super) const FAILURES: &str =
     SELECT 1 FROM task_changes e WHERE e.task = x.task AND e.cursor < x.cursor
     AND e.change IN ('task.finished', 'task.failed', 'task.revoked', 'task.given_up'))";
 
+/// Of the entity `e`, some claim in its scan stands; without fallen findings nothing is looked up.
+macro_rules! claimed {
+    () => {
+        concat!(
+            "AND (NOT EXISTS (SELECT 1 FROM temp.fallen) OR EXISTS (
+            SELECT 1 FROM findings s WHERE s.entity = e.entity AND s.scan = e.scan AND s.cursor <= ? ",
+            stands!("s"),
+            "))"
+        )
+    };
+}
+
+const ENTITIES: &str = concat!(
+    "SELECT count(*) FROM entities e WHERE e.scan = ? AND e.cursor <= ? ",
+    claimed!()
+);
+
+const ENTITIES_OF_ALL: &str = concat!(
+    "SELECT count(DISTINCT e.entity) FROM entities e JOIN scans o ON o.scan = e.scan
+    WHERE o.workspace = ? AND e.cursor <= ? ",
+    claimed!()
+);
+
 impl Reader<'_> {
     pub(super) fn counts(&self, scan: &ScanId) -> Result<Counts, Error> {
         let count = |text| self.number(Sql::new(text, [scan.into(), self.last()]));
         let failures = Sql::new("SELECT count(*)", []).and(FAILURES, [scan.into(), self.last()]);
         Ok(Counts {
             tasks: count("SELECT count(*) FROM tasks WHERE scan = ? AND cursor <= ?")?,
-            findings: count(
-                "SELECT count(*) FROM (SELECT DISTINCT finding FROM findings WHERE scan = ? AND cursor <= ?) AS f",
-            )?,
-            entities: count("SELECT count(*) FROM entities WHERE scan = ? AND cursor <= ?")?,
+            findings: count(concat!(
+                "SELECT count(*) FROM (SELECT DISTINCT finding FROM findings f WHERE scan = ? AND cursor <= ? ",
+                stands!("f"),
+                ") AS f"
+            ))?,
+            entities: self.number(Sql::new(ENTITIES, [scan.into(), self.last(), self.last()]))?,
             failures: self.number(failures)?,
             requests: count(
                 "SELECT sum(c.requests) FROM tasks t JOIN task_changes c ON c.task = t.task
@@ -52,17 +78,21 @@ impl Reader<'_> {
     /// Entities of a scan by kind, most first.
     pub fn entities_by_kind(&self, scan: &ScanId) -> Result<Vec<Count>, Error> {
         self.counted(Sql::new(
-            "SELECT f.kind AS name, count(*) AS count FROM entities e JOIN findings f ON f.cursor = e.cursor
-             WHERE e.scan = ? AND e.cursor <= ? AND f.workspace = ? GROUP BY f.kind ORDER BY count DESC, name",
-            [scan.into(), self.last(), self.workspace()],
+            concat!("SELECT f.kind AS name, count(*) AS count FROM entities e JOIN findings f ON f.cursor = e.cursor
+             WHERE e.scan = ? AND e.cursor <= ? AND f.workspace = ? ", claimed!(), " GROUP BY f.kind ORDER BY count DESC, name"),
+            [scan.into(), self.last(), self.workspace(), self.last()],
         ))
     }
 
     /// Findings of a scan by module, most first.
     pub fn findings_by_module(&self, scan: &ScanId) -> Result<Vec<Count>, Error> {
         self.counted(Sql::new(
-            "SELECT module AS name, count(DISTINCT finding) AS count FROM findings
-             WHERE scan = ? AND cursor <= ? AND workspace = ? GROUP BY module ORDER BY count DESC, name",
+            concat!(
+                "SELECT module AS name, count(DISTINCT finding) AS count FROM findings f
+             WHERE scan = ? AND cursor <= ? AND workspace = ? ",
+                stands!("f"),
+                " GROUP BY module ORDER BY count DESC, name"
+            ),
             [scan.into(), self.last(), self.workspace()],
         ))
     }
@@ -99,13 +129,18 @@ impl Reader<'_> {
             )?,
             count(
                 "findings",
-                "SELECT count(DISTINCT finding) FROM findings WHERE workspace = ? AND cursor <= ?",
+                concat!(
+                    "SELECT count(DISTINCT finding) FROM findings f WHERE workspace = ? AND cursor <= ? ",
+                    stands!("f")
+                ),
             )?,
-            count(
-                "entities",
-                "SELECT count(DISTINCT e.entity) FROM entities e JOIN scans s ON s.scan = e.scan
-                 WHERE s.workspace = ? AND e.cursor <= ?",
-            )?,
+            Count {
+                name: "entities".to_owned(),
+                count: self.number(Sql::new(
+                    ENTITIES_OF_ALL,
+                    [self.workspace(), self.last(), self.last()],
+                ))?,
+            },
         ])
     }
 }

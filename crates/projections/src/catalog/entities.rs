@@ -14,6 +14,7 @@ use super::findings::{FindingFilter, FindingRow};
 use super::page::{Listed, PAGE_ROWS_MAX, Page};
 use super::reader::{Reader, page_by, parsed, position, time};
 use super::sql::Sql;
+use crate::db::stands;
 use crate::{Error, Value};
 
 /// Which entities are wanted; the default is all of the workspace, over its scans once each.
@@ -77,17 +78,34 @@ const FIRST_IN_WORKSPACE: &str = "SELECT e.cursor AS cursor, e.entity AS entity,
         SELECT 1 FROM entities b CROSS JOIN findings g
         WHERE b.entity = e.entity AND b.cursor < e.cursor AND g.cursor = b.cursor AND g.workspace = f.workspace)";
 
-const IN_SCOPE: &str =
+const IN_SCOPE: &str = concat!(
     "(SELECT 1 FROM findings i WHERE i.entity = e.entity AND i.workspace = f.workspace
-    AND i.in_scope = 1 AND i.cursor <= ? AND i.scan = coalesce(?, i.scan))";
+    AND i.in_scope = 1 AND i.cursor <= ? AND i.scan = coalesce(?, i.scan) ",
+    stands!("i"),
+    ")"
+);
 
-const EDGES: &str = "SELECT relation, way, other, count(DISTINCT finding) AS findings, min(cursor) AS cursor FROM (
+/// Some claim of the entity stands, where there are any that do not.
+const CLAIMED: &str = concat!(
+    "AND (NOT EXISTS (SELECT 1 FROM temp.fallen) OR EXISTS (
+    SELECT 1 FROM findings s WHERE s.entity = e.entity AND s.workspace = f.workspace AND s.cursor <= ?
+    AND s.scan = coalesce(?, s.scan) ",
+    stands!("s"),
+    "))"
+);
+
+const EDGES: &str = concat!(
+    "SELECT relation, way, other, count(DISTINCT finding) AS findings, min(cursor) AS cursor FROM (
     SELECT relation, CASE direction WHEN 'out' THEN 'in' ELSE 'out' END AS way, parent_entity AS other, finding, cursor
-    FROM findings WHERE entity = ? AND parent_entity IS NOT NULL AND workspace = ? AND cursor <= ?
-    UNION ALL
+    FROM findings i WHERE entity = ? AND parent_entity IS NOT NULL AND workspace = ? AND cursor <= ? ",
+    stands!("i"),
+    " UNION ALL
     SELECT relation, direction AS way, entity AS other, finding, cursor
-    FROM findings WHERE parent_entity = ? AND workspace = ? AND cursor <= ?) AS said
-    GROUP BY relation, way, other ORDER BY min(cursor), relation, way, other LIMIT ?";
+    FROM findings o WHERE parent_entity = ? AND workspace = ? AND cursor <= ? ",
+    stands!("o"),
+    ") AS said
+    GROUP BY relation, way, other ORDER BY min(cursor), relation, way, other LIMIT ?"
+);
 
 impl Reader<'_> {
     /// Entities in the order in which they were first claimed.
@@ -118,6 +136,7 @@ impl Reader<'_> {
             "AND f.kind IN",
             filter.kinds.iter().map(|kind| kind.as_str().into()),
         );
+        sql = sql.and(CLAIMED, [self.last(), scan()]);
         if let Some(is_in) = filter.in_scope {
             let exists = if is_in {
                 "AND EXISTS"
@@ -138,9 +157,12 @@ impl Reader<'_> {
     /// One entity with its claims and relations over all scans of the workspace.
     pub fn entity(&self, id: EntityId) -> Result<Option<EntityDetail>, Error> {
         let sql = Sql::new(FIRST_CLAIMS, [self.workspace()]).and(
-            "AND e.entity = ? AND e.cursor <= ? ORDER BY e.cursor LIMIT 1",
+            "AND e.entity = ? AND e.cursor <= ?",
             [id.into(), self.last()],
         );
+        let sql = sql
+            .and(CLAIMED, [self.last(), Value::Null])
+            .and::<0>("ORDER BY e.cursor LIMIT 1", []);
         let Some(mut entity) = self.one(sql, first_claim)? else {
             return Ok(None);
         };
@@ -209,9 +231,12 @@ impl Reader<'_> {
 
     fn summarise(&self, entity: &mut EntityRow) -> Result<(), Error> {
         let sql = Sql::new(
-            "SELECT count(DISTINCT finding) AS findings, max(in_scope) AS in_scope,
+            concat!(
+                "SELECT count(DISTINCT finding) AS findings, max(in_scope) AS in_scope,
                     min(observed_at) AS first_seen, max(observed_at) AS last_seen
-             FROM findings WHERE entity = ? AND workspace = ? AND cursor <= ?",
+                 FROM findings f WHERE entity = ? AND workspace = ? AND cursor <= ? ",
+                stands!("f")
+            ),
             [entity.entity_id.into(), self.workspace(), self.last()],
         );
         let sql = sql.maybe("AND scan = ?", entity.scan.as_ref().map(Value::from));

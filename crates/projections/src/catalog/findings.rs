@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::page::{Listed, Page};
 use super::reader::{Reader, page_by, parsed, parsed_option, position, time};
 use super::sql::Sql;
+use crate::db::stands;
 use crate::{Error, Value};
 
 /// From when on findings are wanted.
@@ -76,10 +77,13 @@ pub struct FindingRow {
     pub cursor: i64,
 }
 
-/// The newest claim of each finding not after a position, of one workspace.
-const NEWEST: &str = "SELECT f.* FROM findings f WHERE f.workspace = ? AND NOT EXISTS (
+/// The newest claim of each finding that stands, not after a position, of one workspace.
+const NEWEST: &str = concat!(
+    "SELECT f.* FROM findings f WHERE f.workspace = ? AND NOT EXISTS (
     SELECT 1 FROM findings n
-    WHERE n.scan = f.scan AND n.finding = f.finding AND n.cursor > f.cursor AND n.cursor <= ?)";
+    WHERE n.scan = f.scan AND n.finding = f.finding AND n.cursor > f.cursor AND n.cursor <= ?) ",
+    stands!("f")
+);
 
 const NOT_CLAIMED_BY: &str = "AND NOT EXISTS (
     SELECT 1 FROM findings o

@@ -5,12 +5,14 @@
 //! Answers come from a [`Reader`]: one workspace, as of one position.
 //!
 //! **Invariant:** one row per claim or change, so that any past position can be asked.
+//! **Invariant:** what falls with a mark is in no list and no count at a position where the mark holds.
 //! **Never:** update a row; an answer over more than one workspace.
 
 mod counts;
 mod entities;
 mod findings;
 mod ids;
+mod marks;
 mod page;
 mod progress;
 mod reader;
@@ -28,6 +30,7 @@ pub use counts::{Count, Counts};
 pub use entities::{Edge, EntityDetail, EntityFilter, EntityRow};
 pub use findings::{FindingFilter, FindingRow, Since};
 pub use ids::Resolved;
+pub use marks::MarkRow;
 pub use page::{After, Listed, PAGE_ROWS_MAX, Page};
 pub use progress::{Limited, Module, Remark, ScanDetail};
 pub use reader::Reader;
@@ -41,7 +44,7 @@ pub struct Catalog;
 
 impl Projection for Catalog {
     const NAME: &'static str = "catalog";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SCHEMA: &'static str = include_str!("schema.sql");
 
     fn apply(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error> {

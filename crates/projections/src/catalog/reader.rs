@@ -58,7 +58,27 @@ impl<'db> Reader<'db> {
         self.workspace.as_str().to_owned().into()
     }
 
+    /// All rows; the connection leaves out what does not stand at this reader's position.
     pub(super) fn all<T>(
+        &self,
+        sql: Sql,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, Error> {
+        self.stand()?;
+        self.all_claims(sql, read)
+    }
+
+    fn stand(&self) -> Result<(), Error> {
+        match self.db.stands_at(&self.workspace, self.at) {
+            true => Ok(()),
+            false => self
+                .db
+                .exclude_at(&self.fallen()?, &self.workspace, self.at),
+        }
+    }
+
+    /// All rows of a statement that does not ask what stands.
+    pub(super) fn all_claims<T>(
         &self,
         sql: Sql,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
@@ -71,7 +91,7 @@ impl<'db> Reader<'db> {
         sql: Sql,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Option<T>, Error> {
-        self.db.row(&sql.text, params_from_iter(&sql.values), read)
+        Ok(self.all(sql, read)?.into_iter().next())
     }
 
     /// One number; 0 where there is none.

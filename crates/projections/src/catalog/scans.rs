@@ -83,7 +83,10 @@ pub struct ScanRow {
     #[serde(skip)]
     pub settings: Digest,
     #[serde(skip)]
-    pub rerun_of: Option<ScanId>,
+    pub origin: String,
+    /// The scan that this one repeats or derives anew.
+    #[serde(skip)]
+    pub of_scan: Option<ScanId>,
     /// `completed`, `limited` or `stopped`, once it is finished.
     #[serde(skip)]
     pub outcome: Option<String>,
@@ -200,7 +203,8 @@ fn request(row: &Row<'_>) -> rusqlite::Result<ScanRow> {
         requested_at: time(row, "requested_at")?,
         actor: row.get("actor")?,
         settings: Digest(row.get("settings")?),
-        rerun_of: parsed_option(row, "rerun_of")?,
+        origin: row.get("origin")?,
+        of_scan: parsed_option(row, "of_scan")?,
         outcome: None,
         requests: 0,
     })

@@ -44,7 +44,8 @@ CREATE TABLE scans (
     profile TEXT NOT NULL,
     request TEXT NOT NULL,
     settings BLOB NOT NULL,
-    rerun_of TEXT,
+    origin TEXT NOT NULL,
+    of_scan TEXT,
     actor TEXT NOT NULL,
     requested_at INTEGER NOT NULL
 ) WITHOUT ROWID;
@@ -125,3 +126,16 @@ CREATE TABLE times (
     second INTEGER PRIMARY KEY,
     position INTEGER NOT NULL
 );
+
+CREATE TABLE marks (
+    scan TEXT NOT NULL,
+    cursor INTEGER NOT NULL,
+    workspace TEXT NOT NULL,
+    finding BLOB NOT NULL,
+    verdict TEXT,
+    reason TEXT,
+    actor TEXT NOT NULL,
+    marked_at INTEGER NOT NULL,
+    PRIMARY KEY (scan, cursor)
+) WITHOUT ROWID;
+CREATE INDEX marks_by_workspace ON marks (workspace, cursor);

@@ -225,7 +225,9 @@ async fn alarm(history: &History, then: &History) -> Error {
 
 #[tokio::test]
 async fn a_log_behind_the_checkpoint_is_an_alarm() {
-    let error = alarm(&made_up(8, 2, 90), &made_up(8, 2, 60)).await;
+    let (longer, shorter) = (made_up(7, 3, 90), made_up(7, 3, 60));
+    assert!(longer.end() > shorter.end());
+    let error = alarm(&longer, &shorter).await;
     assert!(matches!(error, Error::LogBehind { .. }), "{error}");
 }
 

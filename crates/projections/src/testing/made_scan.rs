@@ -6,6 +6,7 @@ use mirage_domain::finding::{Attributes, Finding, Parent};
 use mirage_domain::id::{
     Digest, FindingId, IdKey, ModuleName, Position, ScanId, StreamId, TaskId, WorkspaceId,
 };
+use mirage_domain::mark;
 use mirage_domain::module::Profile;
 use mirage_domain::plan::{self, Totals};
 use mirage_domain::relation::{Direction, Relation};
@@ -94,7 +95,7 @@ impl MadeScan {
             consent: None,
             allow_private: Vec::new(),
             settings: Digest::of(b"settings"),
-            rerun_of: None,
+            origin: mirage_domain::scan::Origin::NEW,
         };
         self.own(
             history,
@@ -240,6 +241,7 @@ impl MadeScan {
             2 => self.end_badly(history, at, dice),
             3 => self.pause_or_go_on(history, dice),
             4 => self.remark(history, at, dice),
+            5 => self.mark(history, dice),
             _ => self.find(history, at, dice),
         }
     }
@@ -257,6 +259,26 @@ impl MadeScan {
         });
         let findings = findings.collect();
         self.report(history, at, findings);
+    }
+
+    /// Marks one of the first findings, so that much hangs on it, or takes a mark back.
+    fn mark(&self, history: &mut History, dice: &mut Dice) {
+        let Some(finding) = self.found.get(dice.below(self.found.len().min(8))) else {
+            return;
+        };
+        let reason = "looked at".to_owned().into();
+        let event: mark::Event = match dice.below(3) {
+            0 => mark::Cleared { reason }.into(),
+            verdict => {
+                let verdict = match verdict {
+                    1 => mark::Verdict::FalsePositive,
+                    _ => mark::Verdict::Confirmed,
+                };
+                mark::Set { verdict, reason }.into()
+            }
+        };
+        let stream = StreamId::mark(&self.workspace, &self.id, finding.id);
+        history.append(&stream, None, vec![event.into()]);
     }
 
     fn restart(&mut self, history: &mut History, at: usize) {

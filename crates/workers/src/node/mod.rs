@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use mirage_domain::entity::Entity;
 use mirage_domain::id::{Digest, IdKey, ModuleName, Position, ScanId, StreamId, WorkspaceId};
 use mirage_domain::module::Profile;
-use mirage_domain::scan::{self, Consent, Limits, Requested, Scan, Seeds, StartScan};
+use mirage_domain::scan::{self, Consent, Limits, Origin, Requested, Scan, Seeds, StartScan};
 use mirage_domain::scope::{RuleError, Scope};
 use mirage_domain::sealed::Sealable;
 use mirage_log::commit::{Actor, ActorKind, CommandKey};
@@ -55,7 +55,7 @@ pub struct ScanRequest {
     pub consent: Option<Consent>,
     pub allow_private: Vec<IpNet>,
     pub settings: ScanSettings,
-    pub rerun_of: Option<ScanId>,
+    pub origin: Origin,
 }
 
 /// Who asks, and under which idempotency key.
@@ -157,6 +157,6 @@ fn requested(request: ScanRequest, seeds: Seeds, settings: Digest) -> Requested 
         consent: request.consent,
         allow_private: request.allow_private,
         settings,
-        rerun_of: request.rerun_of,
+        origin: request.origin,
     }
 }

@@ -46,7 +46,7 @@ pub(crate) fn request(world: &World, modules: &[&str]) -> ScanRequest {
         consent: Some(Consent::Flag),
         allow_private: vec!["127.20.0.0/16".parse().unwrap()],
         settings,
-        rerun_of: None,
+        origin: mirage_domain::scan::Origin::NEW,
     }
 }
 

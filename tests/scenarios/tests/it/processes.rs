@@ -70,6 +70,10 @@ async fn freeze(place: &Place, running: &Running) -> Result<()> {
     let stores = ["log.db", "evidence/small.db", "leases.db"];
     let freeze = async || {
         running.signal("STOP")?;
+        until("every thread to stand still", async || {
+            Ok(stands_still(running.pid())?.then_some(()))
+        })
+        .await?;
         let is_held = stores.iter().any(|store| lock(place, store).is_err());
         if is_held {
             running.signal("CONT")?;
@@ -77,6 +81,18 @@ async fn freeze(place: &Place, running: &Running) -> Result<()> {
         Ok((!is_held).then_some(()))
     };
     until("a moment without a write", freeze).await
+}
+
+/// Whether every thread of a process is stopped: the signal reaches a thread only once it has its turn.
+fn stands_still(pid: u32) -> Result<bool> {
+    for thread in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let status = std::fs::read_to_string(thread?.path().join("status"))?;
+        let state = status.lines().find(|line| line.starts_with("State:"));
+        if !state.is_some_and(|state| state.contains("T (stopped)")) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Takes the write lock of a store, as long as the answer lives.

@@ -6,7 +6,7 @@ use mirage_api::error::Problem;
 use mirage_domain::entity::Entity;
 use mirage_domain::id::ModuleName;
 use mirage_domain::module::{Manifest, Profile};
-use mirage_domain::scan::Limits;
+use mirage_domain::scan::{Limits, Origin};
 use mirage_domain::scope::{RULES_MAX, Scope};
 use mirage_workers::collectors;
 use mirage_workers::node::ScanRequest;
@@ -48,7 +48,7 @@ pub(super) fn build(
             rate_per_host: config.parsed("scan.rate"),
             modules: settings(&arguments.set, config)?,
         },
-        rerun_of: None,
+        origin: Origin::NEW,
         seeds,
     })
 }

@@ -41,7 +41,8 @@ static DETAIL: Listing = Listing {
         Field::new("reasons", Shape::Text),
         Field::new("requests", Shape::Number),
         Field::more("actor", Shape::Text),
-        Field::more("rerun_of", Shape::Text),
+        Field::more("origin", Shape::Text),
+        Field::more("of_scan", Shape::Text),
         Field::more("settings", Shape::Text),
         Field::more("position", Shape::Number),
         Field::more("modules", Shape::Text),
@@ -90,9 +91,10 @@ fn show(context: &Context, detail: &ScanDetail, holder: Option<String>) -> Resul
         ("reasons", counts(&detail.failures_by_reason)),
         ("requests", scan.requests.into()),
         ("actor", scan.actor.clone().into()),
+        ("origin", scan.origin.clone().into()),
         (
-            "rerun_of",
-            scan.rerun_of.as_ref().map(ToString::to_string).into(),
+            "of_scan",
+            scan.of_scan.as_ref().map(ToString::to_string).into(),
         ),
         ("settings", scan.settings.to_string().into()),
     ];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mirage_api::error::Problem;
 use mirage_domain::event::Event;
 use mirage_domain::id::{Digest, Position, ScanId, StreamId};
-use mirage_domain::scan::{self, Requested};
+use mirage_domain::scan::{self, Origin, Requested};
 use mirage_workers::node::{Node, ScanRequest};
 use mirage_workers::seed;
 use mirage_workers::settings::ScanSettings;
@@ -74,7 +74,9 @@ async fn request(node: &Node, id: &ScanId) -> Result<ScanRequest, Failure> {
         consent: None,
         allow_private: requested.allow_private,
         settings: settings.ok_or_else(|| damaged("the settings"))?,
-        rerun_of: Some(id.clone()),
+        origin: Origin::Scan {
+            rerun_of: Some(id.clone()),
+        },
     })
 }
 

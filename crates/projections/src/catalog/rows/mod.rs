@@ -1,5 +1,6 @@
 //! What a commit becomes: rows of the catalog, by the kind of stream that carries it.
 
+mod mark;
 mod plan;
 mod scan;
 mod task;
@@ -83,6 +84,7 @@ pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Res
             Event::Scan(event) => scan::rows(event, at(scan()?), operations)?,
             Event::Plan(event) => plan::rows(event, at(scan()?), operations),
             Event::Task(event) => task::rows(event, at(scan()?), operations)?,
+            Event::Mark(event) => mark::rows(event, at(scan()?), operations)?,
             Event::Log(_) | Event::Workspace(_) => {}
         }
     }

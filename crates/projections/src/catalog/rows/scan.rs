@@ -17,7 +17,8 @@ static SCANS: Table = Table {
         "profile",
         "request",
         "settings",
-        "rerun_of",
+        "origin",
+        "of_scan",
         "actor",
         "requested_at",
     ],
@@ -54,7 +55,7 @@ fn requested(request: &Requested, at: At<'_>, operations: &mut Operations) -> Re
     let rest = serde_json::to_string(&rest)
         .map_err(|_| at.unfit("the request cannot be written as JSON"))?;
     let name = request.name.open().map(|name| text(name));
-    let rerun_of = request.rerun_of.as_ref().map(ToString::to_string);
+    let of_scan = request.origin.of().map(ToString::to_string);
     operations.insert(
         &SCANS,
         [
@@ -67,7 +68,8 @@ fn requested(request: &Requested, at: At<'_>, operations: &mut Operations) -> Re
             request.profile.as_str().into(),
             rest.into(),
             request.settings.0.into(),
-            rerun_of.into(),
+            request.origin.as_str().into(),
+            of_scan.into(),
             text(&at.recorded.commit.actor.id),
             at.time(),
         ],

@@ -1,0 +1,242 @@
+//! Marks and standing: what analysts said about findings, and which findings therefore do not stand.
+//!
+//! Lists, counts and relations leave fallen findings out; whoever asks for one by its id gets it, with its marks.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use jiff::Timestamp;
+use mirage_domain::id::{EntityId, FindingId, Position, ScanId};
+use mirage_domain::standing::{self, Claim};
+use rusqlite::Row;
+use serde::Serialize;
+
+use super::page::{Listed, Page};
+use super::reader::{Reader, page_by, parsed, position, time};
+use super::sql::Sql;
+use crate::{Error, Value};
+
+/// One word on a finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MarkRow {
+    pub finding_id: FindingId,
+    pub scan_id: ScanId,
+    /// `false-positive` or `confirmed`; none where a mark was taken back.
+    pub verdict: Option<String>,
+    /// None once it was erased.
+    pub reason: Option<String>,
+    pub actor: String,
+    pub marked_at: Timestamp,
+    pub position: Position,
+}
+
+/// Marks that hold: the newest of each finding, where it was not taken back.
+const HOLD: &str = "SELECT m.* FROM marks m WHERE m.workspace = ? AND m.verdict IS NOT NULL AND NOT EXISTS (
+    SELECT 1 FROM marks n WHERE n.scan = m.scan AND n.finding = m.finding AND n.cursor > m.cursor AND n.cursor <= ?)";
+
+impl Reader<'_> {
+    /// Marks that hold, in the order in which they were made; of one scan or of all.
+    pub fn marks(&self, scan: Option<&ScanId>, page: &Page) -> Result<Listed<MarkRow>, Error> {
+        let sql = Sql::new(HOLD, [self.workspace(), self.last()])
+            .maybe("AND m.scan = ?", scan.map(Value::from));
+        self.page(sql, page, page_by!("m"), mark)
+    }
+
+    /// Everything that was said about a finding, oldest first; the last word holds.
+    pub fn marks_of(&self, scan: &ScanId, finding: FindingId) -> Result<Vec<MarkRow>, Error> {
+        let sql = Sql::new(
+            "SELECT * FROM marks WHERE workspace = ? AND cursor <= ? AND scan = ? AND finding = ? ORDER BY cursor",
+            [self.workspace(), self.last(), scan.into(), finding.into()],
+        );
+        self.all(sql, mark)
+    }
+
+    /// The findings that do not stand, over all scans of the workspace, sorted.
+    pub fn fallen(&self) -> Result<Vec<FindingId>, Error> {
+        let mut fallen = Vec::new();
+        for (scan, marked) in self.marked()? {
+            fallen.append(&mut standing::fallen(&self.links(&scan)?, &marked));
+        }
+        fallen.sort_unstable();
+        Ok(fallen)
+    }
+
+    /// Whether a finding stands: neither marked nor left hanging by a mark.
+    pub fn stands(&self, finding: FindingId) -> Result<bool, Error> {
+        let sql = Sql::new(
+            "SELECT count(*) FROM temp.fallen WHERE finding = ?",
+            [finding.into()],
+        );
+        Ok(self.number(sql)? == 0)
+    }
+
+    /// Findings that are marked false positive, by scan.
+    fn marked(&self) -> Result<BTreeMap<ScanId, HashSet<FindingId>>, Error> {
+        // Few scans have marks, and few findings of those: the newest word is found in passing.
+        let sql = Sql::new(
+            "SELECT scan, finding, verdict FROM marks WHERE workspace = ? AND cursor <= ? ORDER BY cursor",
+            [self.workspace(), self.last()],
+        );
+        let mut verdicts: HashMap<(ScanId, FindingId), Option<String>> = HashMap::new();
+        let words = self.all_claims(sql, |row| {
+            Ok((
+                (parsed(row, "scan")?, FindingId(row.get("finding")?)),
+                row.get("verdict")?,
+            ))
+        })?;
+        verdicts.extend(words);
+        let mut marked: BTreeMap<ScanId, HashSet<FindingId>> = BTreeMap::new();
+        for ((scan, finding), verdict) in verdicts {
+            if verdict.as_deref() == Some("false-positive") {
+                marked.entry(scan).or_default().insert(finding);
+            }
+        }
+        Ok(marked)
+    }
+
+    fn links(&self, scan: &ScanId) -> Result<Vec<Claim>, Error> {
+        let sql = Sql::new(
+            "SELECT finding, entity, parent_entity FROM findings WHERE workspace = ? AND cursor <= ? AND scan = ?",
+            [self.workspace(), self.last(), scan.into()],
+        );
+        self.all_claims(sql, |row| {
+            Ok(Claim {
+                finding: FindingId(row.get("finding")?),
+                entity: EntityId(row.get("entity")?),
+                parent: row.get::<_, Option<_>>("parent_entity")?.map(EntityId),
+            })
+        })
+    }
+}
+
+fn mark(row: &Row<'_>) -> rusqlite::Result<MarkRow> {
+    Ok(MarkRow {
+        finding_id: FindingId(row.get("finding")?),
+        scan_id: parsed(row, "scan")?,
+        verdict: row.get("verdict")?,
+        reason: row.get("reason")?,
+        actor: row.get("actor")?,
+        marked_at: time(row, "marked_at")?,
+        position: position(row)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use mirage_domain::id::StreamId;
+    use mirage_domain::mark::{self, Verdict};
+
+    use super::*;
+    use crate::catalog::{Catalog, EntityFilter, FindingFilter};
+    use crate::testing::given;
+    use crate::testing::history::History;
+    use crate::testing::made_scan::{MadeScan, workspace};
+
+    /// A chain of a seed and three hosts, of which the last is also found from the seed.
+    fn chain() -> (History, MadeScan, Vec<FindingId>) {
+        let mut history = History::default();
+        let mut scan = MadeScan::start(&mut history, 0, &[1]);
+        let at = scan.schedule(&mut history, "dns");
+        let seed = scan.finding("seed", None, 1, 0);
+        let second = scan.finding("dns", Some(&seed), 2, 0);
+        let third = scan.finding("dns", Some(&second), 4, 0);
+        let fourth = scan.finding("dns", Some(&third), 5, 0);
+        let beside = scan.finding("crtsh", Some(&seed), 5, 0);
+        let all = [seed, second, third, fourth, beside];
+        let ids = all.iter().map(|finding| finding.id).collect();
+        scan.report(&mut history, at, all[1..].to_vec());
+        (history, scan, ids)
+    }
+
+    fn say(history: &mut History, scan: &MadeScan, finding: FindingId, is_false: bool) -> Position {
+        let reason = "parked".to_owned().into();
+        let event: mark::Event = match is_false {
+            true => mark::Set {
+                verdict: Verdict::FalsePositive,
+                reason,
+            }
+            .into(),
+            false => mark::Cleared { reason }.into(),
+        };
+        let stream = StreamId::mark(&scan.workspace, &scan.id, finding);
+        history.append(&stream, None, vec![event.into()])
+    }
+
+    fn counted(reader: &Reader<'_>, scan: &ScanId) -> (usize, usize, u64, u64) {
+        let filter = FindingFilter {
+            scan: Some(scan.clone()),
+            ..FindingFilter::default()
+        };
+        let entities = EntityFilter {
+            scan: Some(scan.clone()),
+            ..EntityFilter::default()
+        };
+        let row = reader.scan_row(scan).unwrap().unwrap();
+        (
+            reader
+                .findings(&filter, &Page::first(50))
+                .unwrap()
+                .rows
+                .len(),
+            reader
+                .entities(&entities, &Page::first(50))
+                .unwrap()
+                .rows
+                .len(),
+            row.findings,
+            row.entities,
+        )
+    }
+
+    #[test]
+    fn marked_unmarked_and_marked_again_each_position_answers_rightly() {
+        let (mut history, scan, ids) = chain();
+        let before = history.end();
+        let marked = say(&mut history, &scan, ids[1], true);
+        let cleared = say(&mut history, &scan, ids[1], false);
+        let again = say(&mut history, &scan, ids[1], true);
+        let db = given::<Catalog>(&history);
+        let now = Reader::new(&db, &workspace(0), None).unwrap();
+        // What another module found as well stays: its entity with it, the finding from the fallen one not.
+        for (at, expected) in [
+            (before, (5, 4, 5, 4)),
+            (marked, (2, 2, 2, 2)),
+            (cleared, (5, 4, 5, 4)),
+            (again, (2, 2, 2, 2)),
+        ] {
+            assert_eq!(counted(&now.as_of(at), &scan.id), expected, "at {at}");
+        }
+        let fallen = now.fallen().unwrap();
+        let mut expected = ids[1..4].to_vec();
+        expected.sort_unstable();
+        assert_eq!(fallen, expected);
+        assert!(!now.stands(ids[3]).unwrap() && now.stands(ids[4]).unwrap());
+    }
+
+    #[test]
+    fn two_readers_of_one_database_do_not_mix_their_pasts() {
+        let (mut history, scan, ids) = chain();
+        let before = history.end();
+        say(&mut history, &scan, ids[1], true);
+        let db = given::<Catalog>(&history);
+        let now = Reader::new(&db, &workspace(0), None).unwrap();
+        let then = now.as_of(before);
+        for _ in 0..2 {
+            assert_eq!(counted(&now, &scan.id).0, 2);
+            assert_eq!(counted(&then, &scan.id).0, 5);
+        }
+    }
+
+    #[test]
+    fn marks_are_told_with_who_why_and_when_and_a_fallen_finding_by_its_id() {
+        let (mut history, scan, ids) = chain();
+        let at = say(&mut history, &scan, ids[1], true);
+        let db = given::<Catalog>(&history);
+        let reader = Reader::new(&db, &workspace(0), None).unwrap();
+        let marks = reader.marks(Some(&scan.id), &Page::first(10)).unwrap().rows;
+        assert_eq!(marks.len(), 1);
+        assert_eq!(marks[0].verdict.as_deref(), Some("false-positive"));
+        assert_eq!(marks[0].position, at);
+        assert_eq!(reader.marks_of(&scan.id, ids[1]).unwrap(), marks);
+        assert!(reader.finding(&scan.id, ids[1]).unwrap().is_some());
+    }
+}
