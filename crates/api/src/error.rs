@@ -116,6 +116,7 @@ pub const ALL: &[Row] = &[
     row("no_such_position", 404, Exit::NotFound, "the log has no such position", "`mirage log tail` shows where the log ends"),
     row("no_such_scan", 404, Exit::NotFound, "there is no such scan", "`mirage scans` lists them"),
     row("no_such_view", 404, Exit::NotFound, "there is no such view", "`mirage views ls` lists them"),
+    row("not_marked", 409, Exit::Conflict, "the finding is not marked", "`mirage marks` lists the marks that hold"),
     row("not_ready", 501, Exit::Failed, "this build cannot do that", "use a build that has this part"),
     row("output_failed", 500, Exit::Failed, "the output cannot be written", "check where the output goes"),
     row("scan_exists", 409, Exit::Conflict, "the scan was started before", "`mirage scans get` shows it"),

@@ -59,8 +59,6 @@ pub enum Command {
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    #[error("the finding is marked so already, for the same reason")]
-    Unchanged,
     #[error("the finding is not marked")]
     NotMarked,
     #[error("a reason has at most {REASON_BYTES_MAX} bytes")]
@@ -75,26 +73,25 @@ pub struct Mark {
     standing: Option<(Verdict, Sealable<String>)>,
 }
 
-fn decide(mark: &Mark, command: Command) -> Result<Event, Error> {
+/// The event that the command makes; none if the finding is marked so already, for the same reason.
+fn decide(mark: &Mark, command: Command) -> Result<Option<Event>, Error> {
     let (Command::Set { reason, .. } | Command::Clear { reason }) = &command;
     if reason.len() > REASON_BYTES_MAX {
         return Err(Error::LongReason);
     }
     match command {
         Command::Clear { .. } if mark.standing.is_none() => Err(Error::NotMarked),
-        Command::Clear { reason } => Ok(Cleared {
-            reason: Sealable::Open(reason),
+        Command::Clear { reason } => {
+            let reason = Sealable::Open(reason);
+            Ok(Some(Cleared { reason }.into()))
         }
-        .into()),
         Command::Set { verdict, reason } => {
             if verdict == Verdict::FalsePositive && reason.trim().is_empty() {
                 return Err(Error::NoReason);
             }
             let reason = Sealable::Open(reason);
-            if mark.standing == Some((verdict, reason.clone())) {
-                return Err(Error::Unchanged);
-            }
-            Ok(Set { verdict, reason }.into())
+            let is_new = mark.standing != Some((verdict, reason.clone()));
+            Ok(is_new.then(|| Set { verdict, reason }.into()))
         }
     }
 }
@@ -112,8 +109,9 @@ impl cqrs_es::Aggregate for Mark {
         (): &(),
         sink: &EventSink<Self>,
     ) -> Result<(), Error> {
-        let event = decide(self, command)?;
-        sink.write(event, self).await;
+        if let Some(event) = decide(self, command)? {
+            sink.write(event, self).await;
+        }
         Ok(())
     }
 
@@ -140,7 +138,7 @@ mod tests {
         let mut mark = Mark::default();
         for command in commands {
             let event = decide(&mark, command.clone()).unwrap();
-            cqrs_es::Aggregate::apply(&mut mark, event);
+            cqrs_es::Aggregate::apply(&mut mark, event.unwrap());
         }
         mark
     }
@@ -151,12 +149,13 @@ mod tests {
             reason: String::new(),
         };
         let mark = after(&[set("parked"), clear, set("parked")]);
-        assert_eq!(decide(&mark, set("parked")), Err(Error::Unchanged));
+        assert_eq!(decide(&mark, set("parked")), Ok(None));
     }
 
     #[test]
     fn another_reason_is_another_mark() {
-        assert!(decide(&after(&[set("parked")]), set("a test host")).is_ok());
+        let event = decide(&after(&[set("parked")]), set("a test host"));
+        assert!(event.unwrap().is_some());
     }
 
     #[test]

@@ -40,7 +40,11 @@ macro_rules! logged {
         })+
     };
 }
-logged!(mirage_domain::scan::Scan => Scan, mirage_domain::workspace::Workspace => Workspace);
+logged!(
+    mirage_domain::mark::Mark => Mark,
+    mirage_domain::scan::Scan => Scan,
+    mirage_domain::workspace::Workspace => Workspace,
+);
 
 /// What comes with a command besides its own fields.
 #[derive(Debug, Clone)]

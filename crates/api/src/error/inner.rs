@@ -1,6 +1,6 @@
 //! From the errors of the log and the domain to the public table.
 
-use mirage_domain::{scan, workspace};
+use mirage_domain::{mark, scan, workspace};
 use mirage_log::{AppendError, OpenError, ReadError, evidence, execute};
 
 use super::Problem;
@@ -34,6 +34,15 @@ impl Coded for scan::StartError {
             Self::NoConsent => "consent_missing",
             Self::NoSeeds | Self::TooManySeeds => "bad_seed",
             Self::NoModules | Self::TooDeep => "usage",
+        }
+    }
+}
+
+impl Coded for mark::Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotMarked => "not_marked",
+            Self::LongReason | Self::NoReason => "usage",
         }
     }
 }

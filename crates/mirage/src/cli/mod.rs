@@ -13,6 +13,8 @@ mod ids;
 mod known;
 mod log;
 mod manual;
+mod mark;
+mod marks;
 mod modules;
 mod refusal;
 pub(crate) mod scan;
@@ -63,6 +65,9 @@ enum Command {
     Entities(entities::Arguments),
     Watch(watch::Arguments),
     Why(why::Arguments),
+    Mark(mark::MarkArguments),
+    Unmark(mark::UnmarkArguments),
+    Marks(marks::Arguments),
     /// What was seen, byte for byte
     Evidence(evidence::Arguments),
     /// Look at the log itself, and prove that it is what was written
@@ -188,6 +193,9 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Findings(arguments) => findings::run(context, &arguments).await,
         Command::Entities(arguments) => entities::run(context, &arguments).await,
         Command::Why(arguments) => why::run(context, &arguments).await,
+        Command::Mark(arguments) => mark::mark(context, &arguments).await,
+        Command::Unmark(arguments) => mark::unmark(context, &arguments).await,
+        Command::Marks(arguments) => marks::run(context, &arguments).await,
         Command::Views(arguments) => views::run(context, arguments).await,
         Command::Watch(arguments) => watch::run(context, arguments).await,
         Command::Evidence(arguments) => evidence::run(context, arguments).await,

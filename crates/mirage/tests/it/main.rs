@@ -6,5 +6,6 @@ mod bad_input;
 mod config;
 mod forms;
 mod log;
+mod marks;
 mod place;
 mod scan;

@@ -94,6 +94,7 @@ impl Node {
             live: Live::new(LiveConfig::default()).await?,
             leases: Arc::new(leases),
             scans: Store::new(log.clone()),
+            marks: Store::new(log.clone()),
             holder: leases::this_process(),
             secrets: Default::default(),
             now,

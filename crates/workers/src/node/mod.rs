@@ -8,7 +8,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use jiff::Timestamp;
 use mirage_domain::entity::Entity;
-use mirage_domain::id::{Digest, IdKey, ModuleName, Position, ScanId, StreamId, WorkspaceId};
+use mirage_domain::id::{
+    Digest, FindingId, IdKey, ModuleName, Position, ScanId, StreamId, WorkspaceId,
+};
+use mirage_domain::mark::{self, Mark};
 use mirage_domain::module::Profile;
 use mirage_domain::scan::{self, Consent, Limits, Origin, Requested, Scan, Seeds, StartScan};
 use mirage_domain::scope::{RuleError, Scope};
@@ -35,6 +38,7 @@ pub struct Node {
     pub live: Arc<Live>,
     pub leases: Arc<Leases>,
     pub scans: Store<Scan>,
+    pub marks: Store<Mark>,
     /// Names this process in leases and claims.
     pub holder: String,
     /// Module settings that are secrets, by `MODULE.KEY`.
@@ -143,6 +147,19 @@ impl Node {
             .scans
             .execute(&stream, command, self.envelope(caller, scan))
             .await?)
+    }
+
+    /// Says something about a finding, which is known to exist, and answers the position after which it holds.
+    pub async fn mark(
+        &self,
+        scan: &ScanId,
+        finding: FindingId,
+        command: mark::Command,
+        caller: &Caller,
+    ) -> Result<Position, execute::Error<mark::Error>> {
+        let stream = StreamId::mark(&self.workspace, scan, finding);
+        let envelope = self.envelope(caller, scan);
+        self.marks.execute(&stream, command, envelope).await
     }
 }
 

@@ -1,0 +1,114 @@
+//! `mirage mark` and `mirage unmark`: an analyst's word on a finding, and taking it back.
+
+use mirage_api::error::{Exit, Problem};
+use mirage_domain::mark::{Command, Verdict};
+
+use super::global::KeyArgument;
+use super::{Answer, Context, ids};
+use crate::output::{Field, Listing, Shape};
+
+/// Mark a finding: false positive, or confirmed
+///
+/// What can be reached from a seed only through a false positive falls with it; what something else leads to stays. The
+/// past does not change: --at a position before the mark answers as it did.
+///
+/// Exit codes: 0 ok, 2 usage or ambiguous, 3 no such finding, 5 the idempotency key was used before
+#[derive(Debug, clap::Args)]
+pub(crate) struct MarkArguments {
+    /// The beginning of a finding's id
+    #[arg(value_name = "FINDING")]
+    finding: String,
+    /// It is not so
+    #[arg(long, group = "verdict", requires = "reason")]
+    false_positive: bool,
+    /// It was looked at and found right
+    #[arg(long, group = "verdict")]
+    confirmed: bool,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    key: KeyArgument,
+}
+
+/// Take a mark back
+///
+/// Exit codes: 0 ok, 2 ambiguous, 3 no such finding, 5 the finding is not marked
+#[derive(Debug, clap::Args)]
+pub(crate) struct UnmarkArguments {
+    /// The beginning of a finding's id
+    #[arg(value_name = "FINDING")]
+    finding: String,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    key: KeyArgument,
+}
+
+static LISTING: Listing = Listing {
+    key: "finding_id",
+    fields: &[
+        Field::new("finding_id", Shape::Text),
+        Field::new("scan_id", Shape::Text),
+        Field::new("verdict", Shape::Text),
+        Field::new("fallen", Shape::Number),
+        Field::new("position", Shape::Number),
+    ],
+};
+
+pub(crate) async fn mark(context: &Context, arguments: &MarkArguments) -> Answer {
+    let verdict = match (arguments.false_positive, arguments.confirmed) {
+        (true, _) => Verdict::FalsePositive,
+        (_, true) => Verdict::Confirmed,
+        _ => {
+            let problem = Problem::new("usage", "what is said about the finding?");
+            return Err(problem
+                .try_this("add --false-positive --reason TEXT, or --confirmed")
+                .into());
+        }
+    };
+    let reason = arguments.reason.clone().unwrap_or_default();
+    let command = Command::Set { verdict, reason };
+    say(context, &arguments.finding, command, &arguments.key).await
+}
+
+pub(crate) async fn unmark(context: &Context, arguments: &UnmarkArguments) -> Answer {
+    let reason = arguments.reason.clone().unwrap_or_default();
+    let command = Command::Clear { reason };
+    say(context, &arguments.finding, command, &arguments.key).await
+}
+
+async fn say(context: &Context, finding: &str, command: Command, key: &KeyArgument) -> Answer {
+    let views = context.views().await?;
+    let reader = views.reader(None)?;
+    let found = ids::finding(&reader, finding)?;
+    let before = reader.fallen()?.len();
+    let (verdict, reason) = match &command {
+        Command::Set { verdict, reason } => (verdict.as_str(), reason.clone()),
+        Command::Clear { reason } => ("unmarked", reason.clone()),
+    };
+    let id = found.finding_id.to_string();
+    let caller = key.caller(&["mark", &id, verdict, &reason]);
+    let node = context.node().await?;
+    let position = node
+        .mark(&found.scan_id, found.finding_id, command, &caller)
+        .await
+        .map_err(Problem::from)?;
+    let views = context.views().await?;
+    let fallen = views.reader(None)?.fallen()?.len();
+    context.output.say(format_args!(
+        "{fallen} findings do not stand now, {before} did not before"
+    ));
+    context.output.thing(
+        &LISTING,
+        vec![
+            id.into(),
+            found.scan_id.to_string().into(),
+            verdict.into(),
+            fallen.into(),
+            position.0.into(),
+        ],
+    )?;
+    Ok(Exit::Done)
+}
