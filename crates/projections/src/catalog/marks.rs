@@ -1,4 +1,4 @@
-//! Marks and standing: what analysts said about findings, and which findings therefore do not stand.
+//! Marks and standing: what analysts said about findings, and what therefore does not stand.
 //!
 //! Lists, counts and relations leave fallen findings out; whoever asks for one by its id gets it, with its marks.
 

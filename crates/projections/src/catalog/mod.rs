@@ -8,6 +8,7 @@
 //! **Invariant:** what falls with a mark is in no list and no count at a position where the mark holds.
 //! **Never:** update a row; an answer over more than one workspace.
 
+mod chains;
 mod counts;
 mod entities;
 mod findings;

@@ -447,6 +447,8 @@ fn every_finding_explains_itself_down_to_a_seed() {
         let why = reader.why(&row.scan_id, row.finding_id).unwrap().unwrap();
         assert!(why.reaches_seed, "{row:?}");
         assert_eq!(why.steps[0].finding, row);
+        let last = why.first().last().unwrap();
+        assert!(last.finding.parent_id.is_none());
         for step in &why.steps {
             let task = step.task.as_ref().unwrap();
             assert_eq!(
