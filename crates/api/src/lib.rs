@@ -3,3 +3,4 @@
 //! **Never:** SQL, or anything of the workers that runs: work starts by a command.
 
 pub mod error;
+pub mod why;

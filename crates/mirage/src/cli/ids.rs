@@ -51,6 +51,25 @@ pub(crate) async fn entity(
     )
 }
 
+/// The id of the entity that is meant, whether or not any claim about it stands.
+pub(crate) async fn entity_id(
+    context: &Context,
+    views: &Views,
+    reader: &Reader<'_>,
+    text: &str,
+) -> Result<EntityId, Failure> {
+    if text.contains(':') {
+        let id = named(context, views, text).await?;
+        return id.ok_or_else(|| Problem::new("no_such_entity", format!("`{text}`")).into());
+    }
+    one(
+        reader.entity_id_by_prefix(text)?,
+        text,
+        "no_such_entity",
+        EntityId::to_string,
+    )
+}
+
 /// The id of `kind:key`; `None` where the workspace has not begun.
 async fn named(context: &Context, views: &Views, text: &str) -> Result<Option<EntityId>, Failure> {
     let (word, key) = text.split_once(':').unwrap_or_default();

@@ -1,19 +1,24 @@
-//! `mirage why`: how a finding or an entity came to be known, step by step back to the seed.
+//! `mirage why`: how a finding or an entity came to be known, step by step back to the seed, and proven.
 
-use std::fmt::Write as _;
 use std::io::{Write as _, stdout};
 
 use mirage_api::error::{Exit, Problem};
-use mirage_projections::catalog::{Step, Why};
+use mirage_api::why::{self, Asked, Proven, Prover, Verdict};
+use mirage_log::evidence::{EvidenceStore, Files};
+use mirage_projections::catalog::{Reader, Resolved, Why};
+use mirage_workers::node::Place;
 use serde_json::Value;
 
 use super::global::AtArgument;
 use super::{Answer, Context, ids, known};
 use crate::output::{Failure, Form, SafeText, json};
+use crate::wire::Views;
 
-/// Explain a finding or an entity: the chain back to the seed
+/// Explain a finding or an entity: every chain back to a seed
 ///
-/// Exit codes: 0 ok, 2 usage or ambiguous, 3 no such finding or entity, 6 the chain does not reach a seed
+/// Each step is held against the log, the evidence and the id key; what could not be verified is told.
+///
+/// Exit codes: 0 ok, 2 usage or ambiguous, 3 no such finding or entity, 6 a check failed, or the chain reaches no seed
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// The beginning of a finding's id, KIND:KEY, or the beginning of an entity's id
@@ -31,65 +36,121 @@ pub(crate) struct Arguments {
     /// As a graph in DOT
     #[arg(long, group = "shape")]
     dot: bool,
+    /// As W3C PROV-JSON
+    #[arg(long, group = "shape")]
+    prov: bool,
     #[command(flatten)]
     at: AtArgument,
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
-    let why = find(context, arguments).await?;
-    let is_json = arguments.json || matches!(context.output.form, Form::Json | Form::Jsonl);
-    let text = match () {
-        () if arguments.dot => dot(&why),
-        () if is_json && !arguments.tree => {
-            let value = serde_json::to_value(&why).unwrap_or_default();
-            match context.output.form {
-                Form::Jsonl => json::line(&value),
-                _ => json::pretty(&value),
-            }
-        }
-        () => tree(&why),
+    let views = context.views().await?;
+    let reader = views.reader(arguments.at.text())?;
+    let found = find(context, &views, &reader, arguments).await?;
+    let asked = Asked {
+        actor: reader
+            .scan_row(&found.scan_id)?
+            .map_or_else(|| "unknown".to_owned(), |scan| scan.actor),
     };
+    let proven = prove(context, &views, found).await?;
     let mut out = stdout().lock();
-    writeln!(out, "{}", text.trim_end())?;
+    writeln!(
+        out,
+        "{}",
+        shown(context, arguments, &proven, &asked).trim_end()
+    )?;
     out.flush()?;
-    match why.reaches_seed {
-        true => Ok(Exit::Done),
-        false => {
-            context
-                .output
-                .say("the chain does not reach a seed: a parent is not to be found");
-            Ok(Exit::Verification)
+    Ok(told(context, &proven))
+}
+
+async fn prove(context: &Context, views: &Views, found: Why) -> Result<Proven, Failure> {
+    let folder = Place(context.data.dir.clone()).evidence();
+    // Opening the store would make its folder; without one, all evidence is missing.
+    let store = match folder.exists() {
+        true => Files::open(&folder).ok(),
+        false => None,
+    };
+    let key = context.id_key(views.log.clone()).await.ok().flatten();
+    let prover = Prover {
+        workspace: &context.workspace()?,
+        log: &*views.log,
+        evidence: store.as_ref().map(|store| store as &dyn EvidenceStore),
+        key: key.as_ref(),
+    };
+    Ok(prover.prove(found).await)
+}
+
+fn shown(context: &Context, arguments: &Arguments, proven: &Proven, asked: &Asked) -> String {
+    let safe = |text: &str| SafeText(text).to_string();
+    let is_json = arguments.json || matches!(context.output.form, Form::Json | Form::Jsonl);
+    let as_json = |value: &Value| match context.output.form {
+        Form::Jsonl => json::line(value),
+        _ => json::pretty(value),
+    };
+    match () {
+        () if arguments.dot => why::dot(proven, safe),
+        () if arguments.prov => as_json(&why::prov(proven, asked)),
+        () if is_json && !arguments.tree => {
+            as_json(&serde_json::to_value(proven).unwrap_or_default())
         }
+        () => why::tree(proven, safe),
     }
 }
 
-async fn find(context: &Context, arguments: &Arguments) -> Result<Why, Failure> {
-    let views = context.views().await?;
-    let reader = views.reader(arguments.at.text())?;
+/// Says what failed and what could not be verified; failures decide how the program ends.
+fn told(context: &Context, proven: &Proven) -> Exit {
+    let mut has_failed = !proven.why.reaches_seed;
+    if has_failed {
+        let lost = "the chain does not reach a seed: a parent is not to be found";
+        context.output.say(lost);
+    }
+    for (proof, what, verdict) in proven.verdicts() {
+        let finding = proof.finding_id;
+        match verdict {
+            Verdict::Held => {}
+            Verdict::Failed(reason) => {
+                has_failed = true;
+                context.output.say(format_args!(
+                    "{what} of finding {finding}: FAILED, {reason}"
+                ));
+            }
+            Verdict::Unknown(reason) => context.output.say(format_args!(
+                "{what} of finding {finding}: not verified, {reason}"
+            )),
+        }
+    }
+    match has_failed {
+        true => Exit::Verification,
+        false => Exit::Done,
+    }
+}
+
+async fn find(
+    context: &Context,
+    views: &Views,
+    reader: &Reader<'_>,
+    arguments: &Arguments,
+) -> Result<Why, Failure> {
     let scan = arguments
         .scan
         .as_deref()
-        .map(|scan| ids::scan(&reader, scan))
+        .map(|scan| ids::scan(reader, scan))
         .transpose()?;
     let text = &arguments.what;
-    let is_finding = !text.contains(':')
-        && !matches!(
-            reader.finding_by_id(text)?,
-            mirage_projections::catalog::Resolved::None
-        );
+    let is_finding = !text.contains(':') && !matches!(reader.finding_by_id(text)?, Resolved::None);
     let why = match is_finding {
         true => {
-            let found = ids::finding(&reader, text)?;
+            let found = ids::finding(reader, text)?;
             reader.why(&found.scan_id, found.finding_id)?
         }
         false => {
-            let found = ids::entity(context, &views, &reader, text)
+            let id = ids::entity_id(context, views, reader, text)
                 .await
                 .map_err(neither)?;
-            reader.why_entity(found.entity.entity_id, scan.as_ref())?
+            reader.why_entity(id, scan.as_ref())?
         }
     };
-    Ok(why.ok_or_else(|| Problem::new("no_such_finding", format!("`{text}`")))?)
+    Ok(why.ok_or_else(|| Problem::new("no_such_entity", format!("`{text}`")))?)
 }
 
 /// What is no finding and no entity is most likely meant as a finding.
@@ -106,101 +167,4 @@ fn neither(failure: Failure) -> Failure {
         }
         failure => failure,
     }
-}
-
-fn name(step: &Step) -> String {
-    let key = step.finding.key.as_deref().unwrap_or("(erased)");
-    format!("{} {key}", step.finding.kind)
-}
-
-/// From the seed down to what was asked about.
-fn tree(why: &Why) -> String {
-    let mut text = String::new();
-    for (depth, step) in why.steps.iter().rev().enumerate() {
-        let indent = "   ".repeat(depth.saturating_sub(1));
-        let branch = if depth == 0 { "" } else { "└─ " };
-        let below = "   ".repeat(depth);
-        let name = name(step);
-        let _ = writeln!(
-            text,
-            "{indent}{branch}{}{}",
-            relation(step),
-            SafeText(&name)
-        );
-        for line in facts(step) {
-            let _ = writeln!(text, "{below}  {}", SafeText(&line));
-        }
-    }
-    text
-}
-
-/// How the step hangs on the one before.
-fn relation(step: &Step) -> String {
-    match (step.finding.relation, step.finding.direction) {
-        (Some(relation), Some(direction)) => {
-            format!("{} ({}) ", relation.as_str(), direction.as_str())
-        }
-        _ => String::new(),
-    }
-}
-
-/// What stands behind a step, a line each.
-fn facts(step: &Step) -> Vec<String> {
-    let finding = &step.finding;
-    let scope = if finding.in_scope {
-        "in scope"
-    } else {
-        "out of scope"
-    };
-    let version = step
-        .task
-        .as_ref()
-        .map(|task| format!(" v{}", task.module_version));
-    let mut lines = vec![
-        format!(
-            "finding {}, confidence {} %, {scope} by {}",
-            finding.finding_id, finding.confidence, step.rule
-        ),
-        format!(
-            "by {}{} in task {} at {}, position {}",
-            finding.module,
-            version.unwrap_or_default(),
-            finding.task_id,
-            finding.observed_at,
-            finding.position
-        ),
-    ];
-    let settings = step.task.as_ref().and_then(|task| task.settings);
-    lines.extend(settings.map(|settings| format!("settings {settings}")));
-    lines.extend(
-        finding
-            .evidence
-            .iter()
-            .map(|evidence| format!("evidence {evidence}")),
-    );
-    lines
-}
-
-/// A graph that `dot` draws; JSON quotes as DOT does.
-fn dot(why: &Why) -> String {
-    let quoted = |text: &str| json::line(&Value::from(SafeText(text).to_string()));
-    let mut text = String::from("digraph why {\n  rankdir=LR;\n  node [shape=box];\n");
-    for step in &why.steps {
-        let id = quoted(&step.finding.finding_id.to_string());
-        let _ = writeln!(text, "  {id} [label={}];", quoted(&name(step)));
-    }
-    for pair in why.steps.windows(2) {
-        let (child, parent) = (&pair[0].finding, &pair[1].finding);
-        let relation = child.relation.map_or("", |relation| relation.as_str());
-        let label = quoted(&format!("{relation} by {}", child.module));
-        let (parent, child) = (parent.finding_id.to_string(), child.finding_id.to_string());
-        let _ = writeln!(
-            text,
-            "  {} -> {} [label={label}];",
-            quoted(&parent),
-            quoted(&child)
-        );
-    }
-    text.push('}');
-    text
 }

@@ -95,6 +95,11 @@ impl Reader<'_> {
         Ok(Resolved::of(found))
     }
 
+    /// The id that begins with these digits, of an entity that was claimed in this workspace.
+    pub fn entity_id_by_prefix(&self, prefix: &str) -> Result<Resolved<EntityId>, Error> {
+        Ok(Resolved::of(self.entity_ids(prefix)?))
+    }
+
     fn entity_ids(&self, prefix: &str) -> Result<Vec<EntityId>, Error> {
         let Some([least, most]) = range(prefix) else {
             return Ok(Vec::new());

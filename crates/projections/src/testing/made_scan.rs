@@ -31,7 +31,7 @@ pub fn entity(n: usize) -> Entity {
     }
 }
 
-pub(super) fn id_key(workspace: &WorkspaceId) -> IdKey {
+pub fn id_key(workspace: &WorkspaceId) -> IdKey {
     IdKey::new(Digest::of(workspace.as_str().as_bytes()).0)
 }
 

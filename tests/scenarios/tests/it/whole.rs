@@ -216,7 +216,8 @@ async fn every_kind_of_finding_explains_itself(place: &Place, findings: &Finding
         let why: Value = serde_json::from_slice(&why.out)?;
         ensure!(why["reaches_seed"] == true, "{why}");
         let steps = why["steps"].as_array().context("steps")?;
-        let last = steps.last().context("a step")?;
+        let first = why["chains"][0].as_array().context("a chain")?;
+        let last = &steps[first.len() - 1];
         ensure!(last["finding"]["module"] == "seed", "{last}");
         let is_explained = steps
             .iter()
