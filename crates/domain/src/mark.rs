@@ -1,4 +1,4 @@
-//! Marks: an analyst's word on a finding, and its withdrawal. What falls with it is `standing`'s to say.
+//! Marks: an analyst's word on a finding, and its withdrawal; what falls with it is in `standing`.
 //!
 //! A mark has a stream of its own, named after the finding, among the streams of the finding's scan.
 //! **Never:** an effect on what is scheduled; a change of the finding itself.

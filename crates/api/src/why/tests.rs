@@ -1,3 +1,5 @@
+//! Honest chains, missing evidence, lying views, foreign keys, and what the documents say of them.
+
 use std::sync::Arc;
 
 use mirage_log::evidence::Files;

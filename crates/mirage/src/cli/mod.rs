@@ -4,6 +4,7 @@
 //! Help, manual, completion and `docs/generated/cli.md` come from the tree.
 
 mod config;
+mod diff;
 mod doctor;
 mod entities;
 mod evidence;
@@ -65,6 +66,7 @@ enum Command {
     Entities(entities::Arguments),
     Watch(watch::Arguments),
     Why(why::Arguments),
+    Diff(diff::Arguments),
     Mark(mark::MarkArguments),
     Unmark(mark::UnmarkArguments),
     Marks(marks::Arguments),
@@ -193,6 +195,7 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Findings(arguments) => findings::run(context, &arguments).await,
         Command::Entities(arguments) => entities::run(context, &arguments).await,
         Command::Why(arguments) => why::run(context, &arguments).await,
+        Command::Diff(arguments) => diff::run(context, &arguments).await,
         Command::Mark(arguments) => mark::mark(context, &arguments).await,
         Command::Unmark(arguments) => mark::unmark(context, &arguments).await,
         Command::Marks(arguments) => marks::run(context, &arguments).await,

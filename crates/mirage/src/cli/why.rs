@@ -1,4 +1,4 @@
-//! `mirage why`: how a finding or an entity came to be known, step by step back to the seed, and proven.
+//! `mirage why`: how a finding or an entity came to be known, step by step, and proven.
 
 use std::io::{Write as _, stdout};
 

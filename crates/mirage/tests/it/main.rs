@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod config;
+mod diff;
 mod forms;
 mod log;
 mod marks;

@@ -10,6 +10,7 @@
 
 mod chains;
 mod counts;
+mod diff;
 mod entities;
 mod findings;
 mod ids;
@@ -28,6 +29,7 @@ mod why;
 use mirage_log::Recorded;
 
 pub use counts::{Count, Counts};
+pub use diff::{Change, Claimed, Detail, Difference, Side, diff};
 pub use entities::{Edge, EntityDetail, EntityFilter, EntityRow};
 pub use findings::{FindingFilter, FindingRow, Since};
 pub use ids::Resolved;
