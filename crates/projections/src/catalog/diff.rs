@@ -1,5 +1,6 @@
-//! Diff: what two scans, or one scan at two positions, know differently: new, gone and changed entities.
+//! Diff: what two scans, or one scan at two positions, know differently.
 //!
+//! The answer is a list of new, gone and changed entities.
 //! Entities are walked in the order of their ids, a bounded stretch at a time, so memory does not grow with the scans.
 //! A claim is the same on both sides if module, parent entity, relation and direction are; evidence is not compared,
 //! since an answer seen again is another exchange.

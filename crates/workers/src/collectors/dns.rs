@@ -42,7 +42,7 @@ impl Collector for Dns {
         );
         let (four, six) = (four?, six?);
         let wildcard = match addresses(&four).chain(addresses(&six)).next() {
-            Some(_) if input.is_in_scope => Wildcard::above(input.key(), probe).await?,
+            Some(_) if input.is_in_scope => Wildcard::above(input.key(), probe, found).await?,
             _ => None,
         };
         for answer in [&four, &six] {

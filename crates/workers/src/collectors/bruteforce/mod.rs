@@ -92,7 +92,7 @@ async fn below(input: &Input, probe: &dyn Probe, found: &Found) -> Result<(), Co
     if words.is_cut() {
         found.remark("cap-reached", "words", input.setting("words"));
     }
-    let mut guesser = Guesser::new(zone, probe).await?;
+    let mut guesser = Guesser::new(zone, probe, found).await?;
     let mut words = words.iter().peekable();
     while words.peek().is_some() {
         let pack: BTreeSet<Entity> = words
@@ -115,7 +115,7 @@ async fn beside(
     probe: &dyn Probe,
     found: &Found,
 ) -> Result<(), CollectError> {
-    let mut guesser = Guesser::new(zone, probe).await?;
+    let mut guesser = Guesser::new(zone, probe, found).await?;
     if guesser.wildcard.is_some() {
         return Ok(());
     }
@@ -145,11 +145,11 @@ struct Guesser<'a> {
 }
 
 impl<'a> Guesser<'a> {
-    async fn new(zone: &'a str, probe: &'a dyn Probe) -> Result<Self, CollectError> {
+    async fn new(zone: &'a str, probe: &'a dyn Probe, found: &Found) -> Result<Self, CollectError> {
         Ok(Self {
             probe,
             zone,
-            wildcard: Wildcard::of(zone, probe).await?,
+            wildcard: Wildcard::of(zone, probe, found).await?,
             unanswered: 0,
         })
     }

@@ -1,13 +1,12 @@
 //! Wildcard zones: proven by three names that nobody can have registered, once per zone.
 
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
 
 use hickory_proto::rr::RecordType;
-use mirage_domain::id::{Digest, IdKey};
+use mirage_domain::id::Digest;
 
-use crate::collectors::CollectError;
 use crate::collectors::dns::{addresses, aliases};
+use crate::collectors::{CollectError, Found};
 use crate::probe::Probe;
 
 /// Names that must all be answered.
@@ -26,9 +25,10 @@ impl Wildcard {
     pub(in crate::collectors) async fn above(
         name: &str,
         probe: &dyn Probe,
+        found: &Found,
     ) -> Result<Option<Self>, CollectError> {
         match name.split_once('.') {
-            Some((_, zone)) if zone.contains('.') => Self::of(zone, probe).await,
+            Some((_, zone)) if zone.contains('.') => Self::of(zone, probe, found).await,
             _ => Ok(None),
         }
     }
@@ -37,11 +37,12 @@ impl Wildcard {
     pub(in crate::collectors) async fn of(
         zone: &str,
         probe: &dyn Probe,
+        found: &Found,
     ) -> Result<Option<Self>, CollectError> {
         let mut answers = BTreeSet::new();
         let mut evidence = None;
         for n in 0..LABELS {
-            let name = format!("{}.{zone}", label(zone, n));
+            let name = format!("{}.{zone}", label(|text| found.keyed(text), zone, n));
             let (four, six) = futures::join!(
                 probe.dns(&name, RecordType::A),
                 probe.dns(&name, RecordType::AAAA)
@@ -76,15 +77,10 @@ impl Wildcard {
     }
 }
 
-/// A label that is the same for one zone in one process, so that the probe's cache answers the second asker.
-fn label(zone: &str, n: u8) -> String {
-    static SALT: OnceLock<IdKey> = OnceLock::new();
-    let salt = SALT.get_or_init(|| {
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes).expect("the system has random numbers");
-        IdKey::new(bytes)
-    });
-    salt.mac(format!("{n}.{zone}").as_bytes()).to_string()[..16].to_owned()
+/// A label that is the same for one zone in one workspace, and that nobody outside can foresee: the probe's cache
+/// answers the second asker, and stored answers a replay.
+fn label(keyed: impl Fn(&str) -> String, zone: &str, n: u8) -> String {
+    keyed(&format!("{n}.{zone}"))[..16].to_owned()
 }
 
 #[cfg(test)]
@@ -97,7 +93,10 @@ impl crate::collectors::testing::Tape {
         six: &[&str],
     ) -> Self {
         (0..LABELS).fold(self, |tape, n| {
-            let name = format!("{}.{zone}", label(zone, n));
+            let name = format!(
+                "{}.{zone}",
+                label(crate::collectors::testing::keyed, zone, n)
+            );
             match (four, six) {
                 ([], []) => tape.nxdomain(&name, "A").nxdomain(&name, "AAAA"),
                 _ => tape.dns(&name, "A", four).dns(&name, "AAAA", six),

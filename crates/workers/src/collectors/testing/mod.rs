@@ -140,7 +140,7 @@ impl Given {
             scan: ScanId::derive(&workspace, "test", "replay"),
             module: module(manifest.name),
             manifest,
-            key: IdKey::new([7; 32]),
+            key: key(),
             scope: Arc::new(Scope::new(seeds, &self.scope).expect("a test writes scope rules")),
             sink: Arc::new(move |report| {
                 reported
@@ -150,6 +150,16 @@ impl Given {
             }),
         }
     }
+}
+
+fn key() -> IdKey {
+    IdKey::new([7; 32])
+}
+
+/// As [`Found::keyed`] in these tests.
+#[cfg(test)]
+pub(super) fn keyed(text: &str) -> String {
+    key().mac(text.as_bytes()).to_string()[..32].to_owned()
 }
 
 fn module(name: &str) -> ModuleName {
