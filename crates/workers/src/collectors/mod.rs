@@ -19,6 +19,7 @@ mod found;
 mod http;
 mod parts;
 mod ports;
+mod rdap;
 mod reverse_dns;
 mod reverse_sweep;
 #[cfg(any(test, feature = "testing"))]
@@ -35,7 +36,7 @@ use mirage_domain::entity::Entity;
 use mirage_domain::id::Digest;
 use mirage_domain::module::Manifest;
 
-use parts::{charset, html, page, presentation, questions, sockets, wildcard};
+use parts::{charset, html, page, presentation, questions, registries, sockets, wildcard};
 
 pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
 
@@ -51,6 +52,7 @@ pub const ALL: &[&dyn Collector] = &[
     &extract::Extract,
     &http::Http,
     &ports::Ports,
+    &rdap::Rdap,
     &reverse_dns::ReverseDns,
     &reverse_sweep::ReverseSweep,
     &tls::Tls,
