@@ -26,6 +26,7 @@ mod reverse_sweep;
 pub mod testing;
 mod tls;
 mod well_known;
+mod whois;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -57,6 +58,7 @@ pub const ALL: &[&dyn Collector] = &[
     &reverse_sweep::ReverseSweep,
     &tls::Tls,
     &well_known::WellKnown,
+    &whois::Whois,
     &zone::Zone,
 ];
 
