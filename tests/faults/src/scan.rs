@@ -40,9 +40,12 @@ pub fn bare(world: &World, data: &Path) -> Result<Command> {
         format!("crtsh.url={}", world.crtsh_url()),
         format!("http.plain-ports={}", ports.http),
         format!("http.tls-ports={}", ports.https),
+        format!("rdap.bootstrap={}", world.rdap_url()),
         format!("tls.ports={}", ports.https),
         format!("well-known.plain-ports={}", ports.http),
         format!("well-known.tls-ports={}", ports.https),
+        format!("whois.bootstrap={}", world.rdap_url()),
+        format!("whois.server={}", world.whois_server()),
         format!("zone.port={}", world.resolver().port()),
     ];
     let mut command = Command::new(program("mirage")?);

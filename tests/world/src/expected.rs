@@ -10,8 +10,8 @@ use crate::Ports;
 use crate::names::{Company, DOMAIN, Door, Host, WILDCARD};
 use crate::records::{HOSTED, dns_contact};
 use crate::site::{self, Site};
-use crate::tls;
 use crate::traps::Trap;
+use crate::{registries, tls};
 
 /// One thing that a module finds: its entity's kind and key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -26,7 +26,7 @@ pub struct Claim {
 pub struct Expected {
     /// What stands in one place that one collector reads: without it, it stays unknown.
     pub only: BTreeSet<Claim>,
-    /// Kind and key of what exists and is off limits: behind robots.txt, under a wildcard.
+    /// Kind and key of what exists and is off limits: behind robots.txt, under a wildcard, redacted.
     pub never: BTreeSet<(&'static str, String)>,
     /// Names of machines that a scan finds, the apex included; aliases and traps not.
     pub hosts: usize,
@@ -68,6 +68,7 @@ fn only(company: &Company, site: &Site, ports: Ports) -> BTreeSet<Claim> {
     doors
         .chain(seen_on_the_wire(company, ports))
         .chain(published(company, site))
+        .chain(registries::expected())
         .collect()
 }
 
@@ -118,7 +119,7 @@ fn published(company: &Company, site: &Site) -> Vec<Claim> {
     claims
 }
 
-fn claim(module: &'static str, kind: &'static str, key: String) -> Claim {
+pub(crate) fn claim(module: &'static str, kind: &'static str, key: String) -> Claim {
     Claim { module, kind, key }
 }
 
@@ -141,7 +142,7 @@ fn is_resolved_by_dns_alone(host: &Host) -> bool {
     matches!(host.door, Door::Only(module) if module != "zone")
 }
 
-/// Guesses under the wildcard stand here for the words of every list.
+/// Guesses under the wildcard stand here for the words of every list; what is redacted is no mail box of anybody's.
 fn never(company: &Company) -> BTreeSet<(&'static str, String)> {
     let guesses = ["www", "mail", "vpn", "staging", "git", "dev", "api"];
     let guesses = guesses
@@ -153,5 +154,6 @@ fn never(company: &Company) -> BTreeSet<(&'static str, String)> {
         .filter(|host| host.door == Door::Nobody);
     guesses
         .chain(hidden.map(|host| ("domain", host.name.clone())))
+        .chain([("email", registries::rdap::REDACTED.to_owned())])
         .collect()
 }

@@ -5,7 +5,8 @@
 //!
 //! **How it is laid out.** `names` is the company: a table of machines, each with its own loopback
 //! address and the one door by which it can be known. `records`, `zone` and `dns`
-//! answer for it, `site` and `web` publish it, `tls` issues its certificates, `crtsh` has logged them, `banners` greets.
+//! answer for it, `site` and `web` publish it, `tls` issues its certificates, `crtsh` has logged them, `registries` know who registered it,
+//! `banners` greets.
 //! One wildcard listener per service serves all machines: the address that a connection arrived
 //! at says which one is meant. So five thousand hosts cost no more sockets than five.
 //!
@@ -30,6 +31,7 @@ mod expected;
 mod names;
 mod page;
 mod records;
+mod registries;
 mod site;
 mod start;
 mod tally;
@@ -143,6 +145,16 @@ impl World {
             "http://{CRTSH}:{}/?q=%25.{{domain}}&output=json",
             self.facts.ports.crtsh
         )
+    }
+
+    /// Where the bootstrap files of RDAP lie (RFC 9224); they lead to the world's RDAP server.
+    pub fn rdap_url(&self) -> String {
+        format!("http://{}/", self.facts.registries.rdap)
+    }
+
+    /// The WHOIS server that is asked first.
+    pub fn whois_server(&self) -> SocketAddr {
+        self.facts.registries.root
     }
 
     /// What a scan must find, and what not.

@@ -42,6 +42,8 @@ async fn main() -> anyhow::Result<()> {
         "ports": world.ports(),
         "ca_file": world.ca_file(),
         "crtsh_url": world.crtsh_url(),
+        "rdap_url": world.rdap_url(),
+        "whois_server": world.whois_server(),
         "canary": world.canary_address(),
     });
     let mut stdout = std::io::stdout();

@@ -20,7 +20,7 @@ use crate::tls::{self, Authority};
 use crate::traps::Traps;
 use crate::web::{self, Web};
 use crate::zone::Zone;
-use crate::{Config, Ports, crtsh, dns};
+use crate::{Config, Ports, crtsh, dns, registries};
 
 /// Where the stand-in for crt.sh listens.
 pub(crate) const CRTSH: Ipv4Addr = Ipv4Addr::new(127, 20, 0, 90);
@@ -39,6 +39,7 @@ pub(crate) struct Facts {
     pub(crate) ca_file: NamedTempFile,
     pub(crate) tally: Arc<Tally>,
     pub(crate) authority: Arc<Authority>,
+    pub(crate) registries: registries::At,
 }
 
 /// Everything that listens, bound before the content that names the ports is made.
@@ -51,6 +52,7 @@ struct Listeners {
     silent: TcpListener,
     crtsh: TcpListener,
     canary: TcpListener,
+    registries: registries::Registries,
     ports: Ports,
 }
 
@@ -92,6 +94,7 @@ async fn build(config: Config) -> anyhow::Result<Facts> {
     let company = Arc::new(Company::new(config.seed, config.hosts));
     let listeners = bind(&company).await?;
     let (ports, resolver) = (listeners.ports, listeners.dns.resolver);
+    let registries = listeners.registries.at;
     let canary = SocketAddr::from((web::CANARY, listeners.canary.local_addr()?.port()));
     let web_ports = WebPorts {
         http: ports.http,
@@ -113,7 +116,7 @@ async fn build(config: Config) -> anyhow::Result<Facts> {
         tls: acceptor(&["h2", "http/1.1"])?,
         trap_tls: acceptor(&["http/1.1"])?,
     };
-    spawn(listeners, Arc::new(web));
+    spawn(listeners, canary, Arc::new(web));
     Ok(Facts {
         company,
         expected,
@@ -123,6 +126,7 @@ async fn build(config: Config) -> anyhow::Result<Facts> {
         ca_file,
         tally,
         authority,
+        registries,
     })
 }
 
@@ -158,12 +162,13 @@ async fn bind(company: &Company) -> anyhow::Result<Listeners> {
         silent,
         crtsh,
         canary,
+        registries: registries::bind().await?,
         ports,
     })
 }
 
 /// Starts every server on the current runtime, whose end is theirs.
-fn spawn(listeners: Listeners, web: Arc<Web>) {
+fn spawn(listeners: Listeners, canary: SocketAddr, web: Arc<Web>) {
     let tally = &web.tally;
     let mut zone = Zone::new(&web.company, listeners.ports.banner, web.traps.records());
     web.traps.set_ruses(&mut zone);
@@ -191,6 +196,7 @@ fn spawn(listeners: Listeners, web: Arc<Web>) {
         Service::Silent,
         Arc::clone(tally),
     ));
+    registries::spawn(listeners.registries, canary, tally);
     tokio::spawn(count(listeners.canary, Arc::clone(tally)));
     tokio::spawn(web::serve(listeners.http, "http", Arc::clone(&web)));
     tokio::spawn(web::serve(listeners.https, "https", web));

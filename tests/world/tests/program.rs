@@ -18,7 +18,7 @@ fn a_world_in_a_process_of_its_own_serves_until_its_input_closes() {
         .unwrap();
     let told: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(told["domain"], "mirage-corp.example");
-    for key in ["ports", "crtsh_url", "canary"] {
+    for key in ["ports", "crtsh_url", "rdap_url", "whois_server", "canary"] {
         assert!(!told[key].is_null(), "{line}");
     }
     assert!(std::fs::exists(told["ca_file"].as_str().unwrap()).unwrap());

@@ -23,9 +23,12 @@ const SETTINGS: &[(&str, Value)] = &[
     ("crtsh.url", |world| world.crtsh_url.clone()),
     ("http.plain-ports", |world| world.ports_of(&["http"])),
     ("http.tls-ports", |world| world.ports_of(&["https"])),
+    ("rdap.bootstrap", |world| world.rdap_url.clone()),
     ("tls.ports", |world| world.ports_of(&["https"])),
     ("well-known.plain-ports", |world| world.ports_of(&["http"])),
     ("well-known.tls-ports", |world| world.ports_of(&["https"])),
+    ("whois.bootstrap", |world| world.rdap_url.clone()),
+    ("whois.server", |world| world.whois_server.clone()),
     ("zone.port", Answer::dns_port),
 ];
 
@@ -197,13 +200,15 @@ mod tests {
     #[test]
     fn the_scan_is_turned_to_the_made_up_world() {
         let line = r#"{"domain":"mirage.example","resolver":"127.0.0.1:5300","ca_file":"ca.pem",
-            "ports":{"banner":2100,"http":8080,"https":8443},"crtsh_url":"http://127.0.0.1:8081"}"#;
+            "ports":{"banner":2100,"http":8080,"https":8443},"crtsh_url":"http://127.0.0.1:8081",
+            "rdap_url":"http://127.0.0.1:8082/","whois_server":"127.0.0.1:4343"}"#;
         let world: Answer = serde_json::from_str(line).unwrap();
         let expected = "scan mirage.example --profile active --yes --resolver 127.0.0.1:5300 \
                         --allow-private 127.0.0.0/8 --ports 2100,8080,8443 \
                         --set crtsh.url=http://127.0.0.1:8081 --set http.plain-ports=8080 \
-                        --set http.tls-ports=8443 --set tls.ports=8443 \
+                        --set http.tls-ports=8443 --set rdap.bootstrap=http://127.0.0.1:8082/ --set tls.ports=8443 \
                         --set well-known.plain-ports=8080 --set well-known.tls-ports=8443 \
+                        --set whois.bootstrap=http://127.0.0.1:8082/ --set whois.server=127.0.0.1:4343 \
                         --set zone.port=5300";
         assert_eq!(scan_arguments(&world).join(" "), expected);
     }

@@ -32,6 +32,8 @@ pub(super) struct Answer {
     pub(super) ports: BTreeMap<String, u16>,
     pub(super) ca_file: String,
     pub(super) crtsh_url: String,
+    pub(super) rdap_url: String,
+    pub(super) whois_server: String,
 }
 
 impl World {

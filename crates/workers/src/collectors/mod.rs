@@ -19,12 +19,14 @@ mod found;
 mod http;
 mod parts;
 mod ports;
+mod rdap;
 mod reverse_dns;
 mod reverse_sweep;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tls;
 mod well_known;
+mod whois;
 mod zone;
 
 use std::collections::BTreeMap;
@@ -35,7 +37,7 @@ use mirage_domain::entity::Entity;
 use mirage_domain::id::Digest;
 use mirage_domain::module::Manifest;
 
-use parts::{charset, html, page, presentation, questions, sockets, wildcard};
+use parts::{charset, html, page, presentation, questions, registries, sockets, wildcard};
 
 pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
 
@@ -51,10 +53,12 @@ pub const ALL: &[&dyn Collector] = &[
     &extract::Extract,
     &http::Http,
     &ports::Ports,
+    &rdap::Rdap,
     &reverse_dns::ReverseDns,
     &reverse_sweep::ReverseSweep,
     &tls::Tls,
     &well_known::WellKnown,
+    &whois::Whois,
     &zone::Zone,
 ];
 

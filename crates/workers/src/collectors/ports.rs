@@ -61,7 +61,7 @@ impl Collector for Ports {
         let ports = sockets::ports(input.setting("ports"))?;
         let knocks = ports.into_iter().map(|port| async move {
             let socket = SocketAddr::new(address, port);
-            (socket, probe.tcp(socket).await)
+            (socket, probe.tcp(socket, None).await)
         });
         let mut knocks = futures::stream::iter(knocks).buffer_unordered(PARALLEL);
         while let Some((socket, outcome)) = knocks.next().await {
@@ -81,10 +81,10 @@ fn report(socket: SocketAddr, open: &OpenPort, found: &Found) {
         return;
     };
     let mut claim = Claim::out(Relation::Offers, entity, open.evidence);
-    if !open.banner.is_empty() {
-        claim = claim.with("banner", escaped(&open.banner));
+    if !open.said.is_empty() {
+        claim = claim.with("banner", escaped(&open.said));
     }
-    if let Some(protocol) = protocol(&open.banner) {
+    if let Some(protocol) = protocol(&open.said) {
         claim = claim.with("protocol", protocol);
     }
     found.add(claim);

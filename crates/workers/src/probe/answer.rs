@@ -205,10 +205,15 @@ fn certificates(mut payload: Bytes) -> Vec<Bytes> {
     chain
 }
 
-/// An open port with its banner.
-pub(crate) fn open_port(exchange: Exchange, evidence: Digest) -> OpenPort {
+/// An open port with what was said there; `bytes_max` bounds it.
+pub(crate) fn open_port(exchange: Exchange, bytes_max: usize, evidence: Digest) -> OpenPort {
+    let mut said = Bytes::from(exchange.payload);
+    let was_cut = matches!(exchange.frame, Frame::Line { is_cut: true, .. });
+    let is_cut = was_cut || said.len() > bytes_max;
+    said.truncate(bytes_max);
     OpenPort {
-        banner: exchange.payload.into(),
+        said,
+        is_cut,
         evidence,
     }
 }

@@ -37,6 +37,12 @@ pub enum Frame {
     },
     /// The payload is what the server said first.
     Tcp { remote: String },
+    /// The payload is what the server answered to one line before it closed (RFC 3912).
+    Line {
+        remote: String,
+        line: String,
+        is_cut: bool,
+    },
     /// The payload is text that Mirage itself wrote: a seed list, settings.
     Document { name: String },
 }

@@ -126,11 +126,22 @@ pub struct Handshake {
     pub evidence: Digest,
 }
 
+/// What to say to a server before it is heard to the end (RFC 3912).
+#[derive(Debug, Clone, Copy)]
+pub struct Line<'a> {
+    /// Without an end of line.
+    pub text: &'a str,
+    /// Of the answer.
+    pub bytes_max: usize,
+}
+
 /// An open TCP port.
 #[derive(Debug, Clone)]
 pub struct OpenPort {
-    /// What the server said first, if it spoke within the wait; at most 1 KiB.
-    pub banner: Bytes,
+    /// What the server said first, if it spoke within the wait, at most 1 KiB; or all that it answered to a line.
+    pub said: Bytes,
+    /// Whether a cap, a time-out or a broken connection cut the answer to a line.
+    pub is_cut: bool,
     pub evidence: Digest,
 }
 
@@ -156,8 +167,13 @@ pub trait Probe: Send + Sync {
         server_name: Option<&str>,
     ) -> Result<Handshake, CollectError>;
 
-    /// Connects and waits a moment for a banner; `None` if the port is closed or silent to the connect.
-    async fn tcp(&self, remote: SocketAddr) -> Result<Option<OpenPort>, CollectError>;
+    /// Connects and waits a moment for a banner, or says a line and reads until the server closes; `None` if the port
+    /// is closed or silent to the connect. An answer to a line that was begun is kept as far as it came.
+    async fn tcp(
+        &self,
+        remote: SocketAddr,
+        line: Option<Line<'_>>,
+    ) -> Result<Option<OpenPort>, CollectError>;
 
     /// A stored exchange.
     async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError>;

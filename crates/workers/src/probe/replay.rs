@@ -20,7 +20,7 @@ use super::counters::Counters;
 use super::exchange::{Exchange, Frame};
 use super::policy::Egress;
 use super::redirect::{Step, Trail};
-use super::{DnsAnswer, Handshake, HttpRequest, OpenPort, Page, Probe, Transfer};
+use super::{DnsAnswer, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
 use crate::collectors::CollectError;
 
 /// What an exchange answers.
@@ -31,6 +31,7 @@ enum Asked {
     Http(String),
     Tls(String, Option<String>),
     Tcp(String),
+    Line(String, String),
     Document(String),
 }
 
@@ -148,6 +149,7 @@ fn asked(frame: &Frame) -> Asked {
             ..
         } => Asked::Tls(remote.clone(), server_name.clone()),
         Frame::Tcp { remote } => Asked::Tcp(remote.clone()),
+        Frame::Line { remote, line, .. } => Asked::Line(remote.clone(), line.clone()),
         Frame::Document { name } => Asked::Document(name.clone()),
     }
 }
@@ -220,9 +222,20 @@ impl Probe for Replay {
         answer::handshake(exchange, digest)
     }
 
-    async fn tcp(&self, remote: SocketAddr) -> Result<Option<OpenPort>, CollectError> {
-        let found = self.first(&Asked::Tcp(remote.to_string())).ok();
-        Ok(found.map(|(exchange, digest)| answer::open_port(exchange, digest)))
+    async fn tcp(
+        &self,
+        remote: SocketAddr,
+        line: Option<Line<'_>>,
+    ) -> Result<Option<OpenPort>, CollectError> {
+        let (asked, bytes_max) = match line {
+            Some(line) => {
+                let asked = Asked::Line(remote.to_string(), line.text.to_owned());
+                (asked, line.bytes_max)
+            }
+            None => (Asked::Tcp(remote.to_string()), usize::MAX),
+        };
+        let found = self.first(&asked).ok();
+        Ok(found.map(|(exchange, digest)| answer::open_port(exchange, bytes_max, digest)))
     }
 
     async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError> {

@@ -113,7 +113,7 @@ async fn private_addresses_are_refused_unless_allowed_and_the_rule_is_named() ->
         "{scan}"
     );
     let troubles = place.scanned().await?.troubles;
-    for module in ["http", "tls", "ports", "crtsh"] {
+    for module in ["http", "tls", "ports", "crtsh", "rdap", "whois"] {
         let is_told = troubles.iter().any(|(by, _, code, rule)| {
             by == module && code == "egress-refused" && rule.starts_with("loopback ")
         });

@@ -152,9 +152,11 @@ async fn every_expected_collector_has_something_to_prove() {
         "extract",
         "http",
         "ports",
+        "rdap",
         "reverse-dns",
         "tls",
         "well-known",
+        "whois",
         "zone",
     ];
     for module in modules {

@@ -197,7 +197,7 @@ impl Traps {
 }
 
 /// Reads up to the empty line, and answers the path of the request line.
-async fn read_path(wire: &mut Box<dyn Wire>) -> io::Result<String> {
+pub(crate) async fn read_path(wire: &mut Box<dyn Wire>) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") && head.len() < HEAD_MAX {
         head.push(wire.read_u8().await?);

@@ -72,7 +72,7 @@ impl Collector for Extract {
             // The list of seeds shows what a person typed, not what a seed says.
             Frame::Document { name } if name == "seeds" => None,
             Frame::Document { .. } => of_document(&exchange.payload),
-            Frame::Dns { .. } | Frame::Tls { .. } | Frame::Tcp { .. } => {
+            Frame::Dns { .. } | Frame::Tls { .. } | Frame::Tcp { .. } | Frame::Line { .. } => {
                 return Err(CollectError::Malformed(format!("{evidence} holds no text")));
             }
         };

@@ -5,5 +5,6 @@ pub(super) mod html;
 pub(super) mod page;
 pub(super) mod presentation;
 pub(super) mod questions;
+pub(super) mod registries;
 pub(super) mod sockets;
 pub(super) mod wildcard;

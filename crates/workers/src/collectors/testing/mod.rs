@@ -297,9 +297,19 @@ mod tests {
         let remote = socket("192.0.2.1:443");
         let handshake = probe.tls(remote, Some("example.com")).await.unwrap();
         assert_eq!(handshake.chain, ["leaf", "root"]);
-        let port = probe.tcp(socket("192.0.2.1:22")).await.unwrap().unwrap();
-        assert_eq!(port.banner, "SSH-2.0-x");
-        assert!(probe.tcp(socket("192.0.2.1:23")).await.unwrap().is_none());
+        let port = probe
+            .tcp(socket("192.0.2.1:22"), None)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(port.said, "SSH-2.0-x");
+        assert!(
+            probe
+                .tcp(socket("192.0.2.1:23"), None)
+                .await
+                .unwrap()
+                .is_none()
+        );
         let server = socket("192.0.2.53:53");
         let zone = probe.transfer("example.com", server).await.unwrap();
         assert_eq!((zone.records.len(), zone.is_cut), (3, false));

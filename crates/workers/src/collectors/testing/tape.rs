@@ -110,6 +110,16 @@ impl Tape {
         self.with(exchange::Frame::Tcp { remote }, banner.as_ref())
     }
 
+    /// What `remote` answers to a line before it closes.
+    pub fn line(self, remote: &str, line: &str, body: impl AsRef<[u8]>) -> Self {
+        let frame = exchange::Frame::Line {
+            remote: socket(remote).to_string(),
+            line: line.into(),
+            is_cut: false,
+        };
+        self.with(frame, body.as_ref())
+    }
+
     /// A zone as `server` transfers it, in lines `NAME TYPE DATA`; none: it declines.
     pub fn transfer(self, zone: &str, server: &str, lines: &[&str]) -> Self {
         let code = match lines.is_empty() {

@@ -12,6 +12,7 @@ mod entropy;
 mod exchange;
 mod http;
 mod limits;
+mod line;
 mod pace;
 mod pool;
 mod resolve;
@@ -40,7 +41,7 @@ pub use limits::{LiveConfig, Policy, Timeouts};
 use super::counters::Counters;
 use super::exchange::Exchange;
 use super::policy::Egress;
-use super::{DnsAnswer, Handshake, HttpRequest, OpenPort, Page, Probe, Transfer};
+use super::{DnsAnswer, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
 use crate::collectors::CollectError;
 use cache::Cache;
 use entropy::Entropy;
@@ -248,8 +249,15 @@ impl Probe for TaskProbe {
         self.shake(remote, server_name).await
     }
 
-    async fn tcp(&self, remote: SocketAddr) -> Result<Option<OpenPort>, CollectError> {
-        self.knock(remote).await
+    async fn tcp(
+        &self,
+        remote: SocketAddr,
+        line: Option<Line<'_>>,
+    ) -> Result<Option<OpenPort>, CollectError> {
+        match line {
+            Some(line) => self.say(remote, line).await,
+            None => self.knock(remote).await,
+        }
     }
 
     async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError> {

@@ -38,7 +38,11 @@ impl TaskProbe {
             payload: banner,
         };
         let evidence = self.keep(&exchange).await?;
-        Ok(Some(answer::open_port(exchange, evidence)))
+        Ok(Some(answer::open_port(
+            exchange,
+            BANNER_BYTES_MAX,
+            evidence,
+        )))
     }
 
     async fn hear_banner(&self, target: &Target) -> Result<Vec<u8>, NoConnection> {

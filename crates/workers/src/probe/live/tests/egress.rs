@@ -129,9 +129,14 @@ async fn every_way_to_connect_is_judged() {
     let (canary, world) = (canary().await, world(strict(nowhere())).await);
     let mut request = HttpRequest::get("http://example.com/");
     request.connect = Some(canary.at.ip());
+    let line = Line {
+        text: "example.com",
+        bytes_max: 1,
+    };
     let outcomes = [
         world.probe.http(request).await.err(),
-        world.probe.tcp(canary.at).await.err(),
+        world.probe.tcp(canary.at, None).await.err(),
+        world.probe.tcp(canary.at, Some(line)).await.err(),
         world.probe.tls(canary.at, Some("example.com")).await.err(),
         world.probe.transfer("example.com", canary.at).await.err(),
         world.probe.addresses("127.0.0.1").await.err(),
@@ -140,7 +145,7 @@ async fn every_way_to_connect_is_judged() {
         assert_eq!(outcome, Some(CollectError::Forbidden("loopback".into())));
     }
     assert_eq!(canary.accepted(), 0);
-    assert_eq!(world.probe.refusals().len(), 5);
+    assert_eq!(world.probe.refusals().len(), 6);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 mod dns;
 mod egress;
 mod http;
+mod line;
 mod pool;
 mod proxy;
 mod spellings;

@@ -129,7 +129,7 @@ async fn a_name_goes_to_an_http_proxy_unresolved_and_the_credentials_nowhere_els
     let found = world.probe.http(request).await.unwrap();
     assert_eq!(&found.body[..], b"tunnelled");
     assert_eq!(found.remote, "192.0.2.7:80".parse().ok());
-    let port = world.probe.tcp("192.0.2.8:25".parse().unwrap()).await;
+    let port = world.probe.tcp("192.0.2.8:25".parse().unwrap(), None).await;
     assert!(port.unwrap().is_some());
     let tls = world
         .probe
@@ -164,7 +164,7 @@ async fn a_name_goes_to_a_socks_proxy_unresolved() {
         .await
         .unwrap();
     assert_eq!(&found.body[..], b"tunnelled");
-    let port = world.probe.tcp("192.0.2.8:25".parse().unwrap()).await;
+    let port = world.probe.tcp("192.0.2.8:25".parse().unwrap(), None).await;
     assert!(port.unwrap().is_some());
     let asked = between.asked.lock().unwrap().clone();
     assert_eq!(asked, ["www.example:81", "192.0.2.8:25"]);
@@ -189,7 +189,7 @@ async fn a_target_that_the_proxy_cannot_reach_is_closed_and_a_failing_proxy_is_s
         };
         for credentials in ["", wrong] {
             let world = through(scheme, credentials, &between).await;
-            let port = world.probe.tcp("192.0.2.8:25".parse().unwrap()).await;
+            let port = world.probe.tcp("192.0.2.8:25".parse().unwrap(), None).await;
             let failed = port.unwrap_err().to_string();
             assert!(failed.contains("credentials"), "{scheme} {failed}");
             assert!(!failed.contains("wrong"), "{failed}");
@@ -199,7 +199,7 @@ async fn a_target_that_the_proxy_cannot_reach_is_closed_and_a_failing_proxy_is_s
         }
         let at = between.listener.at;
         drop(between);
-        let failed = world.probe.tcp("192.0.2.9:25".parse().unwrap()).await;
+        let failed = world.probe.tcp("192.0.2.9:25".parse().unwrap(), None).await;
         let failed = failed.unwrap_err().to_string();
         assert!(failed.contains(&format!("the proxy {at}")), "{failed}");
     }
@@ -230,7 +230,7 @@ async fn no_refused_address_is_asked_of_a_proxy() {
         }
         let metadata = "169.254.169.254:80".parse().unwrap();
         assert_eq!(
-            world.probe.tcp(metadata).await.unwrap_err().reason(),
+            world.probe.tcp(metadata, None).await.unwrap_err().reason(),
             "forbidden"
         );
         assert_eq!(

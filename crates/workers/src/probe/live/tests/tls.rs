@@ -195,14 +195,14 @@ async fn an_open_port_is_told_from_a_closed_one_and_its_banner_kept() {
     })
     .await;
     let world = world(policy(nowhere())).await;
-    let port = world.probe.tcp(speaks.at).await.unwrap().unwrap();
-    assert_eq!(port.banner, "SSH-2.0-x\r\n");
-    let quiet = world.probe.tcp(silent.at).await.unwrap().unwrap();
-    assert!(quiet.banner.is_empty());
+    let port = world.probe.tcp(speaks.at, None).await.unwrap().unwrap();
+    assert_eq!(port.said, "SSH-2.0-x\r\n");
+    let quiet = world.probe.tcp(silent.at, None).await.unwrap().unwrap();
+    assert!(quiet.said.is_empty());
     assert_eq!(world.kept.all().len(), 2);
     let closed = speaks.at;
     drop(speaks);
-    assert!(world.probe.tcp(closed).await.unwrap().is_none());
+    assert!(world.probe.tcp(closed, None).await.unwrap().is_none());
     assert_eq!(
         world.kept.all().len(),
         2,
