@@ -1,4 +1,4 @@
-//! The language of search: words, `"phrases"`, `begin*`, `-not`, and the filters `kind:`, `module:` and `scan:`.
+//! The language of search: words, "phrases", begin*, -not, and the filters kind:, module:, scan:.
 //!
 //! All words must match. A word matches a whole word of key or attributes, or with three characters or more any part
 //! of the key; a star at its end makes it the beginning of a word. Anything else means itself: there are no further
