@@ -2,17 +2,16 @@
 
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::ModuleName;
-use mirage_projections::catalog::Count;
+use mirage_projections::Projection;
+use mirage_projections::catalog::{self, Count};
 use mirage_projections::search::{
     Facets, Filter, Found, PAGE_ROWS_MAX, Page, Query, QueryError, Reader, Search,
 };
-use mirage_projections::{Db, Projection};
 use serde::Serialize;
 
 use super::global::AtArgument;
 use super::{Answer, Context, findings, ids, known};
 use crate::output::{Failure, Field, Form, Listing, Shape, values};
-use crate::wire::Views;
 
 /// Search the findings of every scan
 ///
@@ -95,9 +94,16 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 async fn ask(context: &Context, arguments: &Arguments) -> Result<u64, Failure> {
     let query = Query::parse(&arguments.query.join(" ")).map_err(refused)?;
     let views = context.views().await?;
-    let filter = filter(&views, arguments, &query)?;
     let db = views.db(Search::NAME)?;
-    let reader = reader(context, &views, &db, arguments)?;
+    let catalog = views.reader(arguments.at.text())?;
+    let catalog = match arguments.at.text() {
+        Some(_) => catalog,
+        // Another process may just have folded a commit into the one view and not yet into the other.
+        None => catalog.as_of(db.position()?),
+    };
+    let filter = filter(&catalog, arguments, &query)?;
+    db.exclude(&catalog.fallen()?)?;
+    let reader = Reader::new(&db, &context.workspace()?, Some(catalog.position()))?;
     match arguments.facets {
         true => write_facets(context, &reader, &reader.facets(&query, &filter)?),
         false => list(context, &reader, (&query, &filter), arguments.limit),
@@ -115,11 +121,14 @@ fn refused(error: QueryError) -> Problem {
 }
 
 /// What the query and the flags say together; names of one kind are alternatives.
-fn filter(views: &Views, arguments: &Arguments, query: &Query) -> Result<Filter, Failure> {
-    let catalog = views.reader(arguments.at.text())?;
-    let mut filter = query.filter(|scan| ids::scan(&catalog, scan))?;
+fn filter(
+    catalog: &catalog::Reader<'_>,
+    arguments: &Arguments,
+    query: &Query,
+) -> Result<Filter, Failure> {
+    let mut filter = query.filter(|scan| ids::scan(catalog, scan))?;
     for scan in &arguments.scan {
-        filter.scans.push(ids::scan(&catalog, scan)?);
+        filter.scans.push(ids::scan(catalog, scan)?);
     }
     for kind in &arguments.kind {
         filter.kinds.push(ids::kind(kind)?);
@@ -128,22 +137,6 @@ fn filter(views: &Views, arguments: &Arguments, query: &Query) -> Result<Filter,
     let modules: Vec<String> = named.chain(arguments.module.iter().cloned()).collect();
     filter.modules = findings::modules(&modules)?;
     Ok(filter)
-}
-
-/// Reads as of `--at`, or as of now.
-fn reader<'db>(
-    context: &Context,
-    views: &Views,
-    db: &'db Db,
-    arguments: &Arguments,
-) -> Result<Reader<'db>, Failure> {
-    let at = views.reader(arguments.at.text())?.position();
-    // Another process may just have folded a commit into the one view and not yet into the other.
-    let at = match arguments.at.text() {
-        Some(_) => at,
-        None => at.min(db.position()?),
-    };
-    Ok(Reader::new(db, &context.workspace()?, Some(at))?)
 }
 
 fn list(

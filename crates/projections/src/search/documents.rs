@@ -38,6 +38,7 @@ pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Res
             Event::Task(_)
             | Event::Scan(_)
             | Event::Plan(_)
+            | Event::Mark(_)
             | Event::Log(_)
             | Event::Workspace(_) => {}
         }

@@ -7,6 +7,7 @@ use rusqlite::{Row, params_from_iter};
 use super::query::Query;
 use super::reader::{Filter, Reader};
 use super::stream::Term;
+use crate::db::stands;
 use crate::{Error, Value};
 
 /// Steps of one walk: about a quarter of a second. A walk that is longer is cut, and says where it goes on.
@@ -167,10 +168,12 @@ impl<'a> Hits<'a> {
 }
 
 fn document_sql(reader: &Reader<'_>, filter: &Filter) -> (String, Vec<Value>) {
-    let mut sql = "SELECT cursor, finding, entity, scan, module, kind, key, text FROM documents d
-        WHERE cursor = ? AND workspace = ?
-        AND NOT EXISTS (SELECT 1 FROM temp.fallen x WHERE x.finding = d.finding)"
-        .to_owned();
+    let mut sql = concat!(
+        "SELECT cursor, finding, entity, scan, module, kind, key, text FROM documents d
+         WHERE cursor = ? AND workspace = ? ",
+        stands!("d")
+    )
+    .to_owned();
     let mut values = vec![reader.workspace().to_string().into()];
     let mut among = |column: &str, names: Vec<String>| {
         if !names.is_empty() {

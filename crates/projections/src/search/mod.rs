@@ -9,7 +9,8 @@
 //! The indexes are fed once a batch from the rows behind the last indexed one: FTS5 writes its pages out at each
 //! statement that may fail half-way, so a trigger would make thrice the work of it.
 //!
-//! Answers come from a [`Reader`]: one workspace, as of one position.
+//! Answers come from a [`Reader`]: one workspace, as of one position. What has fallen there is the catalog's to say:
+//! hand it to [`crate::Db::exclude`] first.
 //!
 //! **Invariant:** one row per claim; the indexes hold what the rows hold and nothing else.
 //! **Invariant:** an answer as of a position is the one that a view folded up to there gives.
