@@ -33,11 +33,8 @@ const QUESTIONS: [(&str, &str); 7] = [
     ("a part of every key", "xampl"),
     ("a part of few keys", "ost-#"),
     ("words that seldom meet", "host-# nginx"),
-    ("words that never meet", "apache title-#"),
-    (
-        "a filter and a word",
-        "kind:domain -apache example",
-    ),
+    ("words that never meet", "apache nginx"),
+    ("a filter and a word", "kind:domain -apache example"),
     ("the beginning of a word", "ngi*"),
 ];
 

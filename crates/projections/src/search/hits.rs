@@ -40,15 +40,24 @@ pub(super) struct Hits<'a> {
 }
 
 impl<'a> Hits<'a> {
-    pub(super) fn new(reader: &'a Reader<'a>, query: &Query, filter: &Filter) -> Self {
-        let terms = query.clauses.iter().map(Term::of_clause);
-        let (negative, mut positive): (Vec<Term>, Vec<Term>) =
-            terms.partition(|term| term.is_negative);
+    pub(super) fn new(
+        reader: &'a Reader<'a>,
+        query: &Query,
+        filter: &Filter,
+    ) -> Result<Self, Error> {
+        let (mut positive, mut negative) = (Vec::new(), Vec::new());
+        for clause in &query.clauses {
+            let side = match clause.is_negative {
+                true => &mut negative,
+                false => &mut positive,
+            };
+            side.push(Term::of_clause(reader.db, clause)?);
+        }
         if positive.is_empty() || !filter.is_empty() {
             positive.push(Term::of_filter(reader.workspace(), filter));
         }
         let (sql, values) = document_sql(reader, filter);
-        Self {
+        Ok(Self {
             reader,
             positive,
             negative,
@@ -57,7 +66,7 @@ impl<'a> Hits<'a> {
             limit: reader.last(),
             steps: 0,
             steps_max: STEPS_MAX,
-        }
+        })
     }
 
     /// Only claims before this cursor.
@@ -71,16 +80,6 @@ impl<'a> Hits<'a> {
     /// The cursor before which the walk was given up, if it was.
     pub(super) fn cut(&self) -> Option<i64> {
         (self.steps >= self.steps_max).then_some(self.limit + 1)
-    }
-
-    /// What is asked for, as one text: equal for equal questions.
-    pub(super) fn question(&self) -> String {
-        let mut question = self.reader.workspace().to_string();
-        for term in self.positive.iter().chain(&self.negative) {
-            question.push(if term.is_negative { '-' } else { '+' });
-            term.expressions().for_each(|part| question.push_str(part));
-        }
-        question
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Document>, Error> {
@@ -138,29 +137,28 @@ impl<'a> Hits<'a> {
 
     /// Whether a newer claim of the same finding matches too, and so was a hit before.
     fn is_told(&self, document: &Document) -> Result<bool, Error> {
-        let sql =
-            "SELECT cursor FROM documents WHERE finding = ?1 AND cursor > ?2 AND cursor <= ?3";
-        let values: [Value; 3] = [
-            document.finding.into(),
-            document.cursor.into(),
-            self.reader.last().into(),
-        ];
-        let newer: Vec<i64> = self
-            .reader
-            .db
-            .rows(sql, params_from_iter(values), |row| row.get(0))?;
-        for cursor in newer {
+        let sql = "SELECT cursor FROM documents WHERE finding = ?1 AND cursor > ?2 AND cursor <= ?3
+            ORDER BY cursor LIMIT 1";
+        let (db, last) = (self.reader.db, self.reader.last());
+        let mut cursor = document.cursor;
+        loop {
+            let values = rusqlite::params![document.finding.0, cursor, last];
+            cursor = match db.row(sql, values, |row| row.get(0))? {
+                Some(newer) => newer,
+                None => return Ok(false),
+            };
             if self.matches(cursor)? {
                 return Ok(true);
             }
         }
-        Ok(false)
     }
 
     fn matches(&self, cursor: i64) -> Result<bool, Error> {
-        for term in self.positive.iter().chain(&self.negative) {
-            if term.holds(self.reader.db, cursor)? == term.is_negative {
-                return Ok(false);
+        for (terms, is_wanted) in [(&self.positive, true), (&self.negative, false)] {
+            for term in terms {
+                if term.holds(self.reader.db, cursor)? != is_wanted {
+                    return Ok(false);
+                }
             }
         }
         Ok(true)

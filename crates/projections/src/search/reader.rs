@@ -85,8 +85,8 @@ impl<'db> Reader<'db> {
 
     /// Findings that match, newest first; a set that fits into one page is ranked, best first.
     pub fn search(&self, query: &Query, filter: &Filter, page: &Page) -> Result<Found, Error> {
-        let mut hits = Hits::new(self, query, filter);
-        let question = hits.question();
+        let mut hits = Hits::new(self, query, filter)?;
+        let question = self.question(query, filter);
         if let Some(after) = page.after {
             hits = hits.before(after.checked(self.at, &question)?);
         }
@@ -116,9 +116,14 @@ impl<'db> Reader<'db> {
         })
     }
 
+    /// What is asked, as one text: equal for equal questions.
+    fn question(&self, query: &Query, filter: &Filter) -> String {
+        format!("{}\0{query:?}\0{filter:?}", self.workspace)
+    }
+
     /// How the findings that match are spread.
     pub fn facets(&self, query: &Query, filter: &Filter) -> Result<facets::Facets, Error> {
-        facets::of(Hits::new(self, query, filter))
+        facets::of(Hits::new(self, query, filter)?)
     }
 }
 

@@ -27,3 +27,6 @@ CREATE VIRTUAL TABLE parts USING fts5 (
     key, unspaced,
     content = 'indexed', content_rowid = 'cursor', columnsize = 0, tokenize = 'trigram remove_diacritics 1'
 );
+
+-- The words themselves in their order: what a beginning may go on to.
+CREATE VIRTUAL TABLE vocabulary USING fts5vocab (words, instance);

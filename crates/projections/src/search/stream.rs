@@ -12,7 +12,9 @@ use crate::{Db, Error};
 /// Rows of the first page of a list, and of the largest.
 const ROWS_MIN: usize = 64;
 const ROWS_MAX: usize = 4_096;
-/// Rows at once of the words with one beginning: all of them are gathered before the first is told.
+/// Words that a beginning is replaced with; a walk along each of them begins at once.
+const BEGINNING_WORDS: usize = 64;
+/// Rows at once of a beginning that more words have: FTS5 gathers all rows before it tells the first.
 const BEGINNING_ROWS: usize = 16_384;
 /// Characters without which there is no part of a word.
 const PART_CHARS_MIN: usize = 3;
@@ -89,28 +91,21 @@ impl List {
 /// What one part of a query asks for: claims that stand in any of its lists.
 pub(super) struct Term {
     lists: Vec<List>,
-    pub(super) is_negative: bool,
 }
 
 impl Term {
-    pub(super) fn of_clause(clause: &Clause) -> Self {
+    pub(super) fn of_clause(db: &Db, clause: &Clause) -> Result<Self, Error> {
         let text = quoted(&clause.text);
-        let (star, rows) = match clause.is_beginning {
-            true => (" *", BEGINNING_ROWS),
-            false => ("", ROWS_MIN),
-        };
-        let mut lists = vec![List::new(
-            &WORDS,
-            format!("{{key text}} : {text}{star}"),
-            rows,
-        )];
-        if !clause.is_beginning && clause.text.chars().count() >= PART_CHARS_MIN {
-            lists.push(List::new(&PARTS, text, ROWS_MIN));
+        let mut lists = Vec::new();
+        if clause.is_beginning {
+            lists.push(of_beginning(db, &clause.text)?);
+        } else {
+            lists.push(List::new(&WORDS, in_words(&text), ROWS_MIN));
+            if clause.text.chars().count() >= PART_CHARS_MIN {
+                lists.push(List::new(&PARTS, text, ROWS_MIN));
+            }
         }
-        Self {
-            lists,
-            is_negative: clause.is_negative,
-        }
+        Ok(Self { lists })
     }
 
     /// Everything of a workspace that a filter lets through; the caller looks again, since ids may share a mark.
@@ -125,7 +120,6 @@ impl Term {
         let expression = format!("marks : ({})", all.join(" AND "));
         Self {
             lists: vec![List::new(&WORDS, expression, ROWS_MIN)],
-            is_negative: false,
         }
     }
 
@@ -152,11 +146,52 @@ impl Term {
         }
         Ok(false)
     }
+}
 
-    /// What it asks for, as text.
-    pub(super) fn expressions(&self) -> impl Iterator<Item = &str> {
-        self.lists.iter().map(|list| list.expression.as_str())
+/// The words of key and attributes that begin so: each by name where they are few.
+fn of_beginning(db: &Db, text: &str) -> Result<List, Error> {
+    let words = match text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        true => words_beginning(db, &text.to_ascii_lowercase())?,
+        // The index has its own way with other letters, and takes several words as a phrase.
+        false => None,
+    };
+    Ok(match words {
+        Some(words) => {
+            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+            let any = match words.is_empty() {
+                true => quoted(""),
+                false => words.join(" OR "),
+            };
+            List::new(&WORDS, in_words(&format!("({any})")), ROWS_MIN)
+        }
+        None => {
+            let text = format!("{} *", quoted(text));
+            List::new(&WORDS, in_words(&text), BEGINNING_ROWS)
+        }
+    })
+}
+
+/// All words with this beginning, unless they are too many.
+fn words_beginning(db: &Db, beginning: &str) -> Result<Option<Vec<String>>, Error> {
+    let sql = "SELECT term FROM vocabulary WHERE term >= ?1 ORDER BY term LIMIT 1";
+    let mut words = Vec::new();
+    let mut from = beginning.to_owned();
+    while let Some(word) = db.row(sql, [&from], |row| row.get::<_, String>(0))? {
+        if !word.starts_with(beginning) {
+            break;
+        }
+        if words.len() == BEGINNING_WORDS {
+            return Ok(None);
+        }
+        // The least text behind the word: no word has a control character.
+        from = format!("{word}\u{1}");
+        words.push(word);
     }
+    Ok(Some(words))
+}
+
+fn in_words(expression: &str) -> String {
+    format!("{{key text}} : {expression}")
 }
 
 /// A string of FTS5's language: whatever it holds means itself.

@@ -142,6 +142,26 @@ fn attributes_are_found_by_whole_words_phrases_and_beginnings() {
 }
 
 #[test]
+fn a_beginning_is_found_however_many_words_have_it() {
+    let words: Vec<String> = (0..100).map(|n| format!("w{n}")).collect();
+    let (history, ..) = found(&[
+        (Kind::Text, "many", json!({"words": words})),
+        (Kind::Text, "Ünique", json!({})),
+    ]);
+    let db = given::<Search>(&history);
+    let reader = reader(&db);
+    for query in ["w*", "W9*", "w99*", "man*", "words w1*"] {
+        assert_eq!(keys(&reader, query), ["many"], "{query}");
+    }
+    for query in ["w100*", "zz*", "kdo*", "any*"] {
+        assert!(keys(&reader, query).is_empty(), "{query}");
+    }
+    for query in ["üni*", "UNI*", "unique*"] {
+        assert_eq!(keys(&reader, query), ["Ünique"], "{query}");
+    }
+}
+
+#[test]
 fn umlauts_and_scripts_without_spaces_are_found() {
     let (history, ..) = found(&[
         (Kind::Text, "Straße nach MÜNCHEN", json!({})),
