@@ -1,4 +1,4 @@
-//! Searching a million findings: the first fifty hits, for questions that are easy and hard for the indexes.
+//! Searching a million findings: the first fifty hits of easy and of hard questions.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -40,6 +40,34 @@ fn a_finding_is_found_in_every_form_and_as_of_then() {
 }
 
 #[test]
+fn a_false_positive_is_found_in_the_past_only() {
+    let place = scanned();
+    let hits = place.run(&["search", "46095", "-o", "jsonl"]).objects();
+    let id = hits[0]["finding_id"].as_str().unwrap();
+    let mark = [
+        "mark",
+        id,
+        "--false-positive",
+        "--reason",
+        "parked",
+        "-o",
+        "json",
+    ];
+    let mark: serde_json::Value = serde_json::from_str(&place.run(&mark).done()).unwrap();
+    assert_eq!(place.run(&["search", "46095", "--exit-code"]).code, 1);
+    let facets = ["search", "46095", "--facets", "--exit-code"];
+    assert_eq!(place.run(&facets).code, 1);
+    let before = (mark["position"].as_u64().unwrap() - 1).to_string();
+    let then = ["search", "46095", "-o", "jsonl", "--at", &before];
+    assert_eq!(place.run(&then).objects(), hits);
+    place.run(&["unmark", id]).done();
+    assert_eq!(
+        place.run(&["search", "46095", "-o", "jsonl"]).objects(),
+        hits
+    );
+}
+
+#[test]
 fn flags_and_filters_of_the_query_say_the_same() {
     let place = scanned();
     let count = |words: &[&str]| {

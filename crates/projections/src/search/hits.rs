@@ -10,8 +10,10 @@ use super::stream::Term;
 use crate::db::stands;
 use crate::{Error, Value};
 
-/// Steps of one walk: about a quarter of a second. A walk that is longer is cut, and says where it goes on.
-const STEPS_MAX: u32 = 50_000;
+/// Steps of one walk, about a tenth of a second. A walk that is longer is cut, and says where it goes on.
+pub(super) const STEPS_MAX: u32 = 150_000;
+/// What reading a claim costs, in steps.
+const DOCUMENT_STEPS: u32 = 8;
 
 /// A claim that matches.
 pub(super) struct Document {
@@ -36,7 +38,6 @@ pub(super) struct Hits<'a> {
     /// Nothing above is wanted any more.
     limit: i64,
     steps: u32,
-    steps_max: u32,
 }
 
 impl<'a> Hits<'a> {
@@ -65,7 +66,6 @@ impl<'a> Hits<'a> {
             values,
             limit: reader.last(),
             steps: 0,
-            steps_max: STEPS_MAX,
         })
     }
 
@@ -79,7 +79,7 @@ impl<'a> Hits<'a> {
 
     /// The cursor before which the walk was given up, if it was.
     pub(super) fn cut(&self) -> Option<i64> {
-        (self.steps >= self.steps_max).then_some(self.limit + 1)
+        (self.steps >= self.reader.steps_max).then_some(self.limit + 1)
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Document>, Error> {
@@ -88,6 +88,7 @@ impl<'a> Hits<'a> {
             if self.is_excluded(cursor)? {
                 continue;
             }
+            self.steps = self.steps.saturating_add(DOCUMENT_STEPS);
             let Some(document) = self.document(cursor)? else {
                 continue;
             };
@@ -102,7 +103,7 @@ impl<'a> Hits<'a> {
     fn meet(&mut self) -> Result<Option<i64>, Error> {
         let mut agreed = 0;
         while agreed < self.positive.len() {
-            if self.steps >= self.steps_max {
+            if self.steps >= self.reader.steps_max {
                 return Ok(None);
             }
             let term = &mut self.positive[agreed];

@@ -6,7 +6,7 @@ use mirage_domain::entity::Kind;
 use mirage_domain::id::{Cursor, EntityId, FindingId, ModuleName, Position, ScanId, WorkspaceId};
 use serde::Serialize;
 
-use super::hits::{Document, Hits};
+use super::hits::{Document, Hits, STEPS_MAX};
 use super::page::{After, Found, Page};
 use super::query::Query;
 use super::{facets, snippet};
@@ -47,6 +47,8 @@ pub struct Reader<'db> {
     pub(super) db: &'db Db,
     workspace: WorkspaceId,
     at: Position,
+    /// Of one walk.
+    pub(super) steps_max: u32,
 }
 
 impl<'db> Reader<'db> {
@@ -66,6 +68,7 @@ impl<'db> Reader<'db> {
             db,
             workspace: workspace.clone(),
             at,
+            steps_max: STEPS_MAX,
         })
     }
 

@@ -1,16 +1,23 @@
 //! Search through its public door: what is found, now and as of then, and what hostile queries do.
 
+use std::sync::Arc;
+
 use mirage_domain::entity::Kind;
 use mirage_domain::finding::Finding;
 use mirage_domain::id::{FindingId, Position, ScanId, WorkspaceId};
+use mirage_domain::sealed::Sealable;
+use mirage_log::memory::Memory;
 use proptest::prelude::*;
+use rusqlite::Connection;
 use serde_json::json;
 
 use super::*;
 use crate::testing::history::{Dice, History, made_up};
 use crate::testing::made_scan::{MadeScan, workspace};
-use crate::testing::{given, given_commits, obeys_projection_law};
-use crate::{Db, Store, registered};
+use crate::testing::{dumped, given, given_commits, obeys_projection_law};
+use crate::{Db, Registered, Runner, Store, registered};
+
+static VIEWS: &[Registered] = &[registered::<Search>()];
 
 #[test]
 fn obeys_the_projection_law() {
@@ -397,6 +404,24 @@ fn pages_give_every_hit_once() {
     }
 }
 
+#[test]
+fn a_walk_that_is_cut_goes_on_where_it_was() {
+    let history = made_up(32, 4, 300);
+    let db = given::<Search>(&history);
+    let whole = reader(&db);
+    let mut cut = reader(&db);
+    cut.steps_max = 300;
+    let (query, filter) = parsed("example");
+    let page = cut.search(&query, &filter, &Page::first(1_000)).unwrap();
+    assert!(page.next.is_some() && !page.is_ranked);
+    for text in ASKED {
+        let hits = every(&cut, text, 1_000);
+        assert_eq!(ids(&hits), ids(&every(&whole, text, 1_000)), "{text}");
+    }
+    let facets = cut.facets(&query, &filter).unwrap();
+    assert!(facets.is_cut && facets.findings > 0);
+}
+
 /// What the walk must find: every claim is looked at.
 fn found_by_reading(history: &History, word: &str) -> usize {
     let mut ids: Vec<FindingId> = Vec::new();
@@ -430,13 +455,26 @@ fn parts_of_keys_are_found_as_reading_every_claim_finds_them() {
     }
 }
 
+/// FTS5 holds an index against the rows that it is of.
+fn is_whole(connection: &Connection, index: &str) -> bool {
+    let sql = format!("INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)");
+    connection.execute(&sql, []).is_ok()
+}
+
+fn check_indexes(connection: &Connection) {
+    assert!(is_whole(connection, "words") && is_whole(connection, "parts"));
+    let count = |sql: &str| -> i64 { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
+    let documents = count("SELECT count(*) FROM documents");
+    assert!(documents > 100);
+    assert_eq!(count("SELECT count(*) FROM words_docsize"), documents);
+}
+
 #[test]
 fn the_indexes_hold_what_the_rows_hold_whatever_the_batches() {
     let history = made_up(51, 4, 250);
     let commits = history.commits();
     for size in [1, 7, commits.len()] {
-        let view = Box::leak(Box::new(registered::<Search>()));
-        let mut store = Store::in_memory(view).unwrap();
+        let mut store = Store::in_memory(&VIEWS[0]).unwrap();
         for batch in commits.chunks(size) {
             store.fold(batch).unwrap();
         }
@@ -444,29 +482,64 @@ fn the_indexes_hold_what_the_rows_hold_whatever_the_batches() {
         store.rewind();
         store.fold(commits).unwrap();
         let connection = store.into_connection();
-        for index in ["words", "parts"] {
-            let sql = format!("INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)");
-            connection.execute(&sql, []).unwrap();
-        }
-        let count = |sql: &str| -> i64 { connection.query_row(sql, [], |row| row.get(0)).unwrap() };
-        let documents = count("SELECT count(*) FROM documents");
-        assert!(documents > 100);
-        assert_eq!(count("SELECT count(*) FROM words_docsize"), documents);
-        // A missing or foreign entry is seen by the check that this test relies on.
-        connection
-            .execute("UPDATE documents SET key = 'other' WHERE cursor = (SELECT max(cursor) FROM documents)", [])
-            .unwrap();
-        for index in ["words", "parts"] {
-            let sql = format!("INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)");
-            assert!(connection.execute(&sql, []).is_err(), "{index}");
-        }
+        check_indexes(&connection);
+        // The check sees what it is for.
+        let sql = "UPDATE documents SET key = 'other'
+            WHERE cursor = (SELECT max(cursor) FROM documents)";
+        connection.execute(sql, []).unwrap();
+        assert!(!is_whole(&connection, "words") && !is_whole(&connection, "parts"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_between_and_within_batches_leave_indexes_that_hold_what_the_rows_hold() {
+    let history = made_up(52, 3, 250);
+    let (dir, log) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
+    let (mut dice, mut at) = (Dice(52), 0);
+    while at < history.end().0 {
+        at = (at + 1 + dice.below(40) as u64).min(history.end().0);
+        history.copy_into(&*log, Position(at)).await;
+        let runner = Runner::open_views(dir.path(), log.clone(), VIEWS).unwrap();
+        let (mark, turns) = (dice.below(at as usize + 1) as u64, dice.below(30));
+        let mut position = runner.position(Search::NAME).unwrap();
+        let killed = async {
+            position
+                .wait_for(|position| position.0 >= mark)
+                .await
+                .unwrap();
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+        };
+        runner.run(killed).await.unwrap();
+    }
+    let runner = Runner::open_views(dir.path(), log, VIEWS).unwrap();
+    runner.fold_to_head().await.unwrap();
+    let live = dumped(&runner.db(Search::NAME).unwrap());
+    assert!(live == dumped(&given::<Search>(&history)));
+    let store = Store::open(&dir.path().join("views"), &VIEWS[0]).unwrap();
+    check_indexes(&store.into_connection());
+    runner.rebuild(Search::NAME).await.unwrap();
+    assert!(live == dumped(&runner.db(Search::NAME).unwrap()));
+}
+
+#[test]
+fn a_claim_whose_words_were_erased_is_found_by_what_is_left() {
+    let (mut history, mut scan, at) = found(&[]);
+    let mut erased = claim(&scan, 10, Kind::Email, "somebody", json!({}));
+    erased.key = Sealable::Erased;
+    erased.attributes = Sealable::Erased;
+    scan.report(&mut history, at, vec![erased]);
+    let db = given::<Search>(&history);
+    let hits = every(&reader(&db), "kind:email", 9);
+    assert_eq!((hits.len(), &hits[0].key), (1, &None));
+    assert!(every(&reader(&db), "somebody", 9).is_empty());
 }
 
 #[test]
 fn the_dump_has_the_documents_and_no_pages_of_an_index() {
     let (history, ..) = found(&[(Kind::Domain, "a.mirage.test", json!({}))]);
-    let dump = crate::testing::dumped(&given::<Search>(&history));
+    let dump = dumped(&given::<Search>(&history));
     let is_known = |line: &str| {
         line.contains(r#""table":"documents""#) || line.contains(r#""table":"checkpoint""#)
     };
