@@ -1,6 +1,7 @@
 //! The canonical dump: every table of a view as JSON lines, equal for equal views.
 //!
-//! Tables by name, rows by primary key, columns in the schema's order, bytes in hexadecimal.
+//! Tables by name, rows by primary key, columns in the schema's order, bytes in hexadecimal. A full-text index is no
+//! part of it: its pages tell how it was merged, and what it says is in the table that it indexes.
 //! **Never:** a row number of the store or a time of writing.
 
 use std::io::Write;
@@ -37,7 +38,8 @@ pub fn dump(db: &Db, out: &mut dyn Write) -> Result<(), Error> {
 
 fn tables(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name",
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'
+         ORDER BY name",
     )?;
     statement.query_map([], |row| row.get(0))?.collect()
 }

@@ -86,6 +86,8 @@ pub enum Error {
     After(String),
     #[error("the list was begun as of position {begun}, not {asked}")]
     OtherPosition { begun: Position, asked: Position },
+    #[error("the list was begun with another question")]
+    OtherQuery,
 }
 
 impl Error {
@@ -117,7 +119,10 @@ impl Error {
 
     pub fn fault(&self) -> Fault {
         match self {
-            Self::NoSuchView(_) | Self::After(_) | Self::OtherPosition { .. } => Fault::Caller,
+            Self::NoSuchView(_)
+            | Self::After(_)
+            | Self::OtherPosition { .. }
+            | Self::OtherQuery => Fault::Caller,
             _ if self.is_alarm() => Fault::Damage,
             _ => Fault::Store,
         }
@@ -133,7 +138,7 @@ impl Error {
             Self::LogDiffers { .. } => "log_differs",
             Self::Lagging { .. } | Self::NotBuilt(_) => "view_behind",
             Self::Stopped { .. } => "view_stopped",
-            Self::After(_) | Self::OtherPosition { .. } => "bad_cursor",
+            Self::After(_) | Self::OtherPosition { .. } | Self::OtherQuery => "bad_cursor",
             Self::Folder { .. }
             | Self::Open { .. }
             | Self::Write { .. }

@@ -15,6 +15,7 @@
 //! **Never:** an update or a delete of a row; a view that skips what it does not understand.
 
 pub mod catalog;
+pub mod search;
 
 mod db;
 mod dump;
@@ -44,6 +45,9 @@ pub trait Projection {
     const VERSION: u32;
     /// SQL that makes the tables and indexes of an empty store.
     const SCHEMA: &'static str;
+    /// SQL that brings indexes which no plain insert can feed up to date with the tables: run once a batch, after its
+    /// rows and in their transaction. It may be run at any time, and a second time changes nothing.
+    const SETTLE: &'static str = "";
 
     /// Says which rows a commit becomes. An error quarantines the commit's stream and nothing else.
     fn apply(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error>;
@@ -57,6 +61,7 @@ pub struct Registered {
     pub name: &'static str,
     pub version: u32,
     schema: &'static str,
+    settle: &'static str,
     apply: Apply,
 }
 
@@ -65,12 +70,16 @@ pub const fn registered<P: Projection>() -> Registered {
         name: P::NAME,
         version: P::VERSION,
         schema: P::SCHEMA,
+        settle: P::SETTLE,
         apply: P::apply,
     }
 }
 
 /// Every view, sorted by name.
-pub static ALL: &[Registered] = &[registered::<catalog::Catalog>()];
+pub static ALL: &[Registered] = &[
+    registered::<catalog::Catalog>(),
+    registered::<search::Search>(),
+];
 
 /// The view of this name.
 pub fn named(name: &str) -> Result<&'static Registered, Error> {

@@ -13,6 +13,7 @@ mod projection;
 mod read;
 mod row;
 mod scan;
+mod search;
 
 use std::path::{Path, PathBuf};
 
@@ -46,6 +47,7 @@ const ALL: &[(&str, Measure)] = &[
     ("projection", projection::run),
     ("read", read::run),
     ("scan", scan::run),
+    ("search", search::run),
 ];
 
 /// Measurements that run in a process of their own, started by one of the others.

@@ -134,7 +134,8 @@ fn write(context: &Context, reader: &Reader<'_>, filter: &FindingFilter) -> Resu
     Ok(count)
 }
 
-fn modules(names: &[String]) -> Result<Vec<ModuleName>, Problem> {
+/// Names of modules that there are.
+pub(super) fn modules(names: &[String]) -> Result<Vec<ModuleName>, Problem> {
     let known = |name: &String| {
         // The seeds' module is none that can be chosen, and yet it finds.
         if name != mirage_workers::seed::NAME {

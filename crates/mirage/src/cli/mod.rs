@@ -20,6 +20,7 @@ mod modules;
 mod refusal;
 pub(crate) mod scan;
 mod scans;
+mod search;
 pub(crate) mod suggest;
 mod tally;
 pub(crate) mod time;
@@ -64,6 +65,7 @@ enum Command {
     Scans(scans::Arguments),
     Findings(findings::Arguments),
     Entities(entities::Arguments),
+    Search(search::Arguments),
     Watch(watch::Arguments),
     Why(why::Arguments),
     Diff(diff::Arguments),
@@ -194,6 +196,7 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Scans(arguments) => scans::run(context, arguments).await,
         Command::Findings(arguments) => findings::run(context, &arguments).await,
         Command::Entities(arguments) => entities::run(context, &arguments).await,
+        Command::Search(arguments) => search::run(context, &arguments).await,
         Command::Why(arguments) => why::run(context, &arguments).await,
         Command::Diff(arguments) => diff::run(context, &arguments).await,
         Command::Mark(arguments) => mark::mark(context, &arguments).await,

@@ -12,6 +12,7 @@ fn reading_where_there_is_no_log_makes_none() {
         &["scans", "resume", "@last"],
         &["scans", "rerun", "@last"],
         &["findings"],
+        &["search", "example"],
         &["entities"],
         &["entities", "domain:example.com"],
         &["watch", "@last"],

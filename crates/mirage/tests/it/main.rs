@@ -10,3 +10,4 @@ mod log;
 mod marks;
 mod place;
 mod scan;
+mod search;

@@ -182,7 +182,7 @@ impl Store {
             quarantine::apply(view, recorded, &mut self.operations, &mut self.quarantined);
         }
         let last = Checkpoint::of(&fresh[fresh.len() - 1]);
-        finish(transaction, &self.operations, last).map_err(write_fault(view))?;
+        finish(transaction, view, &self.operations, last).map_err(write_fault(view))?;
         self.checkpoint = last;
         Ok(Folded::At(last.position))
     }

@@ -104,10 +104,12 @@ pub(super) fn quarantined(connection: &Connection) -> rusqlite::Result<HashSet<S
 
 pub(super) fn finish(
     transaction: Transaction<'_>,
+    view: &Registered,
     operations: &Operations,
     last: Checkpoint,
 ) -> rusqlite::Result<()> {
     sink::execute(&transaction, operations)?;
+    transaction.execute_batch(view.settle)?;
     transaction
         .prepare_cached(
             "INSERT INTO checkpoint (id, position, log_hash, hash) VALUES (1, ?1, ?2, ?3) \

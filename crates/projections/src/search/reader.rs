@@ -1,0 +1,144 @@
+//! A reader of the search view: one workspace, as of one position.
+
+use std::cmp::Reverse;
+
+use mirage_domain::entity::Kind;
+use mirage_domain::id::{Cursor, EntityId, FindingId, ModuleName, Position, ScanId, WorkspaceId};
+use serde::Serialize;
+
+use super::hits::{Document, Hits, STEPS_MAX};
+use super::page::{After, Found, Page};
+use super::query::Query;
+use super::{facets, snippet};
+use crate::{Db, Error};
+
+/// What hits are let through; an empty list lets all. Several names of one list are alternatives.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub scans: Vec<ScanId>,
+    pub kinds: Vec<Kind>,
+    pub modules: Vec<ModuleName>,
+}
+
+impl Filter {
+    pub(super) fn is_empty(&self) -> bool {
+        self.scans.is_empty() && self.kinds.is_empty() && self.modules.is_empty()
+    }
+}
+
+/// A finding that matches, by the newest of its claims that do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Hit {
+    pub finding_id: FindingId,
+    pub scan_id: ScanId,
+    pub module: String,
+    pub kind: Kind,
+    /// None once it was erased.
+    pub key: Option<String>,
+    pub entity_id: EntityId,
+    /// The attribute that holds a word of the query, cut to its surroundings; none where the key alone matches.
+    pub snippet: Option<String>,
+    /// Of the claim.
+    pub position: Position,
+}
+
+/// Answers are consistent without a transaction: rows never change, and later ones are not looked at.
+pub struct Reader<'db> {
+    pub(super) db: &'db Db,
+    workspace: WorkspaceId,
+    at: Position,
+    /// Of one walk.
+    pub(super) steps_max: u32,
+}
+
+impl<'db> Reader<'db> {
+    /// Reads as of a position, or as of the view's checkpoint. A position that the view has not reached is an error.
+    pub fn new(db: &'db Db, workspace: &WorkspaceId, at: Option<Position>) -> Result<Self, Error> {
+        let position = db.position()?;
+        let at = at.unwrap_or(position);
+        if at > position {
+            return Err(Error::Lagging {
+                view: db.view().name,
+                position,
+                wanted: at,
+                waited: std::time::Duration::ZERO,
+            });
+        }
+        Ok(Self {
+            db,
+            workspace: workspace.clone(),
+            at,
+            steps_max: STEPS_MAX,
+        })
+    }
+
+    /// The position that every answer is made at.
+    pub fn position(&self) -> Position {
+        self.at
+    }
+
+    pub(super) fn workspace(&self) -> &WorkspaceId {
+        &self.workspace
+    }
+
+    /// The packed cursor that nothing in an answer stands behind.
+    pub(super) fn last(&self) -> i64 {
+        Cursor::after(self.at).packed()
+    }
+
+    /// Findings that match, newest first; a set that fits into one page is ranked, best first.
+    pub fn search(&self, query: &Query, filter: &Filter, page: &Page) -> Result<Found, Error> {
+        let mut hits = Hits::new(self, query, filter)?;
+        let question = self.question(query, filter);
+        if let Some(after) = page.after {
+            hits = hits.before(after.checked(self.at, &question)?);
+        }
+        let mut documents = Vec::new();
+        let mut is_more = false;
+        while let Some(document) = hits.next()? {
+            is_more = documents.len() == page.rows();
+            if is_more {
+                break;
+            }
+            documents.push(document);
+        }
+        let last = documents.last().map(|last: &Document| last.cursor);
+        let next = last.filter(|_| is_more).or(hits.cut());
+        let is_ranked = next.is_none() && page.after.is_none();
+        if is_ranked {
+            documents.sort_by_cached_key(|document| Reverse(snippet::rank(query, document)));
+        }
+        Ok(Found {
+            hits: documents
+                .into_iter()
+                .map(|document| hit(query, document))
+                .collect(),
+            is_ranked,
+            at: self.at,
+            next: next.map(|cursor| After::new(self.at, cursor, &question)),
+        })
+    }
+
+    /// What is asked, as one text: equal for equal questions.
+    fn question(&self, query: &Query, filter: &Filter) -> String {
+        format!("{}\0{query:?}\0{filter:?}", self.workspace)
+    }
+
+    /// How the findings that match are spread.
+    pub fn facets(&self, query: &Query, filter: &Filter) -> Result<facets::Facets, Error> {
+        facets::of(Hits::new(self, query, filter)?)
+    }
+}
+
+fn hit(query: &Query, document: Document) -> Hit {
+    Hit {
+        snippet: snippet::of(query, document.text.as_deref().unwrap_or_default()),
+        finding_id: document.finding,
+        scan_id: document.scan,
+        module: document.module,
+        kind: document.kind,
+        key: document.key,
+        entity_id: document.entity,
+        position: Cursor::unpacked(document.cursor).position,
+    }
+}
