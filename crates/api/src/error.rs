@@ -75,6 +75,10 @@ pub struct Row {
 #[rustfmt::skip]
 pub const ALL: &[Row] = &[
     row("ambiguous_id", 400, Exit::Usage, "the id fits several things", "write more of the id"),
+    row("archive_cut", 400, Exit::Verification, "the archive was cut short", "write it again: `mirage log export` goes on where it ends"),
+    row("archive_damaged", 400, Exit::Verification, "the archive is not what was written", "use another copy, or export the log again"),
+    row("archive_foreign", 400, Exit::Usage, "this is no archive of a log", "`mirage log export` writes one"),
+    row("archive_newer", 400, Exit::Failed, "the archive was written by a newer version", "upgrade this program"),
     row("bad_config", 400, Exit::Usage, "the configuration is not valid", "`mirage config check` lists every fault"),
     row("bad_cursor", 400, Exit::Usage, "the list cannot be continued from there", "begin the list again"),
     row("bad_id", 400, Exit::Usage, "this is no id", "ids come out of the listings; the beginning of one is enough"),
@@ -94,6 +98,7 @@ pub const ALL: &[Row] = &[
     row("evidence_unreadable", 503, Exit::Unreachable, "the evidence store cannot be used", "`mirage doctor` says what is wrong with it"),
     row("evidence_write_failed", 503, Exit::Unreachable, "the evidence cannot be written", "`mirage doctor` says what is wrong with it"),
     row("id_key_missing", 503, Exit::Failed, "the id key of the workspace is missing or another one", "put the key file back from a backup"),
+    row("input_unreadable", 400, Exit::NotFound, "the input cannot be read", "check the path and its permissions"),
     row("internal", 500, Exit::Failed, "something went wrong inside", "run it again with -v, and report what it says"),
     row("interrupted", 499, Exit::Interrupted, "interrupted", "`mirage scans resume` goes on where it stopped"),
     row("key_reused", 422, Exit::Conflict, "the idempotency key was used before for another request", "use a fresh key for a new request"),

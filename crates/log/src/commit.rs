@@ -153,6 +153,10 @@ impl EncodedCommit {
 
     /// A commit of another log, its bytes as they are.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        // What [`encode`] writes has no line end, and an archive has a line for each commit.
+        if bytes.contains(&b'\n') {
+            return Err(DecodeError::Lines);
+        }
         let wire = parse(bytes)?;
         Ok(Self {
             id: wire.commit,
@@ -186,6 +190,8 @@ pub enum DecodeError {
     Json(#[source] serde_json::Error),
     #[error("the commit holds no event")]
     Empty,
+    #[error("the commit is more than one line")]
+    Lines,
     #[error(transparent)]
     Event(event::ReadError),
     #[error(transparent)]

@@ -115,7 +115,21 @@ fn random() -> std::io::Result<[u8; 32]> {
     Ok(bytes)
 }
 
-async fn fingerprint(
+/// The workspaces whose key lies in a folder, in order of name.
+pub fn held(keys: &Path) -> Vec<WorkspaceId> {
+    let entries = fs::read_dir(keys).into_iter().flatten().flatten();
+    let mut held: Vec<WorkspaceId> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            WorkspaceId::new(name.to_str()?.strip_suffix(".key")?).ok()
+        })
+        .collect();
+    held.sort();
+    held
+}
+
+/// The fingerprint of a workspace's key, as the log knows it; none before the workspace has begun.
+pub async fn fingerprint(
     log: &dyn EventLog,
     workspace: &WorkspaceId,
 ) -> Result<Option<Digest>, OpenError> {

@@ -1,7 +1,7 @@
 //! From the errors of the log and the domain to the public table.
 
 use mirage_domain::{mark, scan, workspace};
-use mirage_log::{AppendError, OpenError, ReadError, evidence, execute};
+use mirage_log::{AppendError, OpenError, ReadError, archive, evidence, execute};
 
 use super::Problem;
 
@@ -79,6 +79,16 @@ impl From<OpenError> for Problem {
             OpenError::Newer { .. } => Self::of("log_newer", &error),
             OpenError::Store { .. } => Self::of("log_unopenable", &error),
             OpenError::Key { .. } => Self::of("id_key_missing", &error),
+        }
+    }
+}
+
+impl From<archive::Error> for Problem {
+    fn from(error: archive::Error) -> Self {
+        match error {
+            archive::Error::Log(inner) => inner.into(),
+            archive::Error::Key(inner) => inner.into(),
+            error => Self::of(error.code(), &error),
         }
     }
 }
