@@ -121,6 +121,19 @@ impl Recorded {
             .map(move |(at, entry)| (cursor(at), entry))
     }
 
+    /// The commit for another log, its bytes as they are.
+    pub fn encoded(&self) -> EncodedCommit {
+        EncodedCommit {
+            id: self.commit.id,
+            stream: self.commit.stream.clone(),
+            version: self.commit.version,
+            events: self.commit.events.len() as u32,
+            prev: self.commit.prev,
+            hash: self.hash,
+            bytes: self.bytes.clone(),
+        }
+    }
+
     /// The end of the stream right after this commit.
     pub fn tip(&self) -> crate::Tip {
         let version = Version(self.commit.version.0 + self.commit.events.len() as u64 - 1);

@@ -9,6 +9,7 @@
 //! **Never:** an update or a delete of a commit.
 
 pub mod archive;
+pub mod backup;
 pub mod commit;
 pub mod evidence;
 pub mod execute;
