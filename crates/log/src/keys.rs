@@ -202,6 +202,11 @@ pub(crate) fn put(keys: &Path, workspace: &WorkspaceId, key: &IdKey) -> std::io:
     Ok(true)
 }
 
+/// Whether the key of a workspace lies in its place and is the one that the log knows.
+pub fn is_right(keys: &Path, workspace: &WorkspaceId, fingerprint: Digest) -> bool {
+    read(&path(keys, workspace)).is_some_and(|key| key.fingerprint() == fingerprint)
+}
+
 fn read(path: &Path) -> Option<IdKey> {
     let bytes = fs::read(path).ok()?;
     bytes.try_into().ok().map(IdKey::new)

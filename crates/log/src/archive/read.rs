@@ -9,6 +9,7 @@ use super::{BLOCK_COMMITS, End, Error, FORMAT, Header, LINE_BYTES_MAX, Line, Mar
 use crate::commit::{DecodeError, decode};
 use crate::{EncodedCommit, Head, Recorded};
 
+const FIRST_WORD: &[u8] = b"{\"archive\":";
 const OTHER_HEADER: &str = "the first line is not the one that was written";
 
 /// A commit of an archive, proven.
@@ -65,11 +66,12 @@ impl<R: BufRead> Reader<R> {
     pub fn open(mut input: R) -> Result<Self, Error> {
         let mut text = Vec::new();
         let read = line(&mut input, &mut text).map_err(Error::Read)?;
-        if !text.starts_with(b"{\"archive\":") {
-            return Err(Error::Foreign);
-        }
-        if !matches!(read, Ending::Whole) {
+        let is_cut = !text.is_empty() && !matches!(read, Ending::Whole);
+        if is_cut && (text.starts_with(FIRST_WORD) || FIRST_WORD.starts_with(&text)) {
             return Err(Error::Cut { after: Position(0) });
+        }
+        if !text.starts_with(FIRST_WORD) {
+            return Err(Error::Foreign);
         }
         let header = header(&text)?;
         let bytes = text.len() as u64;
