@@ -19,7 +19,11 @@ impl Runner {
         all
     }
 
-    async fn inspect_one(&self, progress: &Progress, now: Timestamp) -> Result<Status, Error> {
+    pub(super) async fn inspect_one(
+        &self,
+        progress: &Progress,
+        now: Timestamp,
+    ) -> Result<Status, Error> {
         let (data, view) = (self.data.clone(), progress.view);
         let checkpoint = follow::blocking(view, move || {
             let db = match Db::open(&data, view) {

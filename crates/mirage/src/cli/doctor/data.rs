@@ -132,14 +132,26 @@ async fn views(context: &Context) -> Vec<Check> {
     all.into_iter()
         .map(|(view, looked)| match looked {
             Ok(status) => of_view(&status),
-            Err(error) => {
-                let problem = Problem::from(error);
-                let detail = format!("{view}: {}", problem.detail);
-                fail("view", detail, format_args!("mirage views rebuild {view}"))
-                    .or(Repair::Rebuild(view))
-            }
+            Err(error) => broken(view, error),
         })
         .collect()
+}
+
+/// A view that does not fit the log may be what tells that the log was changed: it is left to a person.
+fn broken(view: &'static str, error: mirage_projections::Error) -> Check {
+    let is_alarm = error.is_alarm();
+    let problem = Problem::from(error);
+    let why = problem.cause.map(|cause| format!(": {cause}"));
+    let detail = format!("{view}: {}{}", problem.detail, why.unwrap_or_default());
+    let rebuild = format!("mirage views rebuild {view}");
+    match is_alarm {
+        true => fail(
+            "view",
+            detail,
+            format_args!("mirage log restore BACKUP; if you are sure of the log, {rebuild}"),
+        ),
+        false => fail("view", detail, rebuild).or(Repair::Rebuild(view)),
+    }
 }
 
 fn of_view(view: &Status) -> Check {
