@@ -1,4 +1,4 @@
-//! Copies of a log under kill -9 and under writers: each goes on where it stopped, to the same bytes and hashes.
+//! Copies of a log under kill -9 and under writers: each goes on, to the same bytes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

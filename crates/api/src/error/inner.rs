@@ -96,6 +96,7 @@ impl From<archive::Error> for Problem {
 impl From<backup::Error> for Problem {
     fn from(error: backup::Error) -> Self {
         match error {
+            backup::Error::Archive(inner) => inner.into(),
             backup::Error::Open(inner) => inner.into(),
             backup::Error::Read(inner) => inner.into(),
             backup::Error::Append(inner) => inner.into(),

@@ -1,4 +1,4 @@
-//! The archive of a log: its commits as text, one commit's exact bytes a line, for keeping and for other logs.
+//! The archive of a log: its commits as text, one commit's exact bytes a line.
 //!
 //! First line: `{"archive":{"format":1,"log_id":…,"after":N,"log_hash":…,"keys":{WORKSPACE:FINGERPRINT}}}`, the log hash at N.
 //! Then the commits after N. After each position that [`BLOCK_COMMITS`] divides, and after the last one, stands

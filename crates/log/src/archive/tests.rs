@@ -1,3 +1,5 @@
+//! Archives read back, go on after any cut, and are refused where they were changed.
+
 use super::*;
 use crate::contract::{encoded, noon};
 use crate::memory::Memory;

@@ -1,4 +1,4 @@
-//! Carrying a data directory into another one: backup, restore, and a log replayed into a fresh directory.
+//! Carrying a data directory into another one: backup, restore, a log replayed afresh.
 //!
 //! What matters is carried, in this order: evidence, keys, log; so the evidence that a commit cites is there before it.
 //! The target is a data directory itself. Each part goes on where it stopped: what is there already is not written again.
@@ -6,29 +6,25 @@
 //! **Invariant:** a backup is whole once its marker names a position; each later run may only move it forward.
 //! **Never:** a commit written over another log's, or a key over another key.
 
+mod archived;
+mod commits;
 mod marker;
 mod restore;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::task::Poll;
 
-use futures::StreamExt;
-use futures::future::{BoxFuture, poll_fn};
 use mirage_domain::id::{Position, WorkspaceId};
 
+pub use archived::restore_archive;
 pub use marker::Marker;
 pub use restore::{Restored, restore};
 
-use crate::archive::log_id;
+use crate::archive::{self, log_id};
 use crate::evidence::{self, Copied, Copying, Files};
 use crate::sqlite::{self, Sqlite};
-use crate::{AppendError, EventLog, Filter, OpenError, Read, ReadError, keys};
-
-/// Commits that are handed to the target at once: they share a transaction.
-const GROUP_COMMITS: usize = 64;
-/// Bytes of commits after which a group is handed over.
-const GROUP_BYTES: usize = 4 * 1024 * 1024;
+use crate::{AppendError, EventLog, OpenError, ReadError, keys};
+use commits::{carry_commits, must_agree};
 
 /// What lies where in a data directory, or in a backup of one.
 #[derive(Debug, Clone)]
@@ -39,6 +35,15 @@ pub struct Folders {
     pub keys: PathBuf,
     /// Disposable.
     pub views: PathBuf,
+}
+
+/// What is carried: a log that others may write to meanwhile, and what lies beside it.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    pub log: &'a Sqlite,
+    pub folders: &'a Folders,
+    /// Its key is missed if it is not there; those of the others are taken as they are found.
+    pub workspace: &'a WorkspaceId,
 }
 
 /// What was carried.
@@ -63,6 +68,8 @@ pub enum Error {
         there: Position,
         here: Position,
     },
+    #[error("the archive {path} begins after position {after}")]
+    Partial { path: PathBuf, after: Position },
     #[error("{0} is not empty, and is no data directory")]
     Foreign(PathBuf),
     #[error("{0} is no whole backup")]
@@ -81,6 +88,8 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -104,7 +113,7 @@ impl Error {
     /// The public code, of those errors that are not another one's.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Other { .. } => "other_log",
+            Self::Other { .. } | Self::Partial { .. } => "other_log",
             Self::Ahead { .. } => "backup_ahead",
             Self::Foreign(_) => "folder_foreign",
             Self::Unfinished(_) => "backup_unfinished",
@@ -117,6 +126,7 @@ impl Error {
             Self::Read(error) => error.code(),
             Self::Append(error) => error.code(),
             Self::Evidence(error) => error.code(),
+            Self::Archive(error) => error.code(),
             Self::Open(_) => "log_unopenable",
         }
     }
@@ -152,17 +162,15 @@ impl Folders {
 
 /// Brings a backup of a data directory, or a fresh one, up to where the log ends now.
 pub async fn back_up(
-    log: &Sqlite,
-    from: &Folders,
+    from: Source<'_>,
     to: &Folders,
-    workspace: &WorkspaceId,
     how: Copying,
 ) -> Result<(Carried, Marker), Error> {
-    let head = log.head().await?;
-    let carried = carry(log, from, to, head.position, workspace, how).await?;
+    let head = from.log.head().await?;
+    let carried = carry(from, to, head.position, how).await?;
     let marker = Marker {
         format: marker::FORMAT,
-        log_id: log_id(log).await?,
+        log_id: log_id(from.log).await?,
         position: head.position,
         log_hash: head.log_hash,
         evidence: carried.evidence.items + carried.evidence.there,
@@ -172,20 +180,16 @@ pub async fn back_up(
 }
 
 /// Carries a data directory into an empty one or one that holds a beginning of the same log, up to a position of the log.
-///
-/// Others may write to the log meanwhile.
 pub async fn carry(
-    log: &Sqlite,
-    from: &Folders,
+    from: Source<'_>,
     to: &Folders,
     upto: Position,
-    workspace: &WorkspaceId,
     how: Copying,
 ) -> Result<Carried, Error> {
     to.make()?;
     if sqlite::path(&to.data).exists() {
         let target = Sqlite::open(&to.data)?;
-        must_agree(log, &target, &to.data, upto).await?;
+        must_agree(from.log, &target, &to.data, upto).await?;
         let there = target.head().await?.position;
         if there > upto {
             return Err(Error::Ahead {
@@ -195,29 +199,15 @@ pub async fn carry(
             });
         }
     }
+    let evidence = carry_evidence(from.folders, to, how).await?;
     let mut carried = Carried {
-        evidence: carry_evidence(from, to, how).await?,
+        evidence,
         ..Carried::default()
     };
-    carry_keys(log, from, to, workspace, &mut carried).await?;
+    carry_keys(from, to, &mut carried).await?;
     let target = Sqlite::open(&to.data)?;
-    carried.commits = carry_commits(log, &target, &to.data, upto).await?;
+    carried.commits = carry_commits(from.log, &target, &to.data, upto).await?;
     Ok(carried)
-}
-
-/// Both logs say the same, as far as both go.
-async fn must_agree(
-    from: &dyn EventLog,
-    to: &dyn EventLog,
-    path: &Path,
-    upto: Position,
-) -> Result<(), Error> {
-    let at = to.head().await?.position.min(upto);
-    if at == Position(0) || to.commit(at).await?.log_hash == from.commit(at).await?.log_hash {
-        return Ok(());
-    }
-    let path = path.to_owned();
-    Err(Error::Other { path, at })
 }
 
 async fn carry_evidence(from: &Folders, to: &Folders, how: Copying) -> Result<Copied, Error> {
@@ -228,20 +218,15 @@ async fn carry_evidence(from: &Folders, to: &Folders, how: Copying) -> Result<Co
     Ok(evidence::copy(&source, &target, how).await?)
 }
 
-async fn carry_keys(
-    log: &dyn EventLog,
-    from: &Folders,
-    to: &Folders,
-    workspace: &WorkspaceId,
-    carried: &mut Carried,
-) -> Result<(), Error> {
-    let mut workspaces: BTreeSet<WorkspaceId> = keys::held(&from.keys).into_iter().collect();
-    workspaces.insert(workspace.clone());
+async fn carry_keys(from: Source<'_>, to: &Folders, carried: &mut Carried) -> Result<(), Error> {
+    let folder = &from.folders.keys;
+    let mut workspaces: BTreeSet<WorkspaceId> = keys::held(folder).into_iter().collect();
+    workspaces.insert(from.workspace.clone());
     for workspace in workspaces {
-        let Some(fingerprint) = keys::fingerprint(log, &workspace).await? else {
+        let Some(fingerprint) = keys::fingerprint(from.log, &workspace).await? else {
             continue;
         };
-        let Ok(key) = keys::find(&from.keys, &workspace, fingerprint) else {
+        let Ok(key) = keys::find(folder, &workspace, fingerprint) else {
             carried.keyless.push(workspace);
             continue;
         };
@@ -249,60 +234,6 @@ async fn carry_keys(
         carried.keys += u64::from(put.map_err(Folders::file(&to.keys))?);
     }
     Ok(())
-}
-
-/// Copies what is missing, and holds the end of what was copied against the source; answers how many commits it were.
-async fn carry_commits(
-    from: &dyn EventLog,
-    to: &dyn EventLog,
-    path: &Path,
-    upto: Position,
-) -> Result<u64, Error> {
-    must_agree(from, to, path, upto).await?;
-    let begun = to.head().await?.position;
-    let mut read = from.read(begun, Filter::All);
-    let (mut group, mut bytes, mut done) = (Vec::new(), 0, begun);
-    while done < upto {
-        let recorded = match read.next().await.transpose()? {
-            Some(Read::Commit(recorded)) => recorded,
-            Some(Read::CaughtUp(_)) | None => return Err(ReadError::Absent(upto).into()),
-        };
-        done = recorded.position;
-        bytes += recorded.bytes.len();
-        group.push(to.copy(recorded.position, recorded.encoded()));
-        if done == upto || group.len() >= GROUP_COMMITS || bytes >= GROUP_BYTES {
-            in_order(std::mem::take(&mut group)).await?;
-            bytes = 0;
-        }
-    }
-    must_agree(from, to, path, upto).await?;
-    Ok(upto.0.saturating_sub(begun.0))
-}
-
-/// Runs copies at once, each begun after the one before: in this order they queue at the log.
-async fn in_order(mut copies: Vec<BoxFuture<'_, Result<(), AppendError>>>) -> Result<(), Error> {
-    poll_fn(|context| {
-        let mut is_done = true;
-        let mut at = 0;
-        while at < copies.len() {
-            match copies[at].as_mut().poll(context) {
-                Poll::Ready(copied) => {
-                    copied?;
-                    drop(copies.remove(at));
-                }
-                Poll::Pending => {
-                    is_done = false;
-                    at += 1;
-                }
-            }
-        }
-        if is_done {
-            Poll::Ready(Ok(()))
-        } else {
-            Poll::Pending
-        }
-    })
-    .await
 }
 
 #[cfg(test)]

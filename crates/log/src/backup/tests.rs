@@ -1,3 +1,5 @@
+//! Backups grow, restores go on, and nothing is written over another log.
+
 use std::fs;
 
 use mirage_domain::id::Digest;
@@ -55,8 +57,20 @@ async fn filled(findings: u64) -> (TempDir, Folders, Sqlite) {
     (dir, at, log)
 }
 
+fn source<'a>(log: &'a Sqlite, folders: &'a Folders, workspace: &'a WorkspaceId) -> Source<'a> {
+    Source {
+        log,
+        folders,
+        workspace,
+    }
+}
+
+async fn restore(from: &Folders, to: &Folders, how: Copying) -> Result<Restored, Error> {
+    super::restore(from, to, &workspace(), how).await
+}
+
 async fn saved(log: &Sqlite, from: &Folders, to: &Folders) -> Result<(Carried, Marker), Error> {
-    back_up(log, from, to, &workspace(), Copying::default()).await
+    back_up(source(log, from, &workspace()), to, Copying::default()).await
 }
 
 async fn head(at: &Folders) -> Head {
@@ -195,11 +209,9 @@ async fn a_damaged_or_unfinished_backup_is_refused_and_nothing_is_written() {
     let (_dir, from, log) = filled(20).await;
     let ((_keep, backup), (_also, to)) = (empty(), empty());
     carry(
-        &log,
-        &from,
+        source(&log, &from, &workspace()),
         &backup,
         Position(22),
-        &workspace(),
         Copying::default(),
     )
     .await
@@ -244,4 +256,38 @@ async fn a_missing_key_is_told_and_another_key_in_the_target_is_kept_beside() {
     fs::remove_file(keys::path(&from.keys, &workspace())).unwrap();
     let (carried, _) = saved(&log, &from, &keyless).await.unwrap();
     assert_eq!(carried.keyless, [workspace()]);
+}
+
+#[tokio::test]
+async fn a_log_is_restored_from_an_archive_and_goes_on_or_is_refused() {
+    let (dir, from, log) = filled(100).await;
+    let path = dir.path().join("archive");
+    let save = async |after, upto| {
+        let header = archive::Header::of(&log, &from.keys, Position(after))
+            .await
+            .unwrap();
+        let out = fs::File::create(&path).unwrap();
+        let writer = archive::Writer::begin(out, header).unwrap();
+        archive::export(&log, writer, Position(upto)).await.unwrap();
+    };
+    let (_keep, to) = empty();
+    for (upto, commits) in [(60, 60), (102, 42), (102, 0), (80, 0)] {
+        save(0, upto).await;
+        let restored = restore_archive(&path, &to).await.unwrap();
+        assert_eq!(restored.carried.commits, commits);
+        assert_eq!(restored.carried.keyless, [workspace()]);
+    }
+    assert_eq!(head(&to).await, log.head().await.unwrap());
+    let (_dir, other, _log) = filled(3).await;
+    let refused = restore_archive(&path, &other).await.unwrap_err();
+    assert!(matches!(refused, Error::Other { .. }), "{refused}");
+    let (_also, fresh) = empty();
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
+    let refused = restore_archive(&path, &fresh).await.unwrap_err();
+    assert_eq!(refused.code(), "archive_cut");
+    save(7, 102).await;
+    let refused = restore_archive(&path, &fresh).await.unwrap_err();
+    assert!(matches!(refused, Error::Partial { .. }), "{refused}");
+    assert_eq!(fs::read_dir(&fresh.data).unwrap().count(), 0);
 }

@@ -1,4 +1,4 @@
-//! Copying one store of evidence into another: only what is not there, each item held against its digest.
+//! Copying a store of evidence: only what is not there, each item held against its digest.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `mirage log`: the log itself; its end, one commit, the proof that it is what was written, and copies of it.
+//! `mirage log`: the log itself; its end, one commit, its proof, and copies of it.
 
 pub(super) mod backup;
 mod export;

@@ -1,4 +1,4 @@
-//! `mirage replay`: how a scan unfolded, in its own time; or the whole log into a fresh data directory.
+//! `mirage replay`: how a scan unfolded; or the whole log into a fresh data directory.
 
 mod into;
 mod pace;

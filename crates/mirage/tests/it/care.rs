@@ -1,4 +1,4 @@
-//! `doctor` and `evidence verify`: what is wrong is named with its repair, and the safe repairs are made.
+//! `doctor` and `evidence verify`: what is wrong is named, and the safe repairs are made.
 
 use rusqlite::Connection;
 use serde_json::Value;

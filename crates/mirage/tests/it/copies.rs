@@ -1,4 +1,4 @@
-//! Copies of a log: exported, backed up, restored, replayed into a fresh directory; each is the same log or is refused.
+//! Copies of a log, by the program: each is the same log or is refused.
 
 use std::path::{Path, PathBuf};
 
@@ -302,4 +302,34 @@ fn a_scan_is_replayed_to_a_pipe_at_once_and_the_log_into_a_fresh_directory() {
     other
         .run(&["replay", "--into", text(&into)])
         .refused(5, "other_log");
+}
+
+#[test]
+fn a_log_comes_back_from_an_archive_and_misses_the_key_that_is_not_there() {
+    let place = scanned();
+    let ((_keep, file), (_also, to)) = (beside(), beside());
+    place.run(&["log", "export", "--out", text(&file)]).done();
+    let ran = on(&place, &to, &["log", "restore", text(&file)]);
+    assert!(ran.err.contains("key of workspace default"), "{ran:?}");
+    ran.done();
+    assert_eq!(proof(&place, &to), proof(&place, place.path()));
+    let doctor = on(&place, &to, &["doctor", "-o", "jsonl"]);
+    assert_eq!(doctor.code, 1, "{doctor:?}");
+    place
+        .run(&[
+            "log",
+            "export",
+            "--from",
+            "3",
+            "--out",
+            text(&to.join("part")),
+        ])
+        .done();
+    let (_third, to_other) = beside();
+    on(
+        &place,
+        &to_other,
+        &["log", "restore", text(&to.join("part"))],
+    )
+    .refused(5, "other_log");
 }

@@ -1,4 +1,4 @@
-//! Looking at views as they lie on disk, each by itself: how it is doing, and whether its checkpoint is of this log.
+//! Looking at views as they lie on disk, each by itself, and whether each is of this log.
 //!
 //! **Never:** a file made or changed.
 

@@ -1,9 +1,9 @@
-//! `mirage log backup` and `restore`: all of a data directory that matters, into another one and back.
+//! `mirage log backup` and `restore`: all that matters, into another directory and back.
 
 use std::path::{Path, PathBuf};
 
 use mirage_api::error::{Exit, Problem};
-use mirage_log::backup::{self, Carried};
+use mirage_log::backup::{self, Carried, Source};
 use mirage_log::evidence::{Copied, Copying};
 
 use super::super::{Answer, Context};
@@ -21,7 +21,7 @@ pub(crate) struct BackUp {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Restore {
-    /// The backup
+    /// The backup, or an archive of `log export`, which holds the log alone
     #[arg(value_name = "BACKUP")]
     from: PathBuf,
     #[command(flatten)]
@@ -68,7 +68,12 @@ pub(super) async fn back_up(context: &Context, arguments: &BackUp) -> Answer {
     );
     let how = arguments.damaged.how();
     let workspace = context.workspace()?;
-    let (carried, marker) = backup::back_up(&log, &from, &to, &workspace, how).await?;
+    let source = Source {
+        log: &log,
+        folders: &from,
+        workspace: &workspace,
+    };
+    let (carried, marker) = backup::back_up(source, &to, how).await?;
     tell_keyless(context, &carried);
     let end = (marker.position.0, marker.log_hash.to_string());
     show(context, &arguments.to, end, &carried, None)?;
@@ -77,11 +82,14 @@ pub(super) async fn back_up(context: &Context, arguments: &BackUp) -> Answer {
 
 pub(super) async fn restore(context: &Context, arguments: &Restore) -> Answer {
     must_be_two(&context.data.dir, &arguments.from)?;
-    let (from, to) = (
-        wire::folders(&arguments.from),
-        wire::folders(&context.data.dir),
-    );
-    let restored = backup::restore(&from, &to, arguments.damaged.how()).await?;
+    let to = wire::folders(&context.data.dir);
+    let restored = match arguments.from.is_file() {
+        true => backup::restore_archive(&arguments.from, &to).await?,
+        false => {
+            let (from, workspace) = (wire::folders(&arguments.from), context.workspace()?);
+            backup::restore(&from, &to, &workspace, arguments.damaged.how()).await?
+        }
+    };
     if let Some(known) = restored.set_back {
         let lost = restored.head.position.0 + 1;
         context.output.say(format_args!(

@@ -1,4 +1,4 @@
-//! `mirage log export`: the log as text, one commit's exact bytes a line; and the proof of such an archive.
+//! `mirage log export`: the log as text, and the proof of such an archive.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write, stdin, stdout};

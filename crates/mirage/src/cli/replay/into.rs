@@ -5,7 +5,7 @@ use std::path::Path;
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::Position;
 use mirage_log::EventLog;
-use mirage_log::backup;
+use mirage_log::backup::{self, Source};
 use mirage_log::evidence::Copying;
 
 use super::super::log::backup::{must_be_two, tell_keyless};
@@ -37,7 +37,12 @@ pub(super) async fn run(context: &Context, dir: &Path, upto: Option<Position>) -
     let (from, to) = (wire::folders(&context.data.dir), wire::folders(dir));
     let workspace = context.workspace()?;
     let how = Copying::default();
-    let carried = backup::carry(&log, &from, &to, upto, &workspace, how).await?;
+    let source = Source {
+        log: &log,
+        folders: &from,
+        workspace: &workspace,
+    };
+    let carried = backup::carry(source, &to, upto, how).await?;
     tell_keyless(context, &carried);
     let fresh = Data {
         dir: dir.to_owned(),
