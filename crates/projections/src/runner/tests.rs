@@ -241,8 +241,8 @@ async fn another_log_under_a_view_is_an_alarm() {
 async fn a_view_that_is_no_use_is_rebuilt_when_it_is_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let (longer, log) = (
-        held(&made_up(8, 2, 90)).await,
-        held(&made_up(8, 2, 60)).await,
+        held(&made_up(7, 3, 90)).await,
+        held(&made_up(7, 3, 60)).await,
     );
     let runner = Runner::open(dir.path(), longer).unwrap();
     runner.fold_to_head().await.unwrap();
