@@ -1,10 +1,12 @@
 //! Events: every fact that Mirage keeps, by the stream that carries it.
 //!
-//! To add one: its variant in its aggregate's `events.rs`, and its golden file `schemas/events/<kind>.v<N>.json`.
+//! To add one: its variant in its aggregate's `events.rs`, its golden file `schemas/events/<kind>.v<N>.json`, and, if it
+//! cites evidence, its arm in [`Event::evidence`].
 //! **Invariant:** a kind and version never change meaning; a changed shape is a new version with an upcast.
 
 use serde_json::value::RawValue;
 
+use crate::id::Digest;
 use crate::{log, mark, plan, scan, task, upcast, workspace};
 
 /// Declares an aggregate's events: variant, wire kind, schema version. The variant's name is its data's type.
@@ -137,6 +139,27 @@ impl Event {
     /// The data as JSON.
     pub fn data(&self) -> serde_json::Result<Box<RawValue>> {
         each!(self, event => event.data())
+    }
+
+    /// The evidence that it cites: what must be in the store as long as the event stands.
+    pub fn evidence(&self) -> Vec<Digest> {
+        match self {
+            Self::Scan(scan::Event::Requested(requested)) => {
+                vec![requested.seeds.list, requested.settings]
+            }
+            Self::Plan(plan::Event::Scheduled(task)) => task
+                .inputs
+                .iter()
+                .filter_map(|input| input.evidence)
+                .collect(),
+            Self::Task(task::Event::Found(finding)) => finding.evidence.clone(),
+            Self::Log(_)
+            | Self::Workspace(_)
+            | Self::Scan(_)
+            | Self::Plan(_)
+            | Self::Task(_)
+            | Self::Mark(_) => Vec::new(),
+        }
     }
 
     /// Every kind that this program knows, with the newest version.

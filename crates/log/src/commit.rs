@@ -121,6 +121,19 @@ impl Recorded {
             .map(move |(at, entry)| (cursor(at), entry))
     }
 
+    /// The commit for another log, its bytes as they are.
+    pub fn encoded(&self) -> EncodedCommit {
+        EncodedCommit {
+            id: self.commit.id,
+            stream: self.commit.stream.clone(),
+            version: self.commit.version,
+            events: self.commit.events.len() as u32,
+            prev: self.commit.prev,
+            hash: self.hash,
+            bytes: self.bytes.clone(),
+        }
+    }
+
     /// The end of the stream right after this commit.
     pub fn tip(&self) -> crate::Tip {
         let version = Version(self.commit.version.0 + self.commit.events.len() as u64 - 1);
@@ -153,6 +166,10 @@ impl EncodedCommit {
 
     /// A commit of another log, its bytes as they are.
     pub fn parse(bytes: &[u8]) -> Result<Self, DecodeError> {
+        // What [`encode`] writes has no line end, and an archive has a line for each commit.
+        if bytes.contains(&b'\n') {
+            return Err(DecodeError::Lines);
+        }
         let wire = parse(bytes)?;
         Ok(Self {
             id: wire.commit,
@@ -186,6 +203,8 @@ pub enum DecodeError {
     Json(#[source] serde_json::Error),
     #[error("the commit holds no event")]
     Empty,
+    #[error("the commit is more than one line")]
+    Lines,
     #[error(transparent)]
     Event(event::ReadError),
     #[error(transparent)]

@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a key is made only in the act of writing `workspace.created`; a missing or different one refuses.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -115,7 +116,21 @@ fn random() -> std::io::Result<[u8; 32]> {
     Ok(bytes)
 }
 
-async fn fingerprint(
+/// The workspaces whose key lies in a folder, in order of name; a key under its first name counts.
+pub fn held(keys: &Path) -> Vec<WorkspaceId> {
+    let entries = fs::read_dir(keys).into_iter().flatten().flatten();
+    let workspace = |entry: fs::DirEntry| {
+        let name = entry.file_name();
+        let (workspace, rest) = name.to_str()?.split_once(".key")?;
+        let is_key = rest.is_empty() || rest.starts_with('.');
+        WorkspaceId::new(workspace).ok().filter(|_| is_key)
+    };
+    let held: BTreeSet<WorkspaceId> = entries.filter_map(workspace).collect();
+    held.into_iter().collect()
+}
+
+/// The fingerprint of a workspace's key, as the log knows it; none before the workspace has begun.
+pub async fn fingerprint(
     log: &dyn EventLog,
     workspace: &WorkspaceId,
 ) -> Result<Option<Digest>, OpenError> {
@@ -133,7 +148,11 @@ async fn fingerprint(
 }
 
 /// The key with this fingerprint; one that a crash left under its first name is put in its place.
-fn find(keys: &Path, workspace: &WorkspaceId, fingerprint: Digest) -> Result<IdKey, OpenError> {
+pub(crate) fn find(
+    keys: &Path,
+    workspace: &WorkspaceId,
+    fingerprint: Digest,
+) -> Result<IdKey, OpenError> {
     let path = path(keys, workspace);
     let prefix = format!("{workspace}.key.");
     let left = fs::read_dir(keys)
@@ -163,6 +182,29 @@ fn find(keys: &Path, workspace: &WorkspaceId, fingerprint: Digest) -> Result<IdK
         workspace: workspace.to_string(),
         path,
     })
+}
+
+/// Puts a key that is known to be right in its place; another one that lies there is kept beside it.
+/// Answers whether it was not there.
+pub(crate) fn put(keys: &Path, workspace: &WorkspaceId, key: &IdKey) -> std::io::Result<bool> {
+    let path = path(keys, workspace);
+    if read(&path).is_some_and(|there| there.fingerprint() == key.fingerprint()) {
+        return Ok(false);
+    }
+    let beside = || keys.join(format!("{workspace}.key.{}", Uuid::now_v7()));
+    let fresh = beside();
+    write(&fresh, key)?;
+    if path.exists() {
+        fs::rename(&path, beside())?;
+    }
+    fs::rename(fresh, &path)?;
+    fs::File::open(keys)?.sync_all()?;
+    Ok(true)
+}
+
+/// Whether the key of a workspace lies in its place and is the one that the log knows.
+pub fn is_right(keys: &Path, workspace: &WorkspaceId, fingerprint: Digest) -> bool {
+    read(&path(keys, workspace)).is_some_and(|key| key.fingerprint() == fingerprint)
 }
 
 fn read(path: &Path) -> Option<IdKey> {

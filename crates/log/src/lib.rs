@@ -8,6 +8,8 @@
 //! **Invariant:** the log hash of position n covers every byte of every commit up to n, on every backend alike.
 //! **Never:** an update or a delete of a commit.
 
+pub mod archive;
+pub mod backup;
 pub mod commit;
 pub mod evidence;
 pub mod execute;

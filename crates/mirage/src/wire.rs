@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mirage_api::error::Problem;
 use mirage_domain::id::{IdKey, Position, ScanId, StreamId, WorkspaceId};
+use mirage_log::backup::Folders;
 use mirage_log::sqlite::{self, Anchor, Sqlite};
 use mirage_log::{EventLog, keys};
 use mirage_projections::catalog::{Catalog, Reader};
@@ -130,6 +131,11 @@ impl Data {
         Ok(Arc::new(Sqlite::open(&self.dir)?))
     }
 
+    /// What folds the views of a directory that has a log.
+    pub(crate) fn runner(&self) -> Result<Runner, Failure> {
+        Ok(Runner::open(&self.dir, self.log()?)?)
+    }
+
     /// A missing log beside an anchor is a lost log, and for the log itself to say.
     pub(crate) fn must_hold_a_log(&self) -> Result<(), Failure> {
         let unopenable = |path: &Path, error: std::io::Error| {
@@ -150,6 +156,17 @@ impl Data {
             }
             Ok(Some(_)) | Err(_) => Ok(()),
         }
+    }
+}
+
+/// What lies where in a data directory or a backup.
+pub(crate) fn folders(dir: &Path) -> Folders {
+    let place = Place(dir.to_owned());
+    Folders {
+        data: dir.to_owned(),
+        evidence: place.evidence(),
+        keys: place.keys(),
+        views: place.views(),
     }
 }
 

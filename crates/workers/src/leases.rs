@@ -84,6 +84,23 @@ impl Leases {
         })
     }
 
+    /// Scans whose lease has run out, or is held by a process that is gone, and who holds it.
+    pub fn stale(&self, now: Timestamp) -> rusqlite::Result<Vec<(ScanId, String)>> {
+        let sql = "SELECT scan, holder, until_ms FROM leases ORDER BY scan";
+        let all: Vec<(String, String, i64)> = self.with(|connection| {
+            let mut statement = connection.prepare(sql)?;
+            let rows =
+                statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect()
+        })?;
+        let is_stale = |holder: &str, until: i64| until < now.as_millisecond() || is_gone(holder);
+        let stale = all
+            .into_iter()
+            .filter(|(_, holder, until)| is_stale(holder, *until));
+        let named = stale.filter_map(|(scan, holder, _)| Some((ScanId::new(&scan).ok()?, holder)));
+        Ok(named.collect())
+    }
+
     /// Gives a lease back.
     pub fn release(&self, scan: &ScanId, holder: &str) -> rusqlite::Result<()> {
         let sql = "DELETE FROM leases WHERE scan = ?1 AND holder = ?2";
@@ -168,7 +185,10 @@ mod tests {
         assert_eq!(leases.take(&scan, "other", now).unwrap(), Err(holder));
         child.kill().unwrap();
         child.wait().unwrap();
+        let stale = leases.stale(now).unwrap();
+        assert_eq!(stale.len(), 1);
         assert_eq!(leases.take(&scan, "other", now).unwrap(), Ok(()));
+        assert_eq!(leases.stale(now).unwrap(), []);
         assert!(!is_gone(&this_process()));
     }
 }

@@ -1,7 +1,7 @@
 //! From the errors of the log and the domain to the public table.
 
 use mirage_domain::{mark, scan, workspace};
-use mirage_log::{AppendError, OpenError, ReadError, evidence, execute};
+use mirage_log::{AppendError, OpenError, ReadError, archive, backup, evidence, execute};
 
 use super::Problem;
 
@@ -79,6 +79,38 @@ impl From<OpenError> for Problem {
             OpenError::Newer { .. } => Self::of("log_newer", &error),
             OpenError::Store { .. } => Self::of("log_unopenable", &error),
             OpenError::Key { .. } => Self::of("id_key_missing", &error),
+        }
+    }
+}
+
+impl From<archive::Error> for Problem {
+    fn from(error: archive::Error) -> Self {
+        match error {
+            archive::Error::Log(inner) => inner.into(),
+            archive::Error::Key(inner) => inner.into(),
+            error => Self::of(error.code(), &error),
+        }
+    }
+}
+
+impl From<backup::Error> for Problem {
+    fn from(error: backup::Error) -> Self {
+        match error {
+            backup::Error::Archive(inner) => inner.into(),
+            backup::Error::Open(inner) => inner.into(),
+            backup::Error::Read(inner) => inner.into(),
+            backup::Error::Append(inner) => inner.into(),
+            backup::Error::Evidence(inner) => inner.into(),
+            error => Self::of(error.code(), &error),
+        }
+    }
+}
+
+impl From<evidence::CitedError> for Problem {
+    fn from(error: evidence::CitedError) -> Self {
+        match error {
+            evidence::CitedError::Log(inner) => inner.into(),
+            evidence::CitedError::Evidence(inner) => inner.into(),
         }
     }
 }

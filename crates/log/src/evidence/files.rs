@@ -35,18 +35,18 @@ const SCHEMA: &str = "
 /// See the module's doc.
 pub struct Files {
     writer: Writer,
-    reader: Arc<Reader>,
+    pub(super) reader: Arc<Reader>,
 }
 
-struct Reader {
-    shelf: Shelf,
+pub(super) struct Reader {
+    pub(super) shelf: Shelf,
     idle: Mutex<Vec<Connection>>,
 }
 
 /// Where things lie in the folder.
 #[derive(Debug, Clone)]
 pub(super) struct Shelf {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
 }
 
 impl Shelf {
@@ -55,7 +55,7 @@ impl Shelf {
     }
 
     /// `WORKSPACE/ab/ab…`: digests and workspace ids hold no character that a path could misread.
-    fn large(&self, workspace: &WorkspaceId, digest: Digest) -> PathBuf {
+    pub(super) fn large(&self, workspace: &WorkspaceId, digest: Digest) -> PathBuf {
         let name = digest.to_string();
         self.dir
             .join(workspace.as_str())
@@ -87,7 +87,7 @@ impl Shelf {
 
 impl Shelf {
     /// Writes a file under a name of its own and gives it its place: two processes may do so at once.
-    fn write_anew(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    pub(super) fn write_anew(&self, path: &Path, bytes: &[u8]) -> std::io::Result<()> {
         let fresh = path.with_extension(format!("{}.new", std::process::id()));
         let mut file = fs::File::create(&fresh)?;
         file.write_all(bytes)?;
@@ -141,7 +141,10 @@ impl Files {
 }
 
 impl Reader {
-    fn small(&self, workspace: &WorkspaceId, digest: Digest) -> rusqlite::Result<Option<Vec<u8>>> {
+    pub(super) fn with<T>(
+        &self,
+        act: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
         let idle = self.idle.lock().expect("no holder panics").pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -150,16 +153,22 @@ impl Reader {
                 Connection::open_with_flags(self.shelf.small(), flags)?
             }
         };
-        let sql = "SELECT bytes FROM items WHERE digest = ?1 AND workspace = ?2";
-        let bytes = connection
-            .prepare_cached(sql)?
-            .query_row(params![digest.0, workspace.as_str()], |row| row.get(0))
-            .optional()?;
+        let answer = act(&connection)?;
         let mut idle = self.idle.lock().expect("no holder panics");
         if idle.len() < READERS_MAX {
             idle.push(connection);
         }
-        Ok(bytes)
+        Ok(answer)
+    }
+
+    fn small(&self, workspace: &WorkspaceId, digest: Digest) -> rusqlite::Result<Option<Vec<u8>>> {
+        let sql = "SELECT bytes FROM items WHERE digest = ?1 AND workspace = ?2";
+        self.with(|connection| {
+            connection
+                .prepare_cached(sql)?
+                .query_row(params![digest.0, workspace.as_str()], |row| row.get(0))
+                .optional()
+        })
     }
 
     fn find(&self, workspace: &WorkspaceId, digest: Digest) -> Result<Option<Vec<u8>>, Error> {

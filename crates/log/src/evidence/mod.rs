@@ -3,7 +3,10 @@
 //! **Invariant:** evidence is durable before the commit that cites it: put, then [`EvidenceStore::flush`], then append.
 //! **Never:** a change of what is stored.
 
+mod cited;
+mod copy;
 mod files;
+mod inventory;
 mod write;
 
 use async_trait::async_trait;
@@ -12,6 +15,8 @@ use mirage_domain::id::{Digest, WorkspaceId};
 /// Largest item, in bytes; what a probe brings home is capped far below.
 pub const ITEM_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+pub use cited::{Bad, Cited, CitedError, check_cited};
+pub use copy::{Copied, Copying, copy};
 pub use files::Files;
 pub(crate) use files::sync_wal;
 

@@ -43,6 +43,11 @@ impl Anchor {
         if Self::read(dir)?.is_some_and(|old| old.position >= self.position) {
             return Ok(());
         }
+        self.set(dir)
+    }
+
+    /// Puts the anchor in place whatever stands there, also backwards: for restoring alone.
+    pub(crate) fn set(self, dir: &Path) -> Result<(), Cause> {
         let fresh = dir.join("head.new");
         let mut file = fs::File::create(&fresh)?;
         file.write_all(&serde_json::to_vec(&self)?)?;

@@ -125,6 +125,16 @@ impl Sqlite {
                 what,
             }));
         }
+        Self::start(dir, anchor)
+    }
+
+    /// Opens a log that may be behind its anchor: for restoring alone.
+    pub(crate) fn open_behind(dir: &Path) -> Result<Self, OpenError> {
+        Self::start(dir, None)
+    }
+
+    fn start(dir: &Path, anchor: Option<Anchor>) -> Result<Self, OpenError> {
+        let path = path(dir);
         let connection = open_writer(&path)?;
         let head = read::head(&connection).map_err(damaged)?;
         if let Some(anchor) = anchor {

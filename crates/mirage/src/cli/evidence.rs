@@ -1,14 +1,14 @@
-//! `mirage evidence`: what was seen, byte for byte.
+//! `mirage evidence`: what was seen, byte for byte, and the proof that it is what was stored.
 
 use std::io::{Write, stdout};
 
 use mirage_api::error::{Exit, Problem};
-use mirage_domain::id::Digest;
-use mirage_log::evidence::{EvidenceStore, Files};
+use mirage_domain::id::{Digest, Position};
+use mirage_log::evidence::{Bad, EvidenceStore, Files, check_cited};
 use mirage_workers::node::Place;
 
 use super::{Answer, Context};
-use crate::output::Failure;
+use crate::output::{Failure, Field, Form, Listing, Shape};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -26,29 +26,104 @@ enum Command {
         #[arg(value_name = "HASH")]
         hash: String,
     },
+    /// Hold one item, or all evidence that the log cites, against its hash, and list what is bad
+    ///
+    /// Exit codes: 0 all is there as it was stored, 2 not a SHA-256, 3 no log, or no such evidence, 6 something is damaged or missing
+    Verify {
+        /// One item instead of all
+        #[arg(value_name = "HASH")]
+        hash: Option<String>,
+    },
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
-    let Command::Get { hash } = arguments.command;
-    let digest: Digest = hash
-        .parse()
-        .map_err(|error| Problem::new("bad_id", format!("`{hash}`: {error}")))?;
-    let bytes = get(context, digest).await?;
-    let mut out = stdout().lock();
-    out.write_all(&bytes)?;
-    out.flush()?;
-    Ok(Exit::Done)
+    match arguments.command {
+        Command::Get { hash } => {
+            let bytes = get(context, digest(&hash)?).await?;
+            let mut out = stdout().lock();
+            out.write_all(&bytes)?;
+            out.flush()?;
+            Ok(Exit::Done)
+        }
+        Command::Verify { hash: Some(hash) } => {
+            let bytes = get(context, digest(&hash)?).await?;
+            let bytes = bytes.len();
+            context
+                .output
+                .say(format_args!("{bytes} bytes, as they were stored"));
+            Ok(Exit::Done)
+        }
+        Command::Verify { hash: None } => verify(context).await,
+    }
+}
+
+fn digest(hash: &str) -> Result<Digest, Problem> {
+    hash.parse()
+        .map_err(|error| Problem::new("bad_id", format!("`{hash}`: {error}")))
 }
 
 async fn get(context: &Context, digest: Digest) -> Result<Vec<u8>, Failure> {
     context.data.must_hold_a_log()?;
     let absent = || Problem::new("no_such_evidence", digest).into();
-    let folder = Place(context.data.dir.clone()).evidence();
-    // Opening the store would make its folder.
-    if !folder.exists() {
+    let Some(store) = store(context)? else {
         return Err(absent());
-    }
-    let store = Files::open(&folder)?;
+    };
     let found = store.get(&context.workspace()?, digest).await?;
     found.ok_or_else(absent)
+}
+
+/// The store of a directory that has one: opening it would make its folder.
+pub(super) fn store(context: &Context) -> Result<Option<Files>, Failure> {
+    let folder = Place(context.data.dir.clone()).evidence();
+    Ok(folder.exists().then(|| Files::open(&folder)).transpose()?)
+}
+
+static BAD: Listing = Listing {
+    key: "evidence",
+    fields: &[
+        Field::new("evidence", Shape::Text),
+        Field::new("verdict", Shape::Text),
+        Field::new("cited_at", Shape::Text),
+        Field::more("workspace", Shape::Text),
+    ],
+};
+
+async fn verify(context: &Context) -> Answer {
+    let log = context.data.log()?;
+    let store = store(context)?;
+    let store = store.as_ref().map(|store| store as &dyn EvidenceStore);
+    let mut rows = context.output.rows(&BAD)?;
+    let mut pushed = Ok(());
+    let cited = check_cited(&*log, store, Position(0), |bad| {
+        if pushed.is_ok() {
+            pushed = rows.push(row(&bad));
+        }
+    })
+    .await?;
+    pushed?;
+    let said = format!("{} items with {} bytes are cited", cited.items, cited.bytes);
+    if cited.bad > 0 || context.output.form != Form::Table {
+        rows.end(None)?;
+    }
+    if cited.bad == 0 {
+        context
+            .output
+            .say(format_args!("{said}, all as they were stored"));
+        return Ok(Exit::Done);
+    }
+    let detail = format!("{said}, {} of them damaged or missing", cited.bad);
+    let problem = Problem::new("evidence_damaged", detail);
+    Err(problem
+        .try_this("mirage log restore BACKUP puts back what it holds")
+        .into())
+}
+
+fn row(bad: &Bad) -> Vec<serde_json::Value> {
+    let verdict = if bad.is_damaged { "damaged" } else { "missing" };
+    vec![
+        bad.digest.to_string().into(),
+        verdict.into(),
+        bad.cited_at.to_string().into(),
+        bad.workspace.to_string().into(),
+    ]
 }

@@ -1,6 +1,10 @@
-//! `mirage log`: the log itself; its end, one commit, and the proof that it is what was written.
+//! `mirage log`: the log itself; its end, one commit, its proof, and copies of it.
+
+pub(super) mod backup;
+mod export;
 
 use std::io::{Write, stdout};
+use std::path::PathBuf;
 
 use futures::StreamExt;
 use mirage_api::error::{Exit, Problem};
@@ -34,7 +38,31 @@ enum Command {
     /// Hold every commit against its hash, the log hash, its stream's chain, and the anchor
     ///
     /// Exit codes: 0 all is as it was written, 3 no log, 6 it is not: the first bad position is named
-    Verify,
+    Verify(Verify),
+    /// Write the log as text, one commit's exact bytes a line, while others may write to it
+    ///
+    /// Exit codes: 0 ok, 2 FILE is no archive, 3 no log or position, 5 FILE is of another log or range, 6 log or archive is damaged
+    Export(export::Arguments),
+    /// Copy all that matters into another directory: log, head, keys, evidence; again, and only what is new is copied
+    ///
+    /// Others may write meanwhile; a run that was cut short goes on where it stopped. The backup is a data directory too.
+    ///
+    /// Exit codes: 0 ok, 2 DIR holds something else, 3 no log, 5 DIR holds another log, 6 log or evidence is damaged
+    Backup(backup::BackUp),
+    /// Put a backup into the data directory: an empty one, or one that holds a beginning of the same log
+    ///
+    /// Everything is verified. Where the directory knew of more commits than the backup holds, `head` goes back, and it is
+    /// said. A run that was cut short goes on where it stopped; until then the log is refused.
+    ///
+    /// Exit codes: 0 ok, 5 the directory holds another log, 6 the backup is damaged or not complete
+    Restore(backup::Restore),
+}
+
+#[derive(Debug, clap::Args)]
+struct Verify {
+    /// Prove an archive that `log export` wrote instead
+    #[arg(long, value_name = "FILE|-")]
+    archive: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -72,7 +100,13 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
     match arguments.command {
         Command::Tail(arguments) => tail(context, &arguments).await,
         Command::Show(arguments) => show(context, &arguments).await,
-        Command::Verify => verify_log(context).await,
+        Command::Verify(arguments) => match arguments.archive {
+            None => verify_log(context).await,
+            Some(path) => export::verify(context, &path),
+        },
+        Command::Export(arguments) => export::run(context, &arguments).await,
+        Command::Backup(arguments) => backup::back_up(context, &arguments).await,
+        Command::Restore(arguments) => backup::restore(context, &arguments).await,
     }
 }
 

@@ -18,6 +18,7 @@ mod mark;
 mod marks;
 mod modules;
 mod refusal;
+mod replay;
 pub(crate) mod scan;
 mod scans;
 mod search;
@@ -67,6 +68,7 @@ enum Command {
     Entities(entities::Arguments),
     Search(search::Arguments),
     Watch(watch::Arguments),
+    Replay(replay::Arguments),
     Why(why::Arguments),
     Diff(diff::Arguments),
     Mark(mark::MarkArguments),
@@ -204,11 +206,12 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Marks(arguments) => marks::run(context, &arguments).await,
         Command::Views(arguments) => views::run(context, arguments).await,
         Command::Watch(arguments) => watch::run(context, arguments).await,
+        Command::Replay(arguments) => replay::run(context, arguments).await,
         Command::Evidence(arguments) => evidence::run(context, arguments).await,
         Command::Log(arguments) => log::run(context, arguments).await,
         Command::Modules(arguments) => modules::run(context, arguments),
         Command::Config(arguments) => config::run(context, arguments),
-        Command::Doctor(_) => doctor::run(context).await,
+        Command::Doctor(arguments) => doctor::run(context, &arguments).await,
         Command::Completion(arguments) => manual::completion(&arguments),
         Command::Man(arguments) => manual::man(context, &arguments),
         Command::Version(arguments) => version::run(context, &arguments),

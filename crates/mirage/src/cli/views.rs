@@ -55,8 +55,8 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
         Command::Ls => list(context).await,
         Command::Rebuild { name } => {
             check(&name)?;
-            let views = context.views().await?;
-            let position = views.runner.rebuild(&name).await?;
+            // Nothing is folded first: a view that has stopped is a reason to make it anew.
+            let position = context.data.runner()?.rebuild(&name).await?;
             context.output.say(format_args!(
                 "{name} is made anew, up to position {position}"
             ));

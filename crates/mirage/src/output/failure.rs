@@ -47,6 +47,9 @@ failures!(
     mirage_log::ReadError,
     mirage_log::AppendError,
     mirage_log::OpenError,
+    mirage_log::archive::Error,
+    mirage_log::backup::Error,
+    mirage_log::evidence::CitedError,
     mirage_log::evidence::Error,
     mirage_projections::Error
 );

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod bad_input;
+mod care;
 mod config;
+mod copies;
 mod diff;
 mod forms;
 mod log;

@@ -7,6 +7,7 @@
 //! **Never:** a rebuild that nobody asked for: a log that differs is an alarm, an unknown event says "upgrade".
 
 mod follow;
+mod inspect;
 mod rebuild;
 mod status;
 

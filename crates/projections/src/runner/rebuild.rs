@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use mirage_domain::id::Position;
 
 use super::status::Progress;
@@ -15,7 +16,11 @@ impl Runner {
     ///
     /// Dropping the future abandons the build. The old one goes a minute later, or at the next open.
     pub async fn rebuild(&self, view: &str) -> Result<Position, Error> {
-        let view = self.progress(view)?.view;
+        let progress = self.progress(view)?.clone();
+        let view = progress.view;
+        if self.is_lost(&progress).await {
+            self.discard(view).await?;
+        }
         let folder = self.folder.clone();
         let mut store = follow::blocking(view, move || {
             let fault = |source| Error::Folder {
@@ -37,6 +42,30 @@ impl Runner {
                 Err(behind) => store = behind,
             }
         }
+    }
+
+    /// Whether the view on disk is of no use: its file is no database, or it is of another log or ahead of this one.
+    /// A new build could then not be held against it.
+    async fn is_lost(&self, progress: &Progress) -> bool {
+        match self.inspect_one(progress, Timestamp::UNIX_EPOCH).await {
+            Err(error) if error.may_retry() => false,
+            Err(error) => {
+                error.is_alarm() || matches!(error, Error::Open { .. } | Error::Query { .. })
+            }
+            Ok(_) => false,
+        }
+    }
+
+    async fn discard(&self, view: &'static crate::Registered) -> Result<(), Error> {
+        let folder = self.folder.clone();
+        follow::blocking(view, move || {
+            let builds = files::builds(&folder, view)?.into_iter();
+            builds
+                .filter(|build| build.is_complete)
+                .for_each(|build| files::delete(&build.path));
+            Ok(())
+        })
+        .await
     }
 
     fn sweep_later(&self, view: &'static crate::Registered) {

@@ -237,6 +237,24 @@ async fn another_log_under_a_view_is_an_alarm() {
     assert!(matches!(error, Error::LogDiffers { .. }), "{error}");
 }
 
+#[tokio::test]
+async fn a_view_that_is_no_use_is_rebuilt_when_it_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let (longer, log) = (
+        held(&made_up(7, 3, 90)).await,
+        held(&made_up(7, 3, 60)).await,
+    );
+    let runner = Runner::open(dir.path(), longer).unwrap();
+    runner.fold_to_head().await.unwrap();
+    let shorter = Runner::open(dir.path(), log.clone()).unwrap();
+    let (name, looked) = shorter.inspect(noon()).await.swap_remove(0);
+    assert!(looked.unwrap_err().is_alarm());
+    let position = shorter.rebuild(name).await.unwrap();
+    assert_eq!(position, log.head().await.unwrap().position);
+    let (_, looked) = shorter.inspect(noon()).await.swap_remove(0);
+    assert_eq!(looked.unwrap().lag, 0);
+}
+
 /// A commit whose event a later program wrote.
 fn newer() -> EncodedCommit {
     let stream = StreamId::scan(

@@ -1,76 +1,64 @@
-//! What `doctor` looks at in the data directory: the log, its anchor, key, evidence and views.
+//! What `doctor` looks at in the log: its commits, its anchor, and the clock.
 
-use std::fs;
 use std::path::Path;
 
+use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
-use mirage_domain::id::{Position, StreamId};
-use mirage_log::EventLog;
+use mirage_domain::id::Position;
 use mirage_log::sqlite::{Anchor, Sqlite};
-use mirage_projections::{Runner, Status};
-use mirage_workers::node::Place;
+use mirage_log::{EventLog, Filter, Read, ReadError, verify};
 
 use super::super::Context;
-use super::{Check, fail, of_problem, ok, refused, warn};
-use crate::output::Failure;
+use super::{Check, NEWEST, fail, of_problem, ok, warn};
 
 /// SQLite before this one may corrupt a log in WAL mode when it is reset (sqlite.org, 3.51.3 release notes).
 const SQLITE_MIN: [u32; 3] = [3, 51, 3];
 /// A clock may be this much behind the last commit.
 const CLOCK_OFF: SignedDuration = SignedDuration::from_mins(1);
 
-pub(super) async fn checks(context: &Context, log: &Sqlite) -> Vec<Check> {
+pub(super) async fn checks(context: &Context, log: &Sqlite, is_deep: bool) -> Vec<Check> {
     let dir = &context.data.dir;
     let mut all = vec![durable(log), sqlite_version(&log.capabilities().server)];
     match log.head().await {
         Ok(head) => {
-            all.push(ok(
-                "log",
-                format_args!("opens; ends at position {}", head.position),
-            ));
+            all.push(commits(log, head.position, is_deep).await);
             all.push(anchor(dir, head.position));
             all.extend(clock(log, head.position).await);
         }
         Err(error) => all.push(of_problem("log", &error.into())),
     }
-    all.push(key(context, log).await);
-    all.push(evidence(dir));
-    all.extend(views(context).await);
     all
 }
 
-/// Looks at the files as they are: a doctor folds nothing.
-async fn views(context: &Context) -> Vec<Check> {
-    let status = async {
-        let log = context.data.log()?;
-        let runner = Runner::open(&context.data.dir, log)?;
-        Ok::<_, Failure>(runner.status(Timestamp::now()).await?)
+/// Holds the newest commits, or all, against their hashes.
+async fn commits(log: &Sqlite, head: Position, is_deep: bool) -> Check {
+    let looked = match is_deep {
+        true => all_commits(log).await,
+        false => newest(log, head).await,
     };
-    let all = match status.await {
-        Ok(all) => all,
-        Err(failure) => return vec![refused("views", &failure)],
-    };
-    all.iter().map(of_view).collect()
+    match looked {
+        Ok(looked) => ok("log", format_args!("ends at position {head}; {looked}")),
+        Err(error) => of_problem("log", &error.into()).try_this("mirage log restore BACKUP"),
+    }
 }
 
-fn of_view(view: &Status) -> Check {
-    let detail = format!(
-        "{} stands at {}, {} behind",
-        view.view, view.position, view.lag
-    );
-    match (&view.stopped, view.quarantined) {
-        (Some(reason), _) => fail(
-            "view",
-            format_args!("{detail}: {reason}"),
-            format_args!("mirage views rebuild {}", view.view),
-        ),
-        (None, 0) => ok("view", detail),
-        (None, streams) => warn(
-            "view",
-            format_args!("{detail}, {streams} streams quarantined"),
-            "upgrade, then mirage views rebuild",
-        ),
-    }
+async fn all_commits(log: &Sqlite) -> Result<String, ReadError> {
+    log.check_file().await?;
+    let verified = verify(log).await?;
+    Ok(format!(
+        "all {} events are as they were written",
+        verified.events
+    ))
+}
+
+async fn newest(log: &Sqlite, head: Position) -> Result<String, ReadError> {
+    let after = Position(head.0.saturating_sub(NEWEST));
+    let mut read = log.read(after, Filter::All);
+    while let Some(Read::Commit(_)) = read.next().await.transpose()? {}
+    Ok(match after {
+        Position(0) => "all are as they were written".to_owned(),
+        after => format!("those after {after} are as they were written, --deep looks at all"),
+    })
 }
 
 fn durable(log: &Sqlite) -> Check {
@@ -142,60 +130,6 @@ async fn clock(log: &Sqlite, head: Position) -> Option<Check> {
         ),
         false => ok("clock", "not behind the last commit"),
     })
-}
-
-async fn key(context: &Context, log: &Sqlite) -> Check {
-    let workspace = match context.workspace() {
-        Ok(workspace) => workspace,
-        Err(problem) => return of_problem("key", &problem),
-    };
-    let stream = StreamId::workspace(&workspace);
-    match log.read_stream(&stream, Position(0)).await {
-        Err(error) => return of_problem("key", &error.into()),
-        Ok(commits) if commits.is_empty() => {
-            return ok("key", format_args!("workspace {workspace} has none yet"));
-        }
-        Ok(_) => {}
-    }
-    let path = mirage_log::keys::path(&Place(context.data.dir.clone()).keys(), &workspace);
-    let shown = path.display();
-    match fs::metadata(&path) {
-        Err(error) => fail(
-            "key",
-            format_args!("{shown}: {error}"),
-            "put the key file back from a backup",
-        ),
-        Ok(found) if is_open_to_others(&found) => fail(
-            "key",
-            format_args!("{shown} can be read by others"),
-            format_args!("chmod 600 {shown}"),
-        ),
-        Ok(_) => ok("key", format_args!("{shown}, for its owner alone")),
-    }
-}
-
-#[cfg(unix)]
-fn is_open_to_others(found: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    found.permissions().mode() & 0o077 != 0
-}
-
-#[cfg(not(unix))]
-fn is_open_to_others(_: &fs::Metadata) -> bool {
-    false
-}
-
-fn evidence(dir: &Path) -> Check {
-    let folder = Place(dir.to_owned()).evidence();
-    match fs::read_dir(&folder) {
-        Ok(_) => ok("evidence", folder.display()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => ok("evidence", "none yet"),
-        Err(error) => fail(
-            "evidence",
-            format_args!("{}: {error}", folder.display()),
-            "check its permissions",
-        ),
-    }
 }
 
 #[cfg(test)]

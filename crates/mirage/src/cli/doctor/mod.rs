@@ -1,26 +1,56 @@
 //! `mirage doctor`: whether everything is as it must be, and how to mend what is not.
 //!
-//! **Never:** a change, or a packet: what would have to ask the network is only read from its configuration.
+//! **Never:** a packet: what would have to ask the network is only read from its configuration.
+//! **Never:** a change, but for what `--fix` may make: see `repair`.
 
+mod data;
 mod log;
 mod machine;
+mod repair;
 
 use mirage_api::error::{Exit, Problem};
 
 use super::{Answer, Context};
 use crate::output::{Failure, Field, Listing, Shape};
+use repair::Repair;
+
+/// Commits, and evidence of commits, that are looked at unless all are.
+const NEWEST: u64 = 1000;
 
 /// Look whether everything is as it must be, and say the fix where it is not
 ///
+/// Of the log and its evidence the newest thousand commits are looked at, with --deep all. --fix makes the repairs that lose
+/// nothing: views made anew, key files closed to others, stale leases given back.
+///
 /// Exit codes: 0 nothing failed, 1 something did
 #[derive(Debug, clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Hold the whole log and all evidence against their hashes
+    #[arg(long)]
+    deep: bool,
+    /// Make the repairs that are safe
+    #[arg(long)]
+    fix: bool,
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Ok,
     Warn,
     Fail,
+    /// It was wrong, and `--fix` has mended it.
+    Fixed,
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+            Self::Fixed => "fixed",
+        }
+    }
 }
 
 /// One line.
@@ -29,6 +59,42 @@ struct Check {
     verdict: Verdict,
     detail: String,
     fix: String,
+    repair: Option<Repair>,
+}
+
+impl Check {
+    /// What `--fix` may do about it.
+    fn or(self, repair: Repair) -> Self {
+        let repair = Some(repair);
+        Self { repair, ..self }
+    }
+
+    /// Better advice.
+    fn try_this(self, fix: &str) -> Self {
+        let fix = fix.to_owned();
+        Self { fix, ..self }
+    }
+
+    /// Mends it, if that is safe; a repair that fails leaves it as it was and says why.
+    async fn mended(self, context: &Context) -> Self {
+        let Some(repair) = &self.repair else {
+            return self;
+        };
+        match repair.make(context).await {
+            Ok(done) => Self {
+                verdict: Verdict::Fixed,
+                detail: format!("{}: {done}", self.detail),
+                fix: String::new(),
+                repair: None,
+                ..self
+            },
+            Err(failure) => {
+                let why = refused(self.check, &failure).detail;
+                let detail = format!("{}; mending failed: {why}", self.detail);
+                Self { detail, ..self }
+            }
+        }
+    }
 }
 
 fn ok(check: &'static str, detail: impl ToString) -> Check {
@@ -38,6 +104,7 @@ fn ok(check: &'static str, detail: impl ToString) -> Check {
         verdict: Verdict::Ok,
         detail,
         fix,
+        repair: None,
     }
 }
 fn warn(check: &'static str, detail: impl ToString, fix: impl ToString) -> Check {
@@ -47,6 +114,7 @@ fn warn(check: &'static str, detail: impl ToString, fix: impl ToString) -> Check
         verdict: Verdict::Warn,
         detail,
         fix,
+        repair: None,
     }
 }
 fn fail(check: &'static str, detail: impl ToString, fix: impl ToString) -> Check {
@@ -67,18 +135,16 @@ static LISTING: Listing = Listing {
     ],
 };
 
-pub(crate) async fn run(context: &Context) -> Answer {
+pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let mut rows = context.output.rows(&LISTING)?;
     let mut is_failed = false;
-    for line in checks(context).await {
+    for mut line in checks(context, arguments.deep).await {
+        if arguments.fix {
+            line = line.mended(context).await;
+        }
         is_failed |= line.verdict == Verdict::Fail;
-        let verdict = match line.verdict {
-            Verdict::Ok => "ok",
-            Verdict::Warn => "warn",
-            Verdict::Fail => "fail",
-        };
         rows.push(vec![
-            verdict.into(),
+            line.verdict.as_str().into(),
             line.check.into(),
             line.detail.into(),
             line.fix.into(),
@@ -88,10 +154,13 @@ pub(crate) async fn run(context: &Context) -> Answer {
     Ok(if is_failed { Exit::Failed } else { Exit::Done })
 }
 
-async fn checks(context: &Context) -> Vec<Check> {
+async fn checks(context: &Context, is_deep: bool) -> Vec<Check> {
     let mut all = vec![configuration(context)];
     match context.data.log() {
-        Ok(log) => all.extend(log::checks(context, &log).await),
+        Ok(log) => {
+            all.extend(log::checks(context, &log, is_deep).await);
+            all.extend(data::checks(context, &log, is_deep).await);
+        }
         Err(failure) => all.push(refused("log", &failure)),
     }
     all.push(machine::disk(&context.data.dir));

@@ -1,0 +1,51 @@
+//! Looking at views as they lie on disk, each by itself, and whether each is of this log.
+//!
+//! **Never:** a file made or changed.
+
+use jiff::Timestamp;
+use mirage_domain::id::{Digest, Position};
+
+use super::status::Progress;
+use super::{Runner, Status, check, follow};
+use crate::{Checkpoint, Db, Error};
+
+impl Runner {
+    /// Each view by its name; `now` is the edge's clock. One that cannot be read does not hide the others.
+    pub async fn inspect(&self, now: Timestamp) -> Vec<(&'static str, Result<Status, Error>)> {
+        let mut all = Vec::with_capacity(self.views.len());
+        for progress in &self.views {
+            all.push((progress.view.name, self.inspect_one(progress, now).await));
+        }
+        all
+    }
+
+    pub(super) async fn inspect_one(
+        &self,
+        progress: &Progress,
+        now: Timestamp,
+    ) -> Result<Status, Error> {
+        let (data, view) = (self.data.clone(), progress.view);
+        let checkpoint = follow::blocking(view, move || {
+            let db = match Db::open(&data, view) {
+                Err(Error::NotBuilt(_)) => return Ok(None),
+                db => db?,
+            };
+            db.row(
+                "SELECT position, log_hash, hash FROM checkpoint",
+                [],
+                |row| {
+                    Ok(Checkpoint {
+                        position: Position(row.get::<_, i64>(0)? as u64),
+                        log_hash: Digest(row.get(1)?),
+                        hash: Digest(row.get(2)?),
+                    })
+                },
+            )
+        })
+        .await?;
+        if let Some(checkpoint) = checkpoint {
+            check(self.log.as_ref(), view, checkpoint).await?;
+        }
+        progress.status(self.log.as_ref(), &self.data, now).await
+    }
+}
