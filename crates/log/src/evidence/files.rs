@@ -6,9 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use mirage_domain::id::{Digest, WorkspaceId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 
+use super::inventory::{Inventory, Item};
 use super::write::Writer;
 use super::{Error, EvidenceStore, ITEM_BYTES_MAX};
 use crate::sqlite::use_wal;
@@ -215,6 +218,21 @@ impl EvidenceStore for Files {
             source: error.into(),
         })?
     }
+
+    fn list<'a>(&'a self, workspace: &'a WorkspaceId) -> BoxStream<'a, Result<Digest, Error>> {
+        let pages = stream::try_unfold(Inventory::of(self), |mut inventory| async {
+            let read = tokio::task::spawn_blocking(move || {
+                let page = inventory.next();
+                page.map(|page| page.map(|page| (page, inventory)))
+            });
+            read.await.map_err(|error| Error::Open(error.into()))?
+        });
+        let own = |item: Item| (item.workspace == *workspace).then_some(Ok(item.digest));
+        pages
+            .map_ok(move |page| stream::iter(page.into_iter().filter_map(own)))
+            .try_flatten()
+            .boxed()
+    }
 }
 
 #[cfg(test)]
@@ -253,6 +271,8 @@ mod tests {
                 Some(item)
             );
         }
+        let listed = next.list(&workspace()).try_collect::<Vec<_>>().await;
+        assert_eq!(listed.unwrap().len(), items.len());
         assert_eq!(
             next.get(&workspace(), Digest::of(b"never put"))
                 .await

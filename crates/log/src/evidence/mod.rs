@@ -10,6 +10,7 @@ mod inventory;
 mod write;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use mirage_domain::id::{Digest, WorkspaceId};
 
 /// Largest item, in bytes; what a probe brings home is capped far below.
@@ -75,4 +76,7 @@ pub trait EvidenceStore: Send + Sync {
 
     /// The bytes as they were put, verified against the digest; `None` if nothing was put under it.
     async fn get(&self, workspace: &WorkspaceId, digest: Digest) -> Result<Option<Vec<u8>>, Error>;
+
+    /// The digests of everything that was kept for a workspace when each page was read, in no order.
+    fn list<'a>(&'a self, workspace: &'a WorkspaceId) -> BoxStream<'a, Result<Digest, Error>>;
 }

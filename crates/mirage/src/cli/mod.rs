@@ -17,6 +17,7 @@ mod manual;
 mod mark;
 mod marks;
 mod modules;
+mod rederive;
 mod refusal;
 mod replay;
 pub(crate) mod scan;
@@ -71,6 +72,7 @@ enum Command {
     Replay(replay::Arguments),
     Why(why::Arguments),
     Diff(diff::Arguments),
+    Rederive(rederive::Arguments),
     Mark(mark::MarkArguments),
     Unmark(mark::UnmarkArguments),
     Marks(marks::Arguments),
@@ -94,7 +96,7 @@ impl Command {
     /// Whether it runs a scan, and heeds `--timeout` by stopping in order.
     fn follows(&self) -> bool {
         match self {
-            Self::Scan(_) => true,
+            Self::Scan(_) | Self::Rederive(_) => true,
             Self::Scans(arguments) => arguments.follows(),
             _ => false,
         }
@@ -200,6 +202,7 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Entities(arguments) => entities::run(context, &arguments).await,
         Command::Search(arguments) => search::run(context, &arguments).await,
         Command::Why(arguments) => why::run(context, &arguments).await,
+        Command::Rederive(arguments) => rederive::run(context, &arguments).await,
         Command::Diff(arguments) => diff::run(context, &arguments).await,
         Command::Mark(arguments) => mark::mark(context, &arguments).await,
         Command::Unmark(arguments) => mark::unmark(context, &arguments).await,

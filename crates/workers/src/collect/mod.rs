@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::collectors::{self, Collector, Found, Frame, Settings};
 use crate::node::Node;
-use crate::probe::live::ScanProbe;
+use crate::probe::network::Network;
 use crate::seed;
 use buffer::Buffer;
 pub use writer::Error;
@@ -40,7 +40,7 @@ pub struct ScanContext {
     /// Evidence of the scan's settings; stands in the context of each task's commits.
     pub settings: Digest,
     pub seeds: Digest,
-    pub probe: Arc<ScanProbe>,
+    pub network: Network,
     /// Settings of each module of the scan.
     pub modules: Vec<(&'static dyn Collector, Arc<Settings>)>,
 }
@@ -129,14 +129,14 @@ async fn run_module(
 ) -> Result<(), Error> {
     let manifest = collector.manifest();
     let frame = frame(context, manifest, buffer);
-    let probe = context.probe.task(manifest);
+    let network = context.network.task(manifest);
     let started = tokio::time::Instant::now();
     let ask = |input| {
         ask(
             collector,
             input,
             &settings,
-            &probe,
+            network.probe(),
             Found::of(&frame, input),
         )
         .boxed()
@@ -167,10 +167,10 @@ async fn run_module(
         }
     }
     drop(asked);
-    for (rule, detail) in probe.refusals() {
+    for (rule, detail) in network.refusals() {
         buffer.remark("egress-refused", rule, None, detail);
     }
-    let (requests, bytes_received) = probe.cost();
+    let (requests, bytes_received) = network.cost();
     let duration_ms = started.elapsed().as_millis() as u64;
     let cost = task::Cost {
         requests,

@@ -4,6 +4,7 @@ mod bounds;
 mod copies;
 mod hostile;
 mod processes;
+mod rederive;
 mod scope;
 mod secrets;
 mod whole;
