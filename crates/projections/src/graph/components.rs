@@ -73,22 +73,23 @@ impl Reader<'_> {
         let mut trees = forest.trees();
         let count = trees.len() as u64;
         trees.truncate(COMPONENTS_MAX);
-        let mut components = Vec::with_capacity(trees.len());
-        for tree in trees {
-            let mut members = Vec::with_capacity(tree.first.len());
-            for id in tree.first {
-                members.extend(self.name(id)?);
-            }
-            components.push(Component {
-                size: tree.size,
-                members,
-            });
-        }
+        let components: Result<_, _> = trees.into_iter().map(|tree| self.named(tree)).collect();
         Ok(Components {
-            components,
+            components: components?,
             count,
             is_whole: !forest.is_full,
             at: self.position(),
+        })
+    }
+
+    fn named(&self, tree: Tree) -> Result<Component, Error> {
+        let mut members = Vec::with_capacity(tree.first.len());
+        for id in tree.first {
+            members.extend(self.name(id)?);
+        }
+        Ok(Component {
+            size: tree.size,
+            members,
         })
     }
 }

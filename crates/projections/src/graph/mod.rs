@@ -15,6 +15,7 @@ mod page;
 mod paths;
 mod reader;
 mod rows;
+mod search;
 mod subgraph;
 
 use mirage_log::Recorded;

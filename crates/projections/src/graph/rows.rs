@@ -1,9 +1,9 @@
-//! What a commit becomes: a claim per finding, and a node where a scan meets an entity for the first time.
+//! What a commit becomes: a claim per finding, and a node where a scan meets an entity first.
 
 use jiff::Timestamp;
 use mirage_domain::event::Event;
 use mirage_domain::finding::Finding;
-use mirage_domain::id::{Cursor, ScanId};
+use mirage_domain::id::{Cursor, EntityId, ScanId};
 use mirage_domain::relation::Direction;
 use mirage_domain::task;
 use mirage_log::{Commit, Recorded};
@@ -41,6 +41,18 @@ struct At<'a> {
     observed_at: Timestamp,
 }
 
+impl At<'_> {
+    fn cursor(&self) -> Value {
+        self.cursor.packed().into()
+    }
+    fn scan(&self) -> Value {
+        self.scan.to_string().into()
+    }
+    fn workspace(&self) -> Value {
+        self.commit.stream.workspace.to_string().into()
+    }
+}
+
 pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error> {
     for (cursor, entry) in recorded.entries() {
         match &entry.event {
@@ -72,9 +84,6 @@ fn unfit(cursor: Cursor, reason: &str) -> Error {
 }
 
 fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(), Error> {
-    let workspace = || Value::from(at.commit.stream.workspace.to_string());
-    let scan = || Value::from(at.scan.to_string());
-    let cursor = || Value::from(at.cursor.packed());
     let key = match finding.key.open() {
         Some(key) if key.contains('\0') => return Err(unfit(at.cursor, "a key holds a NUL")),
         key => key.cloned(),
@@ -83,29 +92,24 @@ fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(
         &NODES,
         [
             finding.entity.into(),
-            scan(),
-            workspace(),
-            cursor(),
+            at.scan(),
+            at.workspace(),
+            at.cursor(),
             finding.kind.as_str().into(),
             key.into(),
         ],
     );
-    let parent = finding.parent.map(|parent| parent.entity);
-    let (subject, object) = match finding.direction {
-        Direction::In => (Some(finding.entity), parent.unwrap_or(finding.entity)),
-        Direction::Out => (parent, finding.entity),
-    };
+    let (subject, object) = ends(finding);
     let relation = finding.relation.map(|relation| relation.as_str());
     operations.insert(
         &CLAIMS,
         [
-            cursor(),
+            at.cursor(),
             finding.id.into(),
-            workspace(),
-            scan(),
+            at.workspace(),
+            at.scan(),
             module(at.commit),
-            // A claim without a relation is a seed's.
-            relation.and(subject).into(),
+            subject.into(),
             relation.into(),
             object.into(),
             relation.map(|_| finding.direction.as_str()).into(),
@@ -115,6 +119,16 @@ fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(
         ],
     );
     Ok(())
+}
+
+/// Subject and object; a seed's claim has no subject.
+fn ends(finding: &Finding) -> (Option<EntityId>, EntityId) {
+    let parent = finding.relation.and(finding.parent);
+    match (parent, finding.direction) {
+        (None, _) => (None, finding.entity),
+        (Some(parent), Direction::Out) => (Some(parent.entity), finding.entity),
+        (Some(parent), Direction::In) => (Some(finding.entity), parent.entity),
+    }
 }
 
 /// Who claims: the module of the task, or whoever wrote a commit without one (an import).

@@ -1,4 +1,4 @@
-//! A scan's graph as a stream: its nodes in the order in which they were met, and its edges by their subjects.
+//! A scan's graph as a stream: nodes in the order in which they were met, edges by subject.
 
 use jiff::Timestamp;
 use mirage_domain::id::{EntityId, ScanId};

@@ -1,4 +1,4 @@
-//! The graph through its public door, held against a plain model and against a graph that was folded only so far.
+//! The graph through its public door, held against a plain model and against its own past.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

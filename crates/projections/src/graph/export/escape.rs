@@ -1,4 +1,4 @@
-//! Text from outside as each format takes it: nothing ends a string early, and nothing steers a terminal.
+//! Text from outside as each format takes it: nothing ends a string early or steers a terminal.
 //!
 //! Beyond ASCII only letters and digits stand for themselves; anything else may hide or turn the text around it, and is
 //! written as a number that a reader turns back.

@@ -1,4 +1,6 @@
-//! GEXF 1.3: nodes and edges with the time in which they were known, so that Gephi's timeline replays the scan.
+//! GEXF 1.3: nodes and edges with the time in which they were known.
+//!
+//! So Gephi's timeline replays the scan.
 
 use std::io::{self, Write};
 

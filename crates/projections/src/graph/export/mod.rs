@@ -1,6 +1,6 @@
-//! A scan's graph as a file: GraphML, GEXF, DOT, and JSON; one format a file, all of the same attributes.
+//! A scan's graph as a file: GraphML, GEXF, DOT and JSON, all of the same attributes.
 //!
-//! To add one: its file with a `Writer`, its variant in [`Format`] and its arm in `writer`.
+//! One format a file. To add one: its file with a `Writer`, its variant in [`Format`] and its arm in `writer`.
 //!
 //! **Invariant:** memory is constant, and equal graphs give equal bytes.
 //! **Never:** a character that a reader of the format, or a terminal, would take for anything but text.
