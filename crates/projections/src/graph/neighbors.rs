@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::nodes::{Name, Node, name};
 use super::page::{After, Among, Expanded, Page};
 use super::reader::Reader;
-use crate::catalog::{Sql, parsed, time};
+use crate::catalog::{Sql, parsed, parsed_option, time};
 use crate::{Error, Value};
 
 /// Most neighbours that are counted by kind; a hub may have millions.
@@ -86,7 +86,13 @@ macro_rules! side {
                 $me,
                 " = ? AND c.subject <> c.object"
             ),
-            grouped: concat!("GROUP BY c.", $other, ", c.relation"),
+            grouped: concat!(
+                "GROUP BY c.",
+                $other,
+                ", c.relation ORDER BY c.",
+                $other,
+                ", c.relation LIMIT ?) e"
+            ),
             others: concat!(
                 "SELECT c.",
                 $other,
@@ -104,7 +110,7 @@ macro_rules! side {
         }
     };
 }
-/// Both walk an index in the order of the neighbours' ids, and are merged in that order.
+/// Both walk an index in the order of the neighbours' ids.
 static OUTWARD: Side = side!("out", "subject", "object");
 static INWARD: Side = side!("in", "object", "subject");
 
@@ -114,6 +120,17 @@ enum Part {
     All,
     After(After),
     Only(EntityId),
+}
+
+impl Neighbor {
+    /// By the neighbour's id, as the indexes are.
+    fn order(&self) -> (EntityId, &'static str, &'static str) {
+        (
+            self.name.entity_id,
+            self.relation.as_str(),
+            self.direction.as_str(),
+        )
+    }
 }
 
 impl Reader<'_> {
@@ -136,25 +153,32 @@ impl Reader<'_> {
 
     /// How many neighbours an entity has, by kind.
     pub fn kinds(&self, id: EntityId, among: &Among) -> Result<Kinds, Error> {
+        self.kinds_within(id, among, COUNTED_MAX)
+    }
+
+    pub(super) fn kinds_within(
+        &self,
+        id: EntityId,
+        among: &Among,
+        counted_max: u32,
+    ) -> Result<Kinds, Error> {
         let around = Sql::new(
             "SELECT kind, count(*) AS count FROM (
                 SELECT (SELECT n.kind FROM nodes n WHERE n.entity = e.other LIMIT 1) AS kind FROM (",
             [],
         );
-        let sql = self.others(around, id, among, COUNTED_MAX).and::<0>(
-            ") e) WHERE kind IS NOT NULL GROUP BY kind ORDER BY kind",
-            [],
-        );
+        let sql = self
+            .others(around, id, among, counted_max)
+            .and::<0>(") e) GROUP BY kind ORDER BY kind", []);
         let kinds = self.all(&sql, |row| {
-            Ok(KindCount {
-                kind: parsed(row, "kind")?,
-                count: row.get::<_, i64>("count")? as u64,
-            })
+            let count = row.get::<_, i64>("count")? as u64;
+            Ok(parsed_option(row, "kind")?.map(|kind| KindCount { kind, count }))
         })?;
+        let kinds: Vec<KindCount> = kinds.into_iter().flatten().collect();
         let counted: u64 = kinds.iter().map(|kind| kind.count).sum();
         Ok(Kinds {
             kinds,
-            is_whole: counted < COUNTED_MAX.into(),
+            is_whole: counted < counted_max.into(),
             at: self.position(),
         })
     }
@@ -209,28 +233,31 @@ impl Reader<'_> {
         part: Part,
         limit: usize,
     ) -> Result<Vec<Neighbor>, Error> {
-        let mut sql = Sql::new("SELECT e.*, n.entity, n.kind, n.key FROM (", []);
-        for (lead, side) in [("", &OUTWARD), ("UNION ALL", &INWARD)] {
-            let claims = sql.and::<0>(lead, []).and(side.joined, [id.into()]);
-            let claims = of_kind(self.standing(claims, among), side, among);
+        let mut rows = Vec::new();
+        // Two statements: SQLite sorts all that a compound one groups, where each half follows its index.
+        for side in [&OUTWARD, &INWARD] {
+            let sql = Sql::new("SELECT e.*, n.entity, n.kind, n.key FROM (", []);
+            let claims = self.standing(sql.and(side.joined, [id.into()]), among);
+            let claims = of_kind(claims, side, among);
             let claims = match part {
                 Part::All => claims,
                 Part::After(after) => claims.and(side.after, mark(after)),
                 Part::Only(other) => claims.and(side.only, [other.into()]),
             };
-            sql = claims.and::<0>(side.grouped, []);
+            let sql = claims
+                .and(side.grouped, [Value::Integer(limit as i64)])
+                .and(NAMED, [self.workspace(), self.last()]);
+            rows.extend(self.all(&sql, neighbor)?);
         }
-        let limit = Value::Integer(limit as i64);
-        let sql = sql.and("ORDER BY other, relation, way LIMIT ?) e", [limit]);
-        let sql = sql.and(NAMED, [self.workspace(), self.last()]);
-        self.all(&sql, neighbor)
+        rows.sort_by(|a, b| a.order().cmp(&b.order()));
+        rows.truncate(limit);
+        Ok(rows)
     }
 }
 
 /// Each row with the name of its neighbour, from the first node of it.
 const NAMED: &str = "JOIN nodes n ON n.entity = e.other AND n.cursor = (
-        SELECT min(m.cursor) FROM nodes m WHERE m.entity = e.other AND m.workspace = ? AND m.cursor <= ?)
-    ORDER BY e.other, e.relation, e.way";
+        SELECT min(m.cursor) FROM nodes m WHERE m.entity = e.other AND m.workspace = ? AND m.cursor <= ?)";
 
 fn of_kind(sql: Sql, side: &Side, among: &Among) -> Sql {
     let kinds = among.kinds.iter().map(|kind| kind.as_str().into());

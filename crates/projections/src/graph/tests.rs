@@ -495,6 +495,8 @@ fn a_bound_that_was_met_is_told() {
     assert_eq!(whole.paths[0].hops[0].links[0].direction, Direction::Out);
     let cut = graph.components_within(&small.scan.id, 2).unwrap();
     assert!(!cut.is_whole);
+    let cut = graph.kinds_within(small.id(5), &everywhere(), 1).unwrap();
+    assert_eq!((cut.kinds.len(), cut.is_whole), (1, false));
 }
 
 #[test]
