@@ -41,6 +41,10 @@ impl<'db> Reader<'db> {
         self.at
     }
 
+    pub fn workspace_id(&self) -> &WorkspaceId {
+        &self.workspace
+    }
+
     /// The same workspace as of an earlier position.
     pub fn as_of(&self, at: Position) -> Self {
         Self {

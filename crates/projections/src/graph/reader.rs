@@ -2,22 +2,24 @@
 
 use std::time::Duration;
 
-use mirage_domain::id::{Cursor, Position, WorkspaceId};
+use mirage_domain::id::{Cursor, FindingId, Position, WorkspaceId};
 use rusqlite::{Row, params_from_iter};
 
 use super::page::Among;
-use crate::catalog::Sql;
+use crate::catalog::{self, Sql};
+use crate::db::stands;
 use crate::{Db, Error, Value};
 
 /// Claims that a question may look at: of the workspace, not after the position, and of findings that stand.
-const STANDS: &str =
-    "AND c.workspace = ? AND c.cursor <= ? AND c.finding NOT IN (SELECT finding FROM temp.fallen)";
+const STANDS: &str = concat!("AND c.workspace = ? AND c.cursor <= ? ", stands!("c"));
 
 /// Answers are consistent without a transaction: rows never change, and later ones are not looked at.
 pub struct Reader<'db> {
     pub(super) db: &'db Db,
     workspace: WorkspaceId,
     at: Position,
+    /// Findings that do not stand there; without them the database leaves out what it was told to.
+    fallen: Option<Vec<FindingId>>,
 }
 
 impl<'db> Reader<'db> {
@@ -37,21 +39,22 @@ impl<'db> Reader<'db> {
             db,
             workspace: workspace.clone(),
             at,
+            fallen: None,
+        })
+    }
+
+    /// Reads as a reader of the catalog does: its workspace, its position, and without what does not stand there.
+    pub fn beside(db: &'db Db, catalog: &catalog::Reader<'_>) -> Result<Self, Error> {
+        let reader = Self::new(db, catalog.workspace_id(), Some(catalog.position()))?;
+        Ok(Self {
+            fallen: Some(catalog.fallen()?),
+            ..reader
         })
     }
 
     /// The position that every answer is made at.
     pub fn position(&self) -> Position {
         self.at
-    }
-
-    /// The same workspace as of an earlier position.
-    pub fn as_of(&self, at: Position) -> Self {
-        Self {
-            db: self.db,
-            workspace: self.workspace.clone(),
-            at: at.min(self.at),
-        }
     }
 
     /// The packed cursor that nothing in an answer stands behind.
@@ -75,11 +78,22 @@ impl<'db> Reader<'db> {
             )
     }
 
+    /// Another reader of the same database may have left out other findings.
+    fn stand(&self) -> Result<(), Error> {
+        match &self.fallen {
+            Some(fallen) if !self.db.stands_at(&self.workspace, self.at) => {
+                self.db.exclude_at(fallen, &self.workspace, self.at)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     pub(super) fn all<T>(
         &self,
         sql: &Sql,
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, Error> {
+        self.stand()?;
         self.db.rows(&sql.text, params_from_iter(&sql.values), read)
     }
 
@@ -98,6 +112,7 @@ impl<'db> Reader<'db> {
         mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
         mut take: impl FnMut(T) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        self.stand()?;
         let fault = |source| self.db.fault(source);
         let mut statement = self
             .db

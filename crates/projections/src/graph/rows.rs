@@ -68,6 +68,7 @@ pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Res
             }
             Event::Task(_)
             | Event::Log(_)
+            | Event::Mark(_)
             | Event::Plan(_)
             | Event::Scan(_)
             | Event::Workspace(_) => {}

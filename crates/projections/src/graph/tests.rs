@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use mirage_domain::event::Event;
 use mirage_domain::finding::Finding;
-use mirage_domain::id::{EntityId, FindingId, Position, ScanId, WorkspaceId};
+use mirage_domain::id::{EntityId, FindingId, Position, ScanId, StreamId, WorkspaceId};
+use mirage_domain::mark::{self, Verdict};
 use mirage_domain::relation::{Direction, Relation};
 use mirage_domain::task;
 use mirage_log::Recorded;
@@ -13,6 +14,7 @@ use mirage_log::memory::Memory;
 use rusqlite::params;
 
 use super::*;
+use crate::catalog::{self, Catalog};
 use crate::testing::history::{Dice, History, made_up};
 use crate::testing::made_scan::{MadeScan, workspace};
 use crate::testing::{dumped, given, given_commits, obeys_projection_law};
@@ -479,6 +481,31 @@ fn an_entity_is_there_while_one_of_its_claims_stands() {
     let (written, json) = written(&graph, &small.scan.id, Format::Json);
     assert_eq!(written, Written { nodes: 2, edges: 0 });
     assert!(!json.contains("host-5"), "{json}");
+}
+
+#[test]
+fn beside_the_catalog_what_a_mark_takes_away_is_gone_from_then_on() {
+    let Small {
+        mut history,
+        scan,
+        findings,
+    } = Small::new();
+    let before = history.end();
+    let reason = "parked".to_owned().into();
+    let verdict = Verdict::FalsePositive;
+    let marked: mark::Event = mark::Set { verdict, reason }.into();
+    let stream = StreamId::mark(&scan.workspace, &scan.id, findings[0].id);
+    history.append(&stream, None, vec![marked.into()]);
+    let (db, catalog) = (given::<Graph>(&history), given::<Catalog>(&history));
+    let now = catalog::Reader::new(&catalog, &workspace(0), None).unwrap();
+    let nodes = |at: Position| {
+        let graph = Reader::beside(&db, &now.as_of(at)).unwrap();
+        written(&graph, &scan.id, Format::Json).0.nodes
+    };
+    // The two readers use one database in turns.
+    for _ in 0..2 {
+        assert_eq!((nodes(history.end()), nodes(before)), (2, 4));
+    }
 }
 
 #[test]

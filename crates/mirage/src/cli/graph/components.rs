@@ -37,7 +37,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let catalog = views.reader(arguments.at.text())?;
     let scan = ids::scan(&catalog, arguments.scan.as_deref().unwrap_or(LAST))?;
     let db = views.db(Graph::NAME)?;
-    let graph = super::as_of(context, &db, &catalog, &arguments.at)?;
+    let graph = super::as_of(&db, &catalog, &arguments.at)?;
     let components = graph.components(&scan)?;
     let mut rows = context.output.rows(&LISTING)?;
     for component in &components.components {

@@ -39,14 +39,15 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 
 /// The graph as of the catalog's position; without `--at` as far as both were folded.
 fn as_of<'db>(
-    context: &Context,
     db: &'db Db,
     catalog: &catalog::Reader<'_>,
     at: &AtArgument,
 ) -> Result<Reader<'db>, Failure> {
-    let asked = at.text().map(|_| catalog.position());
-    let graph = Reader::new(db, &context.workspace()?, asked)?;
-    Ok(graph.as_of(catalog.position()))
+    let graph = match at.text() {
+        Some(_) => Reader::beside(db, catalog),
+        None => Reader::beside(db, &catalog.as_of(db.position()?)),
+    };
+    Ok(graph?)
 }
 
 fn relations(words: &[String]) -> Result<Vec<Relation>, Failure> {

@@ -80,7 +80,7 @@ async fn find(context: &Context, arguments: &Arguments) -> Result<Paths, Failure
     let from = ids::entity_id(context, &views, &catalog, &arguments.from).await?;
     let to = ids::entity_id(context, &views, &catalog, &arguments.to).await?;
     let db = views.db(Graph::NAME)?;
-    let graph = super::as_of(context, &db, &catalog, &arguments.at)?;
+    let graph = super::as_of(&db, &catalog, &arguments.at)?;
     let route = Route {
         from,
         to,
