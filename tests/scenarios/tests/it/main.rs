@@ -1,8 +1,8 @@
 //! Scenarios in one binary, so that the patient ones wait beside the busy ones.
 
 mod bounds;
-mod graph;
 mod copies;
+mod graph;
 mod hostile;
 mod processes;
 mod scope;
