@@ -10,6 +10,7 @@ mod entities;
 mod evidence;
 mod findings;
 mod global;
+mod graph;
 mod ids;
 mod known;
 mod log;
@@ -76,6 +77,8 @@ enum Command {
     Mark(mark::MarkArguments),
     Unmark(mark::UnmarkArguments),
     Marks(marks::Arguments),
+    /// What hangs together with what
+    Graph(graph::Arguments),
     /// What was seen, byte for byte
     Evidence(evidence::Arguments),
     /// Look at the log itself, and prove that it is what was written
@@ -207,6 +210,7 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Mark(arguments) => mark::mark(context, &arguments).await,
         Command::Unmark(arguments) => mark::unmark(context, &arguments).await,
         Command::Marks(arguments) => marks::run(context, &arguments).await,
+        Command::Graph(arguments) => graph::run(context, &arguments).await,
         Command::Views(arguments) => views::run(context, arguments).await,
         Command::Watch(arguments) => watch::run(context, arguments).await,
         Command::Replay(arguments) => replay::run(context, arguments).await,

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod copies;
+mod graph;
 mod hostile;
 mod processes;
 mod rederive;
