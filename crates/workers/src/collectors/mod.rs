@@ -17,6 +17,7 @@ mod dns_records;
 mod extract;
 mod found;
 mod http;
+mod mail_policy;
 mod parts;
 mod ports;
 mod rdap;
@@ -52,6 +53,7 @@ pub const ALL: &[&dyn Collector] = &[
     &dns_records::DnsRecords,
     &extract::Extract,
     &http::Http,
+    &mail_policy::MailPolicy,
     &ports::Ports,
     &rdap::Rdap,
     &reverse_dns::ReverseDns,

@@ -1,0 +1,139 @@
+//! What a name publishes in TXT records: asking, and reading lists of tags (RFC 6376 §3.2).
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{RData, RecordType};
+use mirage_domain::id::Digest;
+
+use crate::collectors::CollectError;
+use crate::probe::{DnsAnswer, Probe};
+
+/// Of a name without its final dot (RFC 1035 §2.3.4).
+const NAME_CHARACTERS_MAX: usize = 253;
+/// Tags of one record that are read; the formats have about ten.
+const TAGS_MAX: usize = 32;
+
+/// Texts of a name, each with its strings joined.
+pub(super) struct Texts {
+    pub(super) texts: Vec<String>,
+    pub(super) evidence: Digest,
+}
+
+/// Asks, and takes only an answer that says what there is: a server's trouble is not an absence.
+pub(super) async fn ask(
+    name: &str,
+    kind: RecordType,
+    probe: &dyn Probe,
+) -> Result<DnsAnswer, CollectError> {
+    let answer = probe.dns(name, kind).await?;
+    match answer.code {
+        ResponseCode::NoError | ResponseCode::NXDomain => Ok(answer),
+        code => Err(CollectError::Unavailable(format!("{name} {kind}: {code}"))),
+    }
+}
+
+/// The texts of a name that have this version: `v=spf1`, followed by nothing, white space or a semicolon.
+pub(super) async fn texts(
+    name: &str,
+    version: &str,
+    probe: &dyn Probe,
+) -> Result<Texts, CollectError> {
+    let answer = ask(name, RecordType::TXT, probe).await?;
+    let texts = all(&answer).filter(|text| has_version(text, version));
+    Ok(Texts {
+        texts: texts.collect(),
+        evidence: answer.evidence,
+    })
+}
+
+/// Every text of an answer. Bytes that are no UTF-8 are no policy's, and spoil only their own text.
+pub(super) fn all(answer: &DnsAnswer) -> impl Iterator<Item = String> + '_ {
+    answer
+        .answers
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::TXT(txt) => {
+                let joined: Vec<u8> = txt
+                    .txt_data
+                    .iter()
+                    .flat_map(|s| s.iter().copied())
+                    .collect();
+                Some(String::from_utf8_lossy(&joined).into_owned())
+            }
+            _ => None,
+        })
+}
+
+/// White space may stand around the sign, and letters may be of either case: mail servers take both.
+fn has_version(text: &str, version: &str) -> bool {
+    let Some((name, rest)) = text.split_once('=') else {
+        return false;
+    };
+    let end = rest.trim_start();
+    let end = end.split([' ', '\t', ';']).next().unwrap_or_default();
+    let wanted = version.strip_prefix("v=").unwrap_or(version);
+    name.trim().eq_ignore_ascii_case("v") && end.eq_ignore_ascii_case(wanted)
+}
+
+/// `LABEL.DOMAIN`; none if that is too long for a name.
+pub(super) fn below(label: &str, domain: &str) -> Option<String> {
+    let name = format!("{label}.{domain}");
+    (name.len() <= NAME_CHARACTERS_MAX).then_some(name)
+}
+
+/// The tags of a list such as `v=DMARC1; p=none`, names in lower case, in their order.
+pub(super) fn tags(text: &str) -> Vec<(String, &str)> {
+    let tag = |part: &'_ str| -> Option<(String, usize)> {
+        let (name, _) = part.split_once('=')?;
+        Some((name.trim().to_ascii_lowercase(), name.len() + 1))
+    };
+    let parts = text.split(';').take(TAGS_MAX);
+    parts
+        .filter_map(|part| tag(part).map(|(name, at)| (name, part[at..].trim())))
+        .collect()
+}
+
+/// The value of the first tag of that name.
+pub(super) fn value<'a>(tags: &[(String, &'a str)], name: &str) -> Option<&'a str> {
+    let tag = tags.iter().find(|(own, _)| own == name);
+    tag.map(|(_, value)| *value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_a_whole_word_at_the_beginning() {
+        for (text, version, is_it) in [
+            ("v=spf1", "v=spf1", true),
+            ("V=SPF1 -all", "v=spf1", true),
+            ("v=spf10 -all", "v=spf1", false),
+            ("x v=spf1", "v=spf1", false),
+            ("v = DMARC1 ;p=none", "v=DMARC1", true),
+            ("v=DMARC1;p=none", "v=DMARC1", true),
+            ("", "v=spf1", false),
+        ] {
+            assert_eq!(has_version(text, version), is_it, "{text}");
+        }
+    }
+
+    #[test]
+    fn tags_keep_their_order_and_values_may_hold_signs() {
+        let text = "v=DMARC1; P = none;;rua=mailto:a@b.example?x=1 ; broken; p=reject";
+        let tags = tags(text);
+        assert_eq!(value(&tags, "p"), Some("none"));
+        assert_eq!(value(&tags, "rua"), Some("mailto:a@b.example?x=1"));
+        assert_eq!(value(&tags, "broken"), None);
+        assert_eq!(super::tags(&"a=b;".repeat(100)).len(), TAGS_MAX);
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_has_nothing_below() {
+        let long = format!("{}com", "a.".repeat(122));
+        assert!(below("_dmarc", &long).is_none());
+        assert_eq!(
+            below("_dmarc", "a.example").as_deref(),
+            Some("_dmarc.a.example")
+        );
+    }
+}
