@@ -28,6 +28,7 @@ mod banners;
 mod crtsh;
 mod dns;
 mod expected;
+pub mod mmdb;
 mod names;
 mod page;
 mod records;

@@ -8,9 +8,9 @@ use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::SubjectPublicKeyInfo;
 
-use super::publication::{all, below, tags, value};
+use super::publication::{below, tags, value};
 use super::report::{Report, Severity};
-use super::{Claim, CollectError, presentation};
+use super::{Claim, CollectError, presentation, text_records};
 use crate::collectors::questions;
 use crate::probe::{DnsAnswer, Probe};
 
@@ -77,7 +77,7 @@ fn names(selectors: &str, domain: &str) -> Vec<(String, String)> {
 fn key(name: &str, answer: &DnsAnswer, report: &Report<'_>) -> bool {
     let mut is_there = false;
     let mut weakest: Option<usize> = None;
-    for text in all(answer) {
+    for text in text_records::all(answer) {
         if let Some(key) = parse(&text) {
             is_there = true;
             let bits = rsa_bits(&key);

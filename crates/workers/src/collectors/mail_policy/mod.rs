@@ -21,7 +21,7 @@ use mirage_domain::entity::Kind;
 use mirage_domain::module::{Manifest, Profile, Setting};
 
 use self::report::Report;
-use super::{Claim, CollectError, Collector, Found, Input, page, presentation};
+use super::{Claim, CollectError, Collector, Found, Input, page, presentation, text_records};
 use crate::probe::Probe;
 
 pub(super) struct MailPolicy;
@@ -66,7 +66,7 @@ impl Collector for MailPolicy {
         probe: &dyn Probe,
         found: &Found,
     ) -> Result<(), CollectError> {
-        let mx = publication::ask(input.key(), RecordType::MX, probe).await?;
+        let mx = text_records::ask(input.key(), RecordType::MX, probe).await?;
         let has_mail = mx
             .answers
             .iter()

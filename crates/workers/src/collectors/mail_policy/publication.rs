@@ -1,11 +1,10 @@
 //! What a name publishes in TXT records: asking, and reading lists of tags (RFC 6376 §3.2).
 
-use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::rr::RecordType;
 use mirage_domain::id::Digest;
 
-use crate::collectors::CollectError;
-use crate::probe::{DnsAnswer, Probe};
+use crate::collectors::{CollectError, text_records};
+use crate::probe::Probe;
 
 /// Of a name without its final dot (RFC 1035 §2.3.4).
 const NAME_CHARACTERS_MAX: usize = 253;
@@ -18,49 +17,18 @@ pub(super) struct Texts {
     pub(super) evidence: Digest,
 }
 
-/// Asks, and takes only an answer that says what there is: a server's trouble is not an absence.
-pub(super) async fn ask(
-    name: &str,
-    kind: RecordType,
-    probe: &dyn Probe,
-) -> Result<DnsAnswer, CollectError> {
-    let answer = probe.dns(name, kind).await?;
-    match answer.code {
-        ResponseCode::NoError | ResponseCode::NXDomain => Ok(answer),
-        code => Err(CollectError::Unavailable(format!("{name} {kind}: {code}"))),
-    }
-}
-
 /// The texts of a name that have this version: `v=spf1`, followed by nothing, white space or a semicolon.
 pub(super) async fn texts(
     name: &str,
     version: &str,
     probe: &dyn Probe,
 ) -> Result<Texts, CollectError> {
-    let answer = ask(name, RecordType::TXT, probe).await?;
-    let texts = all(&answer).filter(|text| has_version(text, version));
+    let answer = text_records::ask(name, RecordType::TXT, probe).await?;
+    let texts = text_records::all(&answer).filter(|text| has_version(text, version));
     Ok(Texts {
         texts: texts.collect(),
         evidence: answer.evidence,
     })
-}
-
-/// Every text of an answer. Bytes that are no UTF-8 are no policy's, and spoil only their own text.
-pub(super) fn all(answer: &DnsAnswer) -> impl Iterator<Item = String> + '_ {
-    answer
-        .answers
-        .iter()
-        .filter_map(|record| match &record.data {
-            RData::TXT(txt) => {
-                let joined: Vec<u8> = txt
-                    .txt_data
-                    .iter()
-                    .flat_map(|s| s.iter().copied())
-                    .collect();
-                Some(String::from_utf8_lossy(&joined).into_owned())
-            }
-            _ => None,
-        })
 }
 
 /// White space may stand around the sign, and letters may be of either case: mail servers take both.

@@ -12,10 +12,10 @@ use mirage_domain::entity::{Entity, Kind};
 use mirage_domain::id::Digest;
 use mirage_domain::relation::Relation;
 
-use super::publication::{self, Texts, texts};
+use super::publication::{Texts, texts};
 use super::report::{Report, Severity, shown};
 use super::spf_record::{Directive, Lengths, Mechanism, Record, Target, parse};
-use super::{Claim, CollectError, presentation};
+use super::{Claim, CollectError, presentation, text_records};
 use crate::collectors::Handle;
 use crate::probe::{DnsAnswer, Probe};
 
@@ -353,7 +353,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn ask(&mut self, name: &str, kind: RecordType) -> Option<DnsAnswer> {
-        match publication::ask(name, kind, self.probe).await {
+        match text_records::ask(name, kind, self.probe).await {
             Ok(answer) => Some(answer),
             Err(error) => {
                 self.fail(error);
