@@ -1,12 +1,14 @@
 //! MTA-STS (RFC 8461): whether mail to the domain must be encrypted, and to which servers it may go.
 
+use hickory_proto::rr::RecordType;
 use mirage_domain::entity::{Entity, Kind};
+use mirage_domain::id::Digest;
 use mirage_domain::relation::Relation;
 use url::Url;
 
 use super::publication::{Texts, below, texts};
 use super::report::{Report, Severity, shown};
-use super::{Claim, CollectError, page};
+use super::{Claim, CollectError, page, text_records};
 use crate::probe::{HttpRequest, Page, Probe};
 
 /// Of a policy (§3.2 lets a client cut at 64 KiB).
@@ -29,6 +31,9 @@ pub(super) async fn collect(
         return Ok(());
     };
     report.says("mta_sts", shown(text), evidence);
+    if !has_server(&host, evidence, probe, report).await? {
+        return Ok(());
+    }
     let Some(port) = port else { return Ok(()) };
     let url = format!("https://{host}:{port}/.well-known/mta-sts.txt");
     let url = Url::parse(&url)
@@ -51,18 +56,37 @@ pub(super) async fn collect(
     };
     match policy(&answer) {
         Some(policy) => servers(&policy, &answer, report),
-        None => {
-            let headline = format!("{domain} announces an MTA-STS policy and does not publish one");
-            report.exposes(
-                "mta-sts-invalid",
-                Severity::Low,
-                domain,
-                headline,
-                answer.evidence,
-            );
-        }
+        None => invalid("does not publish it", answer.evidence, report),
     }
     Ok(())
+}
+
+/// Whether the host has an address, at which the policy must lie; it is reported if so.
+async fn has_server(
+    host: &str,
+    announced: Digest,
+    probe: &dyn Probe,
+    report: &Report<'_>,
+) -> Result<bool, CollectError> {
+    for kind in [RecordType::A, RecordType::AAAA] {
+        let answer = text_records::ask(host, kind, probe).await?;
+        let Some(entity) = Entity::new(Kind::Domain, host).ok() else {
+            return Ok(false);
+        };
+        if !answer.answers.is_empty() {
+            let claim = Claim::inward(Relation::SubdomainOf, entity, answer.evidence);
+            report.found.add(claim);
+            return Ok(true);
+        }
+    }
+    invalid("has no server for it", announced, report);
+    Ok(false)
+}
+
+fn invalid(reason: &str, evidence: Digest, report: &Report<'_>) {
+    let domain = report.domain();
+    let headline = format!("{domain} announces an MTA-STS policy and {reason}");
+    report.exposes("mta-sts-invalid", Severity::Low, domain, headline, evidence);
 }
 
 /// What a policy says.

@@ -331,21 +331,31 @@ async fn the_mta_sts_policy_is_fetched_from_the_standard_profile_on() {
         ("_mta-sts.", &["v=STSv1; id=1"]),
     ];
     let policy = "version: STSv1\nmode: enforce\nmx: mx.example.net\nmx: *.example.org\nmax_age: 1";
-    let tape = domain(texts).http(url, 200, &[], policy);
+    let host = "domain:mta-sts.example.com subdomain-of domain:example.com";
+    let tape = || domain(texts).dns("mta-sts.example.com", "A", &["192.0.2.1"]);
+    let whole = tape().http(url, 200, &[], policy);
     let passive = short().profile(Profile::Passive);
     let outcome = passive
-        .replay(&MailPolicy, &["example.com"], tape.clone())
+        .replay(&MailPolicy, &["example.com"], whole.clone())
         .await;
-    outcome.claims(&[ABOUT]);
-    let outcome = short().replay(&MailPolicy, &["example.com"], tape).await;
+    outcome.claims(&[ABOUT, host]);
+    let outcome = short().replay(&MailPolicy, &["example.com"], whole).await;
     outcome
         .attribute("example.com", "mta_sts_mode", "enforce")
         .claims(&[
             ABOUT,
+            host,
             "domain:example.com mail-handled-by domain:mx.example.net",
         ]);
-    let moved = domain(texts).http(url, 301, &[("location", "https://a.example/")], "");
+    let moved = tape().http(url, 301, &[("location", "https://a.example/")], "");
     let outcome = short().replay(&MailPolicy, &["example.com"], moved).await;
+    outcome.claims(&[ABOUT, host, &shows("mta-sts-invalid")]);
+    let outcome = short().replay(&MailPolicy, &["example.com"], tape()).await;
+    outcome.remarks("server-unavailable").claims(&[ABOUT, host]);
+    let nowhere = domain(texts)
+        .nxdomain("mta-sts.example.com", "A")
+        .nxdomain("mta-sts.example.com", "AAAA");
+    let outcome = short().replay(&MailPolicy, &["example.com"], nowhere).await;
     outcome.claims(&[ABOUT, &shows("mta-sts-invalid")]);
 }
 
