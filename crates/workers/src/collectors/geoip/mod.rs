@@ -76,7 +76,6 @@ impl Collector for Geoip {
         let built = i64::try_from(reader.metadata().build_epoch).ok();
         let built = built.and_then(|epoch| Timestamp::from_second(epoch).ok());
         let document = serde_json::json!({
-            "address": address,
             "block": block,
             "record": record.0,
             "file_sha256": database.digest,
