@@ -1,4 +1,6 @@
-//! A writer of MaxMind DB files (format 2.0), just large enough for tests: a tree over IPv6, IPv4 at `::/96`.
+//! A writer of MaxMind DB files (format 2.0), just large enough for tests.
+//!
+//! A tree over IPv6, with IPv4 at `::/96`, and records of 24 bits.
 //!
 //! By hand, as the rest of the world: a reader's error must not be the writer's as well.
 

@@ -1,4 +1,6 @@
-//! Mail policies of the company, sound at the apex and careless at one machine, and who announces its addresses where.
+//! Mail policies of the company, and who announces its addresses where.
+//!
+//! The policies are sound at the apex and careless at one machine.
 
 use serde_json::json;
 

@@ -1,4 +1,6 @@
-//! Team Cymru's zones: origins of addresses and names of systems, as TXT records with bars between the fields.
+//! Team Cymru's zones: origins of addresses and names of systems.
+//!
+//! TXT records, with bars between their fields.
 
 use std::net::IpAddr;
 

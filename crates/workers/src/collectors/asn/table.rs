@@ -1,4 +1,6 @@
-//! A route table: a text of `PREFIX<TAB>NUMBER[<TAB>NAME]` lines, as pyasn writes it and iptoasn's lists are turned into.
+//! A route table: a text of `PREFIX<TAB>NUMBER[<TAB>NAME]` lines.
+//!
+//! As pyasn writes it; lists of ranges such as iptoasn's are turned into it first.
 //!
 //! Lines that are empty or begin with `;` or `#` are comments. The longest block around an address counts; several
 //! lines of one block are several systems that announce it.

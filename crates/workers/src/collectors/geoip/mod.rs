@@ -11,6 +11,8 @@ use mirage_domain::entity::Kind;
 use mirage_domain::module::{Manifest, Setting};
 use mirage_domain::relation::Relation;
 
+use serde_json::Value;
+
 use self::record::Record;
 use super::{Claim, CollectError, Collector, Found, Input, kept};
 use crate::probe::Probe;
@@ -36,6 +38,8 @@ static MANIFEST: Manifest = Manifest {
 const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// Addresses are assigned on paper and used elsewhere.
 const CONFIDENCE: u8 = 60;
+
+type Database = kept::Understood<Reader<Vec<u8>>>;
 
 static DATABASE: kept::Kept<Reader<Vec<u8>>> = kept::Kept::new();
 
@@ -73,15 +77,7 @@ impl Collector for Geoip {
         let Some(place) = record.place() else {
             return Ok(());
         };
-        let built = i64::try_from(reader.metadata().build_epoch).ok();
-        let built = built.and_then(|epoch| Timestamp::from_second(epoch).ok());
-        let document = serde_json::json!({
-            "block": block,
-            "record": record.0,
-            "file_sha256": database.digest,
-            "file_type": reader.metadata().database_type,
-            "file_built": built.map(|at| at.to_string()),
-        });
+        let document = document(&database, &block, &record);
         let evidence = found.document("geoip", document.to_string()).await?;
         let claim = Claim::out(Relation::LocatedAt, place, evidence).with("block", block);
         let claim = record
@@ -91,6 +87,20 @@ impl Collector for Geoip {
         found.add(claim.confidence(CONFIDENCE));
         Ok(())
     }
+}
+
+/// What was looked up: the record, and the file that has it.
+fn document(database: &Database, block: &str, record: &Record) -> Value {
+    let metadata = database.content.metadata();
+    let built = i64::try_from(metadata.build_epoch).ok();
+    let built = built.and_then(|epoch| Timestamp::from_second(epoch).ok());
+    serde_json::json!({
+        "block": block,
+        "record": record.0,
+        "file_sha256": database.digest,
+        "file_type": metadata.database_type,
+        "file_built": built.map(|at| at.to_string()),
+    })
 }
 
 fn open(bytes: Vec<u8>) -> Result<Reader<Vec<u8>>, String> {

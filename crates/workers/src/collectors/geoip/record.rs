@@ -1,4 +1,6 @@
-//! Records of a MaxMind DB, decoded within bounds: a file can make a small one of pointers as large as it likes.
+//! Records of a MaxMind DB, decoded within bounds.
+//!
+//! A file can make a record of pointers to itself as large as it likes.
 
 use std::cell::Cell;
 use std::fmt;

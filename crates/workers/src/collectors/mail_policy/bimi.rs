@@ -1,9 +1,11 @@
-//! BIMI (draft-brand-indicators-for-message-identification): where the domain's logo and its certificate lie.
+//! BIMI: where the domain's logo and its certificate lie.
+//!
+//! draft-brand-indicators-for-message-identification.
 
 use mirage_domain::entity::{Entity, Kind};
 use mirage_domain::relation::Relation;
 
-use super::publication::{Texts, below, tags, texts, value};
+use super::publication::{Texts, below, has_version, tags, texts, value};
 use super::report::{Report, shown};
 use super::{Claim, CollectError, page};
 use crate::probe::Probe;
@@ -16,7 +18,7 @@ pub(super) async fn collect(
     let Some(name) = below("default._bimi", report.domain()) else {
         return Ok(());
     };
-    let Texts { texts, evidence } = texts(&name, "v=BIMI1", probe).await?;
+    let Texts { texts, evidence } = texts(&name, |text| has_version(text, "BIMI1"), probe).await?;
     let [text] = texts.as_slice() else {
         return Ok(());
     };

@@ -3,11 +3,11 @@
 use mirage_domain::id::Digest;
 
 use super::CollectError;
-use super::publication::{self, Texts, below, texts, value};
+use super::publication::{self, Texts, below, has_version, texts, value};
 use super::report::{Report, Severity, shown};
 use crate::probe::Probe;
 
-const VERSION: &str = "v=DMARC1";
+const VERSION: &str = "DMARC1";
 
 /// What a record comes to (§6.6.3).
 #[derive(Debug, PartialEq)]
@@ -60,7 +60,9 @@ pub(super) async fn collect(
 
 async fn ask(domain: &str, probe: &dyn Probe) -> Result<Option<Texts>, CollectError> {
     match below("_dmarc", domain) {
-        Some(name) => texts(&name, VERSION, probe).await.map(Some),
+        Some(name) => texts(&name, |text| has_version(text, VERSION), probe)
+            .await
+            .map(Some),
         None => Ok(None),
     }
 }

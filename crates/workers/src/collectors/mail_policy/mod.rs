@@ -1,5 +1,6 @@
-//! mail-policy: who may send mail for a domain and what becomes of forgeries: SPF, DMARC, DKIM, MTA-STS, TLS-RPT, BIMI.
+//! mail-policy: who may send mail for a domain, and what becomes of forgeries.
 //!
+//! SPF, DMARC, DKIM, MTA-STS, TLS-RPT and BIMI, a file each.
 //! Asked of what somebody registered and of every name with an MX: by the input's own answers alone.
 //! One finding about the domain says what it publishes; each thing that is wrong is an exposure.
 //! **Never:** an exposure from silence: what is missing was denied by an answer.
@@ -12,6 +13,7 @@ mod publication;
 mod report;
 mod spf;
 mod spf_record;
+mod spf_walk;
 mod tls_rpt;
 
 use async_trait::async_trait;
@@ -70,7 +72,7 @@ impl Collector for MailPolicy {
         let has_mail = mx
             .answers
             .iter()
-            .any(|record| matches!(record.data, RData::MX(_)));
+            .any(|r| matches!(r.data, RData::MX(_)) && presentation::is_of(r, input.key()));
         let is_registrable = input.entity.registrable_domain() == Some(input.key());
         if mx.code == ResponseCode::NXDomain || !has_mail && !is_registrable {
             return Ok(());

@@ -1,4 +1,4 @@
-//! MTA-STS (RFC 8461): whether mail to the domain must be encrypted, and to which servers it may go.
+//! MTA-STS (RFC 8461): which mail servers a domain vouches for, and that mail must be encrypted.
 
 use hickory_proto::rr::RecordType;
 use mirage_domain::entity::{Entity, Kind};
@@ -6,7 +6,7 @@ use mirage_domain::id::Digest;
 use mirage_domain::relation::Relation;
 use url::Url;
 
-use super::publication::{Texts, below, texts};
+use super::publication::{Texts, below, has_version, texts};
 use super::report::{Report, Severity, shown};
 use super::{Claim, CollectError, page, text_records};
 use crate::probe::{HttpRequest, Page, Probe};
@@ -26,37 +26,16 @@ pub(super) async fn collect(
     let (Some(name), Some(host)) = (below("_mta-sts", domain), below("mta-sts", domain)) else {
         return Ok(());
     };
-    let Texts { texts, evidence } = texts(&name, "v=STSv1", probe).await?;
+    let is_record = |text: &str| has_version(text, "STSv1");
+    let Texts { texts, evidence } = texts(&name, is_record, probe).await?;
     let [text] = texts.as_slice() else {
         return Ok(());
     };
     report.says("mta_sts", shown(text), evidence);
-    if !has_server(&host, evidence, probe, report).await? {
-        return Ok(());
-    }
-    let Some(port) = port else { return Ok(()) };
-    let url = format!("https://{host}:{port}/.well-known/mta-sts.txt");
-    let url = Url::parse(&url)
-        .map_err(|_| CollectError::Refused(format!("tls-port `{port}` is no number of a port")))?;
-    // A redirect must not be followed (§3.3).
-    let request = HttpRequest {
-        follow: false,
-        body_bytes_max: POLICY_BYTES_MAX,
-        ..HttpRequest::get(url.as_str())
-    };
-    let answer = match probe.http(request).await {
-        Ok(answer) => answer,
-        // A server that is not there, or not trusted, is the domain's own trouble and no source's.
-        Err(error @ (CollectError::Unavailable(_) | CollectError::Malformed(_))) => {
-            let report = report.found;
-            report.remark("server-unavailable", host, error.to_string());
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    };
-    match policy(&answer) {
-        Some(policy) => servers(&policy, &answer, report),
-        None => invalid("does not publish it", answer.evidence, report),
+    match (has_server(&host, probe, report).await?, port) {
+        (false, _) => invalid("has no server for it", evidence, report),
+        (true, Some(port)) => fetch(&host, port, probe, report).await?,
+        (true, None) => {}
     }
     Ok(())
 }
@@ -64,23 +43,50 @@ pub(super) async fn collect(
 /// Whether the host has an address, at which the policy must lie; it is reported if so.
 async fn has_server(
     host: &str,
-    announced: Digest,
     probe: &dyn Probe,
     report: &Report<'_>,
 ) -> Result<bool, CollectError> {
     for kind in [RecordType::A, RecordType::AAAA] {
         let answer = text_records::ask(host, kind, probe).await?;
-        let Some(entity) = Entity::new(Kind::Domain, host).ok() else {
-            return Ok(false);
-        };
-        if !answer.answers.is_empty() {
+        if answer.answers.is_empty() {
+            continue;
+        }
+        if let Ok(entity) = Entity::new(Kind::Domain, host) {
             let claim = Claim::inward(Relation::SubdomainOf, entity, answer.evidence);
             report.found.add(claim);
-            return Ok(true);
         }
+        return Ok(true);
     }
-    invalid("has no server for it", announced, report);
     Ok(false)
+}
+
+async fn fetch(
+    host: &str,
+    port: &str,
+    probe: &dyn Probe,
+    report: &mut Report<'_>,
+) -> Result<(), CollectError> {
+    let url = Url::parse(&format!("https://{host}:{port}/.well-known/mta-sts.txt"));
+    let wrong = |_| CollectError::Refused(format!("tls-port `{port}` is no number of a port"));
+    // A redirect must not be followed (§3.3).
+    let request = HttpRequest {
+        follow: false,
+        body_bytes_max: POLICY_BYTES_MAX,
+        ..HttpRequest::get(url.map_err(wrong)?)
+    };
+    match probe.http(request).await {
+        Ok(page) => match policy(&page) {
+            Some(policy) => servers(&policy, &page, report),
+            None => invalid("does not publish it", page.evidence, report),
+        },
+        // A server that is not there, or not trusted, is the domain's own trouble and no source's.
+        Err(error @ (CollectError::Unavailable(_) | CollectError::Malformed(_))) => {
+            let found = report.found;
+            found.remark("server-unavailable", host, error.to_string());
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
 }
 
 fn invalid(reason: &str, evidence: Digest, report: &Report<'_>) {

@@ -1,4 +1,4 @@
-//! What the policies of one domain come to: one finding about the domain, its exposures and its mail boxes.
+//! What the policies of one domain come to: a finding about it, exposures and mail boxes.
 
 use std::collections::BTreeMap;
 

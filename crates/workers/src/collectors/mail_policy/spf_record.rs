@@ -1,4 +1,6 @@
-//! SPF records as text (RFC 7208 §4.6, §5, §6): terms, in their order. Macros are told from names and not expanded.
+//! SPF records as text (RFC 7208 §4.6, §5, §6): terms, in their order.
+//!
+//! Macros are told from names and not expanded.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 

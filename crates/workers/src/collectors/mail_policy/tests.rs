@@ -268,7 +268,11 @@ async fn a_name_below_has_the_policy_of_the_registered_domain() {
 #[tokio::test]
 async fn names_without_mail_and_names_that_do_not_exist_are_asked_nothing_more() {
     let tape = Tape::new()
-        .dns("www.example.com", "MX", &["CNAME example.net."])
+        .dns(
+            "www.example.com",
+            "MX",
+            &["CNAME example.net.", "10 mail.example.net."],
+        )
         .nxdomain("example.com", "MX");
     let outcome = replay(&MailPolicy, &["www.example.com", "example.com"], tape).await;
     outcome.finds(&[]);

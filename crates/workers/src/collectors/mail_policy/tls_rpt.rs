@@ -1,7 +1,7 @@
 //! TLS-RPT (RFC 8460): who gets the reports about encryption that failed.
 
 use super::CollectError;
-use super::publication::{Texts, below, tags, texts, value};
+use super::publication::{Texts, below, has_version, tags, texts, value};
 use super::report::{Report, shown};
 use crate::probe::Probe;
 
@@ -13,7 +13,8 @@ pub(super) async fn collect(
     let Some(name) = below("_smtp._tls", report.domain()) else {
         return Ok(());
     };
-    let Texts { texts, evidence } = texts(&name, "v=TLSRPTv1", probe).await?;
+    let Texts { texts, evidence } =
+        texts(&name, |text| has_version(text, "TLSRPTv1"), probe).await?;
     if let [text] = texts.as_slice() {
         report.says("tls_rpt", shown(text), evidence);
         let tags = tags(text);

@@ -47,9 +47,8 @@ impl<T: Send + Sync + 'static> Kept<T> {
     ) -> Outcome<T> {
         let refused = |reason: String| CollectError::Refused(format!("{path}: {reason}"));
         let mut kept = self.0.lock().await;
-        let opened = tokio::fs::File::open(path).await;
-        let file = opened.map_err(|error| refused(error.to_string()))?;
-        let metadata = file.metadata().await;
+        // Before it is opened: a pipe would wait for its writer.
+        let metadata = tokio::fs::metadata(path).await;
         let metadata = metadata.map_err(|error| refused(error.to_string()))?;
         if !metadata.is_file() || metadata.len() > bytes_max {
             return Err(refused(format!("no file of at most {bytes_max} bytes")));
@@ -64,6 +63,8 @@ impl<T: Send + Sync + 'static> Kept<T> {
         {
             return outcome.clone();
         }
+        let file = tokio::fs::File::open(path).await;
+        let file = file.map_err(|error| refused(error.to_string()))?;
         let mut bytes = Vec::new();
         let mut file = file.take(bytes_max);
         let read = file.read_to_end(&mut bytes).await;
