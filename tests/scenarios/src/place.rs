@@ -43,9 +43,14 @@ impl Place {
 
     /// Runs a command on this place to its end.
     pub async fn mirage(&self, words: &[&str]) -> Result<Ran> {
-        let mut command = Command::new(program("mirage")?);
-        command.args(words).arg("--data").arg(self.data());
-        Running::start(self.at_home(command))?.end().await
+        Running::start(self.command(words)?)?.end().await
+    }
+
+    /// Goes on with a scan of the world, and trusts the world's certificates as whoever began it did.
+    pub async fn resume(&self, world: &World, id: &str) -> Result<Ran> {
+        let mut command = self.command(&["scans", "resume", id])?;
+        command.env("SSL_CERT_FILE", world.ca_file());
+        Running::start(command)?.end().await
     }
 
     /// The same, and it must end well; its output as objects.
@@ -87,6 +92,12 @@ impl Place {
             commits.push(recorded);
         }
         Ok(commits)
+    }
+
+    fn command(&self, words: &[&str]) -> Result<Command> {
+        let mut command = Command::new(program("mirage")?);
+        command.args(words).arg("--data").arg(self.data());
+        Ok(self.at_home(command))
     }
 
     fn at_home(&self, mut command: Command) -> Command {

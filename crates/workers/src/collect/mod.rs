@@ -14,14 +14,14 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use mirage_domain::id::{Digest, ModuleName, ScanId};
-use mirage_domain::module::Manifest;
+use mirage_domain::module::{Manifest, Profile};
 use mirage_domain::plan::{Input, Scheduled};
 use mirage_domain::scope::Scope;
 use mirage_domain::task;
 use mirage_log::commit::Causation;
 use tokio_util::sync::CancellationToken;
 
-use crate::collectors::{self, Collector, Found, Frame, Settings};
+use crate::collectors::{self, CollectError, Collector, Found, Frame, Settings};
 use crate::node::Node;
 use crate::probe::network::Network;
 use crate::seed;
@@ -40,6 +40,7 @@ pub struct ScanContext {
     /// Evidence of the scan's settings; stands in the context of each task's commits.
     pub settings: Digest,
     pub seeds: Digest,
+    pub profile: Profile,
     pub network: Network,
     /// Settings of each module of the scan.
     pub modules: Vec<(&'static dyn Collector, Arc<Settings>)>,
@@ -183,14 +184,22 @@ async fn run_module(
 
 fn frame(context: &ScanContext, manifest: &'static Manifest, buffer: &Arc<Buffer>) -> Arc<Frame> {
     let (buffer, now) = (buffer.clone(), context.node.now);
+    let node = context.node.clone();
     Arc::new(Frame {
         scan: context.scan.clone(),
         module: ModuleName::new(manifest.name).expect("a manifest's name is an id"),
         manifest,
+        profile: context.profile,
         key: context.node.key.clone(),
         scope: context.scope.clone(),
         sink: Arc::new(move |reported| buffer.take(reported, now())),
+        keep: Arc::new(move |bytes| keep(node.clone(), bytes).boxed()),
     })
+}
+
+async fn keep(node: Arc<Node>, bytes: Vec<u8>) -> Result<Digest, CollectError> {
+    let kept = node.evidence.put(&node.workspace, bytes).await;
+    kept.map_err(|error| CollectError::Unavailable(format!("evidence: {error}")))
 }
 
 /// Asks about one input; a failure, a panic or the deadline is its own and no other's.
