@@ -1,4 +1,4 @@
-//! `mirage rederive`: today's modules over what a scan kept, without a network, and what they see differently.
+//! `mirage rederive`: today's modules over what a scan kept, and what they see differently.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Today's modules over what a scan kept: no packet, the same findings, and a clear word where evidence is bad.
+//! Today's modules over what a scan kept: no packet, the same findings, a word on bad evidence.
 
 use std::collections::BTreeSet;
 
