@@ -63,7 +63,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let scan = arguments.scan.as_deref();
     let scan = scan.map(|scan| ids::scan(&catalog, scan)).transpose()?;
     let id = ids::entity_id(context, &views, &catalog, &arguments.entity).await?;
-    let db = views.db(Graph::NAME)?;
+    let db = views.db(Graph::NAME).await?;
     let graph = super::as_of(&db, &catalog, &arguments.at)?;
     let among = Among {
         scan,

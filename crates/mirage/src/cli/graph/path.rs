@@ -79,7 +79,7 @@ async fn find(context: &Context, arguments: &Arguments) -> Result<Paths, Failure
     let scan = scan.map(|scan| ids::scan(&catalog, scan)).transpose()?;
     let from = ids::entity_id(context, &views, &catalog, &arguments.from).await?;
     let to = ids::entity_id(context, &views, &catalog, &arguments.to).await?;
-    let db = views.db(Graph::NAME)?;
+    let db = views.db(Graph::NAME).await?;
     let graph = super::as_of(&db, &catalog, &arguments.at)?;
     let route = Route {
         from,
