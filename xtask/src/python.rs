@@ -10,7 +10,12 @@ use anyhow::Context;
 use crate::workspace;
 
 /// What a library is imported as, and what is asked of the package index. NetworkX reads `edges` of its JSON from 3.4 on.
-const LIBRARIES: &[(&str, &str)] = &[("networkx", "networkx>=3.4"), ("pydot", "pydot>=3")];
+const LIBRARIES: &[(&str, &str)] = &[
+    ("networkx", "networkx>=3.4"),
+    ("prov", "prov>=2"),
+    ("pydot", "pydot>=3"),
+    ("pyshacl", "pyshacl>=0.26"),
+];
 
 /// Makes sure that tests find the libraries; the reason why they do not is an answer, and no failure.
 pub(crate) fn prepare() -> anyhow::Result<Result<(), String>> {
@@ -32,7 +37,7 @@ pub(crate) fn prepare() -> anyhow::Result<Result<(), String>> {
     install.args(LIBRARIES.iter().map(|(_, package)| package));
     Ok(match ran(make) && ran(install) {
         true => Ok(()),
-        false => Err("networkx and pydot cannot be installed".to_owned()),
+        false => Err("the libraries of the ecosystem tests cannot be installed".to_owned()),
     })
 }
 

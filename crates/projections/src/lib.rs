@@ -22,6 +22,8 @@ mod db;
 mod dump;
 mod error;
 mod files;
+#[cfg(test)]
+mod laws;
 mod operations;
 mod runner;
 mod sink;

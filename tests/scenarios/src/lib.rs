@@ -4,6 +4,7 @@
 //! Each test has a world and a place of its own; what it waits for is looked at again and again, up to a deadline.
 
 mod place;
+pub mod python;
 mod running;
 
 pub use place::{Place, Session};

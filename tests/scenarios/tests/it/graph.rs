@@ -1,17 +1,11 @@
 //! The graph of a scan of the company: what the findings say, in files that other programs read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use mirage_faults::{program, skip};
-use mirage_scenarios::Place;
+use mirage_scenarios::{Place, python};
 use mirage_world::{Config, World};
 use serde_json::Value;
-
-/// How the script says that it found no NetworkX.
-const NO_NETWORKX: i32 = 77;
 
 type Edge = (String, String, String);
 
@@ -37,7 +31,11 @@ async fn the_graph_is_what_the_findings_say_and_other_programs_read_it() -> Resu
     }
     the_file_holds_the_edges(&place, &edges).await?;
     the_past_is_smaller(&place).await?;
-    other_programs_read_it(&place)
+    python::run(
+        "the graph's files read by NetworkX",
+        "read_graphs.py",
+        place.home(),
+    )
 }
 
 fn text(object: &Value, field: &str) -> String {
@@ -164,38 +162,5 @@ async fn the_past_is_smaller(place: &Place) -> Result<()> {
         nodes(&head.to_string()).await?,
     );
     ensure!(0 < early && early < late, "{early} nodes, then {late}");
-    Ok(())
-}
-
-/// Reads the files by NetworkX, from the folder that `cargo xtask test` makes or the machine's own.
-fn other_programs_read_it(place: &Place) -> Result<()> {
-    let binary = program("mirage")?;
-    let target = binary.parent().and_then(Path::parent);
-    let own = target
-        .context("a target folder")?
-        .join("python/bin/python3");
-    let is_own = own.exists();
-    let python = if is_own { &own } else { Path::new("python3") };
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/read_graphs.py");
-    let what = "the graph's files read by NetworkX";
-    let Ok(ran) = Command::new(python).arg(script).arg(place.home()).output() else {
-        skip(what, "there is no python3");
-        return Ok(());
-    };
-    if ran.status.code() == Some(NO_NETWORKX) {
-        skip(what, "python3 has no networkx");
-        return Ok(());
-    }
-    let (out, err) = (
-        String::from_utf8_lossy(&ran.stdout),
-        String::from_utf8_lossy(&ran.stderr),
-    );
-    ensure!(ran.status.success(), "{out}{err}");
-    for line in out
-        .lines()
-        .filter_map(|line| line.strip_prefix("skipped: "))
-    {
-        skip(what, line);
-    }
     Ok(())
 }

@@ -5,6 +5,7 @@ mod copies;
 mod graph;
 mod hostile;
 mod processes;
+mod provenance;
 mod rederive;
 mod scope;
 mod secrets;

@@ -1,0 +1,91 @@
+//! Schedules: whatever is killed, batched, rebuilt or deleted on the way, live and rebuilt views are one dump.
+
+use std::sync::Arc;
+
+use mirage_domain::id::Position;
+use mirage_log::memory::Memory;
+
+use crate::testing::dumped;
+use crate::testing::history::{Dice, History, made_up};
+use crate::{ALL, Runner, Store};
+
+const SCHEDULES: u64 = 200;
+/// Commits of a log, about.
+const STEPS: usize = 50;
+
+/// The dump of each view, folded in one go.
+fn expected(history: &History) -> Vec<String> {
+    let fold = |view| {
+        let mut store = Store::in_memory(view).unwrap();
+        store.fold(history.commits()).unwrap();
+        dumped(&crate::Db::of(store).unwrap())
+    };
+    ALL.iter().map(fold).collect()
+}
+
+/// One life of a runner: it follows until it has reached some position, and some turns longer; or it rebuilds.
+async fn live(runner: &Runner, dice: &mut Dice, head: u64) {
+    let view = ALL[dice.below(ALL.len())].name;
+    if dice.below(4) == 0 {
+        let turns = dice.below(60);
+        let killed = async {
+            for _ in 0..turns {
+                tokio::task::yield_now().await;
+            }
+        };
+        let rebuild = std::pin::pin!(runner.rebuild(view));
+        // Dropped on the way, or complete: both are lives.
+        futures::future::select(rebuild, std::pin::pin!(killed)).await;
+        return;
+    }
+    let (mark, turns) = (dice.below(head as usize + 1) as u64, dice.below(30));
+    let mut position = runner.position(view).unwrap();
+    let killed = async {
+        position
+            .wait_for(|position| position.0 >= mark)
+            .await
+            .unwrap();
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    };
+    runner.run(killed).await.unwrap();
+}
+
+async fn schedule(seed: u64) {
+    let history = made_up(5_000 + seed, 3, STEPS);
+    let (dir, log) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
+    let mut dice = Dice(seed);
+    let mut head = 0;
+    while head < history.end().0 {
+        head = (head + 1 + dice.below(30) as u64).min(history.end().0);
+        history.copy_into(&*log, Position(head)).await;
+        let runner = Runner::open(dir.path(), log.clone()).unwrap();
+        live(&runner, &mut dice, head).await;
+        drop(runner);
+        if dice.below(12) == 0 {
+            // A batch that outlives its runner by a moment may still make a file.
+            let views = dir.path().join("views");
+            while views.exists() && std::fs::remove_dir_all(&views).is_err() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    let runner = Runner::open(dir.path(), log).unwrap();
+    runner.fold_to_head().await.unwrap();
+    for (view, expected) in ALL.iter().zip(expected(&history)) {
+        let db = runner.db(view.name).unwrap();
+        assert!(db.quarantine(1).unwrap().is_empty(), "seed {seed}");
+        assert!(dumped(&db) == expected, "{} live, seed {seed}", view.name);
+        runner.rebuild(view.name).await.unwrap();
+        let rebuilt = dumped(&runner.db(view.name).unwrap());
+        assert!(rebuilt == expected, "{} rebuilt, seed {seed}", view.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_schedules_of_kills_batches_and_rebuilds_end_in_one_dump() {
+    for seed in 0..SCHEDULES {
+        schedule(seed).await;
+    }
+}
