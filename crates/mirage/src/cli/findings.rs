@@ -3,6 +3,8 @@
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Cursor, ModuleName};
 use mirage_projections::catalog::{FindingFilter, PAGE_ROWS_MAX, Page, Reader, Since};
+use mirage_workers::collectors::import::IMPORTERS;
+use mirage_workers::seed;
 
 use super::global::AtArgument;
 use super::ids::{self, LAST};
@@ -137,8 +139,10 @@ fn write(context: &Context, reader: &Reader<'_>, filter: &FindingFilter) -> Resu
 /// Names of modules that there are.
 pub(super) fn modules(names: &[String]) -> Result<Vec<ModuleName>, Problem> {
     let known = |name: &String| {
-        // The seeds' module is none that can be chosen, and yet it finds.
-        if name != mirage_workers::seed::NAME {
+        // The seeds' module and the importers are none that can be chosen, and yet they find.
+        let importers = IMPORTERS.iter().map(|importer| importer.name());
+        let is_other = importers.chain([seed::NAME]).any(|other| other == name);
+        if !is_other {
             manifest(name, "unknown_module")?;
         }
         ModuleName::new(name).map_err(|error| Problem::new("bad_id", error))

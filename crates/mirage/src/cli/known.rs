@@ -38,6 +38,14 @@ pub(crate) fn modules() -> ArgValueCandidates {
             .collect()
     })
 }
+pub(crate) fn formats() -> ArgValueCandidates {
+    words(|| {
+        collectors::import::IMPORTERS
+            .iter()
+            .map(|importer| importer.name())
+            .collect()
+    })
+}
 pub(crate) fn profiles() -> ArgValueCandidates {
     words(|| {
         Profile::ALL

@@ -11,6 +11,7 @@ mod evidence;
 mod findings;
 mod global;
 mod ids;
+mod import;
 mod known;
 mod log;
 mod manual;
@@ -74,6 +75,7 @@ enum Command {
     Mark(mark::MarkArguments),
     Unmark(mark::UnmarkArguments),
     Marks(marks::Arguments),
+    Import(import::Arguments),
     /// What was seen, byte for byte
     Evidence(evidence::Arguments),
     /// Look at the log itself, and prove that it is what was written
@@ -94,7 +96,7 @@ impl Command {
     /// Whether it runs a scan, and heeds `--timeout` by stopping in order.
     fn follows(&self) -> bool {
         match self {
-            Self::Scan(_) => true,
+            Self::Scan(_) | Self::Import(_) => true,
             Self::Scans(arguments) => arguments.follows(),
             _ => false,
         }
@@ -207,6 +209,7 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Views(arguments) => views::run(context, arguments).await,
         Command::Watch(arguments) => watch::run(context, arguments).await,
         Command::Replay(arguments) => replay::run(context, arguments).await,
+        Command::Import(arguments) => import::run(context, arguments).await,
         Command::Evidence(arguments) => evidence::run(context, arguments).await,
         Command::Log(arguments) => log::run(context, arguments).await,
         Command::Modules(arguments) => modules::run(context, arguments),

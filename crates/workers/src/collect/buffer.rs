@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use mirage_domain::event::Event;
 use mirage_domain::finding::Finding;
 use mirage_domain::id::{Digest, EntityId, FindingId};
 use mirage_domain::task;
 use mirage_log::commit::{Entry, event_bytes};
+use tokio::sync::Notify;
 
-use crate::collectors::Reported;
+use crate::collectors::{Reported, Room};
 
 /// A commit is written when this much waits. One finding more, all remarks and all failures of a batch are about as
 /// much again, and together they are still a legal commit.
@@ -36,8 +38,26 @@ struct State {
     total: u64,
 }
 
+#[derive(Default)]
 pub(super) struct Buffer {
     state: Mutex<State>,
+    /// Rings when a commit's worth waits.
+    full: Notify,
+    /// Rings when something was taken out.
+    drained: Notify,
+}
+
+#[async_trait]
+impl Room for Buffer {
+    async fn wait(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if !self.is_full() {
+                return;
+            }
+            drained.await;
+        }
+    }
 }
 
 impl Buffer {
@@ -50,6 +70,7 @@ impl Buffer {
                 total,
                 ..State::default()
             }),
+            ..Self::default()
         }
     }
 
@@ -85,6 +106,14 @@ impl Buffer {
         let index = state.findings.len();
         state.waiting.insert(finding.id, index);
         state.findings.push((finding, at));
+        if state.bytes >= BYTES_FULL {
+            self.full.notify_one();
+        }
+    }
+
+    /// Returns when a commit's worth waits.
+    pub(super) async fn full(&self) {
+        self.full.notified().await;
     }
 
     pub(super) fn remark(
@@ -152,6 +181,7 @@ impl Buffer {
         state.waiting = (state.findings.iter().enumerate())
             .map(|(at, (f, _))| (f.id, at))
             .collect();
+        self.drained.notify_waiters();
         let remarks = std::mem::take(&mut state.remarks);
         state.since = (!state.findings.is_empty()).then(Instant::now);
         let found = findings

@@ -17,6 +17,7 @@ mod dns_records;
 mod extract;
 mod found;
 mod http;
+pub mod import;
 mod parts;
 mod ports;
 mod rdap;
@@ -39,6 +40,7 @@ use mirage_domain::module::Manifest;
 
 use parts::{charset, html, page, presentation, questions, registries, sockets, wildcard};
 
+pub(crate) use found::Room;
 pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
 
 use crate::probe::Probe;
@@ -61,6 +63,12 @@ pub const ALL: &[&dyn Collector] = &[
     &whois::Whois,
     &zone::Zone,
 ];
+
+/// Every module that a scan may name: the collectors, and the importers, which run in imports alone.
+pub fn every() -> impl Iterator<Item = &'static dyn Collector> {
+    let importers = import::IMPORTERS.iter().map(|own| *own as &dyn Collector);
+    ALL.iter().copied().chain(importers)
+}
 
 /// A module that reads the world.
 #[async_trait]

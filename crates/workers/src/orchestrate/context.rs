@@ -9,7 +9,7 @@ use mirage_domain::scope::Scope;
 
 use super::Error;
 use crate::collect::ScanContext;
-use crate::collectors::ALL;
+use crate::collectors;
 use crate::node::Node;
 use crate::probe::live::Policy;
 use crate::probe::proxy::UnfitProxy;
@@ -45,8 +45,7 @@ pub(super) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, 
     })?;
     let rules = request.scope.open().ok_or(Error::Scope)?;
     let scope = Scope::new(&seeds, rules).map_err(|_| Error::Scope)?;
-    let modules = ALL
-        .iter()
+    let modules = collectors::every()
         .filter(|collector| {
             request
                 .modules
@@ -55,7 +54,7 @@ pub(super) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, 
         })
         .map(|collector| {
             (
-                *collector,
+                collector,
                 Arc::new(settings.of(collector.manifest(), &node.secrets)),
             )
         })

@@ -27,6 +27,7 @@ use bytes::Bytes;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Record, RecordType};
 use mirage_domain::id::Digest;
+use mirage_log::evidence::Stored;
 
 use crate::collectors::CollectError;
 use exchange::Exchange;
@@ -177,6 +178,12 @@ pub trait Probe: Send + Sync {
 
     /// A stored exchange.
     async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError>;
+
+    /// A stored item for reading in pieces, whatever it holds: a file that is imported.
+    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError> {
+        let exchange = self.evidence(digest).await?;
+        Ok(Box::new(std::io::Cursor::new(exchange.payload)))
+    }
 
     /// Counts one use of `what` per `key` in this scan; `Limited` beyond `max`, which the collector then remarks.
     fn spend(&self, what: &'static str, key: &str, max: u32) -> Result<(), CollectError>;

@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use hickory_proto::rr::RecordType;
 use mirage_domain::id::Digest;
 use mirage_domain::module::Manifest;
-use mirage_log::evidence::EvidenceStore;
+use mirage_log::evidence::{EvidenceStore, Stored};
 use tokio::sync::Semaphore;
 
 pub use limits::{LiveConfig, Policy, Timeouts};
@@ -266,6 +266,17 @@ impl Probe for TaskProbe {
             Ok(Some(bytes)) => {
                 Exchange::decode(&bytes).map_err(|error| CollectError::Malformed(error.to_string()))
             }
+            Ok(None) => Err(CollectError::Unavailable(format!("no evidence {digest}"))),
+            Err(error) => Err(CollectError::Unavailable(error.to_string())),
+        }
+    }
+
+    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError> {
+        let opened = (self.scan.evidence)
+            .open(&self.scan.policy.workspace, digest)
+            .await;
+        match opened {
+            Ok(Some(stored)) => Ok(stored),
             Ok(None) => Err(CollectError::Unavailable(format!("no evidence {digest}"))),
             Err(error) => Err(CollectError::Unavailable(error.to_string())),
         }
