@@ -43,12 +43,17 @@ impl Place {
 
     /// Runs a command on this place to its end.
     pub async fn mirage(&self, words: &[&str]) -> Result<Ran> {
-        let mut command = Command::new(program("mirage")?);
-        command.args(words).arg("--data").arg(self.data());
-        Running::start(self.at_home(command))?.end().await
+        self.begin(words)?.end().await
     }
 
-    /// The same, and it must end well; its output as objects.
+    /// Starts a command on this place and leaves it running.
+    pub fn begin(&self, words: &[&str]) -> Result<Running> {
+        let mut command = Command::new(program("mirage")?);
+        command.args(words).arg("--data").arg(self.data());
+        Running::start(self.at_home(command))
+    }
+
+    /// The same to its end, and it must end well; its output as objects.
     pub async fn objects(&self, words: &[&str]) -> Result<Vec<Value>> {
         let words = [words, &["-o", "jsonl"]].concat();
         self.mirage(&words).await?.expect(&[0])?.objects()

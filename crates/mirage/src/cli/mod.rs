@@ -8,6 +8,7 @@ mod diff;
 mod doctor;
 mod entities;
 mod evidence;
+mod export;
 mod findings;
 mod global;
 mod ids;
@@ -75,6 +76,7 @@ enum Command {
     Mark(mark::MarkArguments),
     Unmark(mark::UnmarkArguments),
     Marks(marks::Arguments),
+    Export(export::Arguments),
     Import(import::Arguments),
     /// What was seen, byte for byte
     Evidence(evidence::Arguments),
@@ -209,6 +211,7 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Views(arguments) => views::run(context, arguments).await,
         Command::Watch(arguments) => watch::run(context, arguments).await,
         Command::Replay(arguments) => replay::run(context, arguments).await,
+        Command::Export(arguments) => export::run(context, &arguments).await,
         Command::Import(arguments) => import::run(context, arguments).await,
         Command::Evidence(arguments) => evidence::run(context, arguments).await,
         Command::Log(arguments) => log::run(context, arguments).await,

@@ -31,7 +31,7 @@ struct State {
     /// Where a finding stands among those that wait.
     waiting: HashMap<FindingId, usize>,
     /// Claims that were committed: id, attributes and evidence together.
-    written: HashSet<Digest>,
+    written: HashSet<Claimed>,
     remarks: BTreeMap<RemarkKey, u32>,
     bytes: usize,
     since: Option<Instant>,
@@ -62,7 +62,7 @@ impl Room for Buffer {
 
 impl Buffer {
     /// `already`: claims that stand in the task's stream from earlier attempts.
-    pub(super) fn new(already: HashSet<Digest>) -> Self {
+    pub(super) fn new(already: HashSet<Claimed>) -> Self {
         let total = already.len() as u64;
         Self {
             state: Mutex::new(State {
@@ -213,11 +213,16 @@ impl Buffer {
     }
 }
 
-/// What makes two claims the same: their id, attributes and evidence.
-pub(super) fn claim(finding: &Finding) -> Digest {
+/// What makes two claims the same: half of the hash of their id, attributes and evidence. A task keeps one for each
+/// claim that it has committed.
+pub(super) type Claimed = [u8; 16];
+
+pub(super) fn claim(finding: &Finding) -> Claimed {
     let attributes = serde_json::to_string(&finding.attributes).unwrap_or_default();
     let evidence: Vec<String> = finding.evidence.iter().map(Digest::to_string).collect();
-    Digest::of(format!("{}\0{attributes}\0{}", finding.id, evidence.join(",")).as_bytes())
+    let text = format!("{}\0{attributes}\0{}", finding.id, evidence.join(","));
+    let hash = Digest::of(text.as_bytes());
+    hash.0[..16].try_into().expect("a digest has 32 bytes")
 }
 
 /// Joins a claim to one that waits, unless the two disagree about an attribute.

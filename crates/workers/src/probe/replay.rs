@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use hickory_proto::rr::RecordType;
 use ipnet::IpNet;
 use mirage_domain::id::{Digest, WorkspaceId};
-use mirage_log::evidence::EvidenceStore;
+use mirage_log::evidence::{EvidenceStore, Stored};
 use url::Url;
 
 use super::addresses::{self, Choice};
@@ -44,6 +44,8 @@ pub struct Replay {
     counters: Counters,
     /// The body that answers every GET for which nothing is recorded.
     any: Option<Vec<u8>>,
+    /// Files that are stored as they are.
+    files: HashMap<Digest, Vec<u8>>,
 }
 
 fn missing() -> CollectError {
@@ -80,6 +82,12 @@ impl Replay {
             exchanges.push(exchange.map_err(|e| CollectError::Malformed(e.to_string()))?);
         }
         Ok(Self::new(exchanges))
+    }
+
+    /// A file that is stored as it is, under the hash of its bytes.
+    pub fn file(mut self, bytes: Vec<u8>) -> Self {
+        self.files.insert(Digest::of(&bytes), bytes);
+        self
     }
 
     /// The exceptions that the scan had from the egress policy.
@@ -240,6 +248,11 @@ impl Probe for Replay {
 
     async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError> {
         self.exchanges.get(&digest).cloned().ok_or_else(missing)
+    }
+
+    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError> {
+        let bytes = self.files.get(&digest).cloned().ok_or_else(missing)?;
+        Ok(Box::new(std::io::Cursor::new(bytes)))
     }
 
     fn spend(&self, what: &'static str, key: &str, max: u32) -> Result<(), CollectError> {

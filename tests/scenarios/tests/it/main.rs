@@ -3,6 +3,7 @@
 mod bounds;
 mod copies;
 mod hostile;
+mod imports;
 mod processes;
 mod scope;
 mod secrets;

@@ -10,6 +10,7 @@
 //! **Never:** an importer in `ALL`: no scan of the world runs one.
 
 mod bbot;
+mod nmap;
 
 mod relate;
 mod source;
@@ -28,7 +29,7 @@ use super::{Claim, CollectError, Collector, Found, Input};
 use crate::probe::Probe;
 
 /// Every importer, sorted by name, which is that of the format too.
-pub const IMPORTERS: &[&Importer] = &[&bbot::IMPORTER];
+pub const IMPORTERS: &[&Importer] = &[&bbot::IMPORTER, &nmap::IMPORTER];
 
 /// Items on their way from the thread that reads to the task that reports.
 const ITEMS_MAX: usize = 256;
@@ -266,3 +267,6 @@ fn report(item: Item, found: &Found) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
