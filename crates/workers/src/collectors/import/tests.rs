@@ -53,7 +53,7 @@ fn checked(name: &str, bytes: &[u8]) -> Result<Checked, BadFile> {
 }
 
 /// With `ROOT` for the file.
-fn written<'a>(bytes: &[u8], claims: &[&'a str]) -> Vec<String> {
+fn written(bytes: &[u8], claims: &[&str]) -> Vec<String> {
     let root = format!("file:{}", Digest::of(bytes));
     claims
         .iter()
