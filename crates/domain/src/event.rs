@@ -145,7 +145,12 @@ impl Event {
     pub fn evidence(&self) -> Vec<Digest> {
         match self {
             Self::Scan(scan::Event::Requested(requested)) => {
-                vec![requested.seeds.list, requested.settings]
+                let file = match requested.origin {
+                    scan::Origin::Import { file } => Some(file),
+                    scan::Origin::Scan { .. } | scan::Origin::Rederivation { .. } => None,
+                };
+                let own = [requested.seeds.list, requested.settings].into_iter();
+                own.chain(file).collect()
             }
             Self::Plan(plan::Event::Scheduled(task)) => task
                 .inputs
