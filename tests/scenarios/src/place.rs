@@ -46,6 +46,13 @@ impl Place {
         self.begin(words)?.end().await
     }
 
+    /// Runs a command on another data directory, from here.
+    pub async fn mirage_at(&self, data: &Path, words: &[&str]) -> Result<Ran> {
+        let mut command = Command::new(program("mirage")?);
+        command.args(words).arg("--data").arg(data);
+        Running::start(self.at_home(command))?.end().await
+    }
+
     /// Starts a command on this place and leaves it running.
     pub fn begin(&self, words: &[&str]) -> Result<Running> {
         let mut command = Command::new(program("mirage")?);

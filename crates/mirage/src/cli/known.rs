@@ -43,6 +43,7 @@ pub(crate) fn formats() -> ArgValueCandidates {
         collectors::import::IMPORTERS
             .iter()
             .map(|importer| importer.name())
+            .chain(["commits"])
             .collect()
     })
 }

@@ -332,3 +332,57 @@ fn is_cloud_event(event: &Value) -> Result<()> {
     ensure!(event.get("data").is_some_and(Value::is_object));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_s_commits_go_to_a_log_with_the_same_key_byte_for_byte_and_to_no_other() -> Result<()>
+{
+    let place = Place::new()?;
+    // A log with its key and without the scan: a copy from before it.
+    let first = file(&place, "first.json", &events(2))?;
+    place.mirage(&import(&first)).await?.expect(&[0])?;
+    let other = Place::new()?;
+    let copied = other.data().join("copy");
+    let copy = copied.to_str().context("a path")?;
+    place.mirage(&["log", "backup", copy]).await?.expect(&[0])?;
+    let second = file(&place, "second.json", &events(400))?;
+    place.mirage(&import(&second)).await?.expect(&[0])?;
+    let out = place.home().join("scan.commits");
+    let out = out.to_str().context("a path")?;
+    let export = ["export", "@last", "--format", "commits", "--out", out];
+    place.mirage(&export).await?.expect(&[0])?;
+    let wanted = place.objects(&["findings"]).await?;
+    let there = async |words: &[&str]| other.mirage_at(&copied, words).await;
+    for times in 0..2 {
+        let ran = there(&["import", "--format", "commits", out])
+            .await?
+            .expect(&[0])?;
+        ensure!(
+            ran.err.contains("nothing is added") == (times == 1),
+            "{}",
+            ran.err
+        );
+    }
+    let found = there(&["findings", "@last", "-o", "jsonl"])
+        .await?
+        .expect(&[0])?
+        .objects()?;
+    let id = |finding: &Value| finding["finding_id"].to_string();
+    let ids = |findings: &[Value]| findings.iter().map(id).collect::<BTreeSet<_>>();
+    ensure!(ids(&found) == ids(&wanted) && found.len() == 402);
+    there(&["log", "verify"]).await?.expect(&[0])?;
+    // A damaged one, and a log with another key, stay as they are.
+    let stranger = Place::new()?;
+    stranger.mirage(&import(&first)).await?.expect(&[0])?;
+    let before = stranger.history().await?.len();
+    stranger
+        .mirage(&["import", "--format", "commits", out])
+        .await?
+        .expect(&[1])?;
+    let text = std::fs::read_to_string(out)?.replace("number 7\"", "number 8\"");
+    std::fs::write(out, text)?;
+    there(&["import", "--format", "commits", out])
+        .await?
+        .expect(&[6])?;
+    ensure!(stranger.history().await?.len() == before);
+    Ok(())
+}

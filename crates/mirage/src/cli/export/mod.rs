@@ -6,22 +6,27 @@
 mod cloud_events;
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use mirage_api::error::{Exit, Problem};
-use mirage_domain::id::ScanId;
+use mirage_domain::id::{Position, ScanId};
+use mirage_log::archive::{self, Header};
 use mirage_projections::catalog::{FindingFilter, Reader};
+use mirage_workers::node::Place;
 
 use super::global::AtArgument;
 use super::ids::{self, LAST};
 use super::{Answer, Context, findings, known};
 use crate::output::Failure;
 
+/// Bytes of commits that are collected before they go out.
+const BUFFER_BYTES: usize = 256 * 1024;
+
 /// Export a scan for other programs
 ///
 /// jsonl has every event of the scan as a CloudEvent 1.0, one a line, in the order of the log; csv has its findings,
-/// safe in a spreadsheet.
+/// safe in a spreadsheet. commits is lossless, but for evidence: it is read back where the workspace has the same id key.
 ///
 /// Exit codes: 0 ok, 1 the output cannot be written, 2 usage, 3 no such scan, 6 the log is damaged
 #[derive(Debug, clap::Args)]
@@ -45,6 +50,8 @@ enum Format {
     Jsonl,
     /// Findings
     Csv,
+    /// The scan's commits byte for byte, for `mirage import --format commits`
+    Commits,
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
@@ -122,6 +129,18 @@ async fn write(
             };
             let rows = context.output.csv_into(&findings::LISTING, out)?;
             findings::into(rows, reader, &filter)
+        }
+        Format::Commits => {
+            let folder = Place(context.data.dir.clone()).keys();
+            let header = Header::of(log, &folder, Position(0)).await?;
+            let out = BufWriter::with_capacity(BUFFER_BYTES, out);
+            let upto = reader.position();
+            match archive::export_scan(log, out, header.keys, &scan, upto).await {
+                Ok((_, count)) => Ok(count),
+                // A reader that has seen enough is no failure.
+                Err(archive::Error::Write(error)) => Err(error.into()),
+                Err(error) => Err(error.into()),
+            }
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** the whole file is read once before anything is written: a bad file changes nothing.
 
+mod commits;
+
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
@@ -20,6 +22,8 @@ use super::{Answer, Context, known, suggest};
 use crate::output::Failure;
 use crate::wire;
 
+/// The format of commits, which are appended and not read by an importer.
+const COMMITS: &str = "commits";
 /// Longest name of a scan, in bytes; what is longer is cut.
 const NAME_BYTES_MAX: usize = 200;
 
@@ -27,6 +31,7 @@ const NAME_BYTES_MAX: usize = 200;
 ///
 /// The file is kept as evidence, and read by the module of its format alone: nothing is asked of the world.
 /// Importing it again adds nothing; an import that was interrupted goes on.
+/// Commits of scans are appended as they are, where the workspace has the same id key; their evidence is not among them.
 ///
 /// Exit codes: 0 ok, 2 usage, or the file is not of that format (nothing was changed), 6 the log is damaged,
 /// 7 the import failed, 8 still running at --timeout, 9 the store cannot be used, 130 interrupted
@@ -35,7 +40,7 @@ pub(crate) struct Arguments {
     /// The file; - is stdin
     #[arg(value_name = "FILE")]
     file: String,
-    /// What wrote it: bbot, nmap
+    /// What wrote it: bbot, nmap, or commits for what `mirage export --format commits` and `mirage log export` write
     #[arg(long, add = known::formats(), value_name = "FORMAT")]
     format: String,
     /// A name for the scan [default: that of the file]
@@ -47,6 +52,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
+    if arguments.format == COMMITS {
+        let file = open(&arguments.file)?;
+        return commits::run(context, &arguments.file, file).await;
+    }
     let importer = importer(&arguments.format)?;
     let (path, format) = (arguments.file.clone(), importer.name());
     let looked = tokio::task::spawn_blocking(move || look(&path, importer)).await;
@@ -70,7 +79,10 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
 }
 
 fn importer(name: &str) -> Result<&'static Importer, Problem> {
-    let names = || IMPORTERS.iter().map(|importer| importer.name());
+    let names = || {
+        let importers = IMPORTERS.iter().map(|importer| importer.name());
+        importers.chain([COMMITS])
+    };
     let known = IMPORTERS.iter().find(|importer| importer.name() == name);
     known.copied().ok_or_else(|| {
         let problem = Problem::new("usage", format!("there is no format `{name}`"));
