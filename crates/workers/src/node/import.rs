@@ -1,4 +1,4 @@
-//! Starting an import: a scan whose id hangs on the workspace, the format and the file, so that it happens once.
+//! Starting an import: its id hangs on workspace, format and file, so that it happens once.
 
 use std::fs::File;
 

@@ -146,9 +146,16 @@ pub struct OpenPort {
     pub evidence: Digest,
 }
 
+/// The way to what was stored as it is: a file that is imported.
+#[async_trait]
+pub trait Files: Send + Sync {
+    /// A stored item for reading in pieces, whatever it holds.
+    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError>;
+}
+
 /// The way to the network for one task.
 #[async_trait]
-pub trait Probe: Send + Sync {
+pub trait Probe: Files {
     /// Asks the scan's resolvers; answers are cached for the scan. A code such as NXDOMAIN is an answer, not an error.
     async fn dns(&self, name: &str, kind: RecordType) -> Result<DnsAnswer, CollectError>;
 
@@ -178,12 +185,6 @@ pub trait Probe: Send + Sync {
 
     /// A stored exchange.
     async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError>;
-
-    /// A stored item for reading in pieces, whatever it holds: a file that is imported.
-    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError> {
-        let exchange = self.evidence(digest).await?;
-        Ok(Box::new(std::io::Cursor::new(exchange.payload)))
-    }
 
     /// Counts one use of `what` per `key` in this scan; `Limited` beyond `max`, which the collector then remarks.
     fn spend(&self, what: &'static str, key: &str, max: u32) -> Result<(), CollectError>;

@@ -20,7 +20,7 @@ use super::counters::Counters;
 use super::exchange::{Exchange, Frame};
 use super::policy::Egress;
 use super::redirect::{Step, Trail};
-use super::{DnsAnswer, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
+use super::{DnsAnswer, Files, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
 use crate::collectors::CollectError;
 
 /// What an exchange answers.
@@ -185,6 +185,14 @@ pub(crate) fn name_of(text: &str) -> String {
 }
 
 #[async_trait]
+impl Files for Replay {
+    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError> {
+        let bytes = self.files.get(&digest).cloned().ok_or_else(missing)?;
+        Ok(Box::new(std::io::Cursor::new(bytes)))
+    }
+}
+
+#[async_trait]
 impl Probe for Replay {
     async fn dns(&self, name: &str, kind: RecordType) -> Result<DnsAnswer, CollectError> {
         let asked = Asked::Dns(name_of(name), kind.to_string());
@@ -248,11 +256,6 @@ impl Probe for Replay {
 
     async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError> {
         self.exchanges.get(&digest).cloned().ok_or_else(missing)
-    }
-
-    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError> {
-        let bytes = self.files.get(&digest).cloned().ok_or_else(missing)?;
-        Ok(Box::new(std::io::Cursor::new(bytes)))
     }
 
     fn spend(&self, what: &'static str, key: &str, max: u32) -> Result<(), CollectError> {

@@ -1,4 +1,4 @@
-//! Files of other tools become scans, once, whole or not at all; and scans leave for other programs.
+//! Files of other tools become scans, once, whole or not at all; scans leave for other programs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;

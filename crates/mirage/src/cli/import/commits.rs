@@ -1,4 +1,4 @@
-//! `mirage import --format commits`: scans of another log with the same id key, appended as they are.
+//! `mirage import --format commits`: scans of another log with the same id key, as they are.
 //!
 //! **Invariant:** the archive is proven to its end, and held against this log, before anything is appended.
 

@@ -1,4 +1,4 @@
-//! How what another tool saw hangs under its parent: the natural relation where there is one, else `related-to`.
+//! How what a tool saw hangs under its parent: by the natural relation, else by `related-to`.
 //!
 //! **Never:** a guess: what the tool does not say is `related-to`.
 

@@ -1,3 +1,5 @@
+//! Files of other tools, whole, cut, hostile and made up, against what must come out.
+
 use std::io::{Cursor, Write};
 
 use flate2::Compression;

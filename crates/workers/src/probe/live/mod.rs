@@ -41,7 +41,7 @@ pub use limits::{LiveConfig, Policy, Timeouts};
 use super::counters::Counters;
 use super::exchange::Exchange;
 use super::policy::Egress;
-use super::{DnsAnswer, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
+use super::{DnsAnswer, Files, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
 use crate::collectors::CollectError;
 use cache::Cache;
 use entropy::Entropy;
@@ -224,6 +224,20 @@ impl TaskProbe {
 }
 
 #[async_trait]
+impl Files for TaskProbe {
+    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError> {
+        let opened = (self.scan.evidence)
+            .open(&self.scan.policy.workspace, digest)
+            .await;
+        match opened {
+            Ok(Some(stored)) => Ok(stored),
+            Ok(None) => Err(CollectError::Unavailable(format!("no evidence {digest}"))),
+            Err(error) => Err(CollectError::Unavailable(error.to_string())),
+        }
+    }
+}
+
+#[async_trait]
 impl Probe for TaskProbe {
     async fn dns(&self, name: &str, kind: RecordType) -> Result<DnsAnswer, CollectError> {
         self.resolve(name, kind, Purpose::Answer).await
@@ -266,17 +280,6 @@ impl Probe for TaskProbe {
             Ok(Some(bytes)) => {
                 Exchange::decode(&bytes).map_err(|error| CollectError::Malformed(error.to_string()))
             }
-            Ok(None) => Err(CollectError::Unavailable(format!("no evidence {digest}"))),
-            Err(error) => Err(CollectError::Unavailable(error.to_string())),
-        }
-    }
-
-    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError> {
-        let opened = (self.scan.evidence)
-            .open(&self.scan.policy.workspace, digest)
-            .await;
-        match opened {
-            Ok(Some(stored)) => Ok(stored),
             Ok(None) => Err(CollectError::Unavailable(format!("no evidence {digest}"))),
             Err(error) => Err(CollectError::Unavailable(error.to_string())),
         }

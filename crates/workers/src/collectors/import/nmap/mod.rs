@@ -1,4 +1,4 @@
-//! nmap: the XML of an nmap scan: hosts with their names, ports, services, software, scripts and system.
+//! nmap: the XML of a scan: hosts with their names, ports, services, software, scripts, system.
 //!
 //! Each address hangs under the file, names and open ports under their address, software under its port. A port that is
 //! not open is counted, and no finding.

@@ -1,4 +1,4 @@
-//! nmap's XML as a stream of tags: no entity is expanded, nothing outside the file is read, all is bounded.
+//! nmap's XML as a stream of bounded tags: no entity is expanded, nothing outside is read.
 
 use std::borrow::Cow;
 
