@@ -9,6 +9,7 @@
 mod bench;
 mod demo;
 mod new;
+mod python;
 mod test;
 mod tidy;
 mod workspace;

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
-use crate::{tidy, workspace};
+use crate::{python, tidy, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -25,6 +25,8 @@ struct Step {
 enum Action {
     Tidy,
     Cargo(&'static [&'static str]),
+    /// Libraries by which tests read files as other programs do, where a package index is in reach.
+    Python,
     /// Tests name what they skipped, for want of a tool or a right, in a file.
     Tests(&'static [&'static str]),
     /// Rustdoc takes its "warnings are errors" from the environment only.
@@ -62,6 +64,11 @@ const STEPS: &[Step] = &[
         name: "binaries",
         is_fast: false,
         action: Action::Cargo(&["build", "--workspace", "--bins", "--locked"]),
+    },
+    Step {
+        name: "python",
+        is_fast: false,
+        action: Action::Python,
     },
     Step {
         name: "tests",
@@ -143,6 +150,11 @@ impl Action {
         match self {
             Self::Tidy => tidy::run()?,
             Self::Cargo(words) => cargo(words, &[])?,
+            Self::Python => {
+                if let Err(reason) = python::prepare()? {
+                    return Ok(Outcome::Skipped(reason));
+                }
+            }
             Self::Tests(words) => tests(words)?,
             Self::Doc(words) => cargo(words, &[("RUSTDOCFLAGS", "-D warnings")])?,
             Self::Optional(words) if !is_installed(words[0]) => {
@@ -161,6 +173,7 @@ impl std::fmt::Display for Action {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tidy => formatter.write_str("cargo xtask tidy"),
+            Self::Python => formatter.write_str("python3 with networkx and pydot"),
             Self::Doc(words) => {
                 write!(
                     formatter,

@@ -123,6 +123,7 @@ pub const ALL: &[Row] = &[
     row("no_such_finding", 404, Exit::NotFound, "there is no such finding", "`mirage findings` lists them"),
     row("no_such_key", 404, Exit::NotFound, "there is no such configuration key", "`mirage config explain` lists them"),
     row("no_such_module", 404, Exit::NotFound, "there is no such module", "`mirage modules ls` lists them"),
+    row("no_such_path", 404, Exit::NotFound, "there is no path", "look further with --max-hops, or in every scan and relation"),
     row("no_such_position", 404, Exit::NotFound, "the log has no such position", "`mirage log tail` shows where the log ends"),
     row("no_such_scan", 404, Exit::NotFound, "there is no such scan", "`mirage scans` lists them"),
     row("no_such_view", 404, Exit::NotFound, "there is no such view", "`mirage views ls` lists them"),

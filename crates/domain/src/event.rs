@@ -149,8 +149,8 @@ impl Event {
                     scan::Origin::Import { file } => Some(file),
                     scan::Origin::Scan { .. } | scan::Origin::Rederivation { .. } => None,
                 };
-                let own = [requested.seeds.list, requested.settings].into_iter();
-                own.chain(file).collect()
+                let own = [requested.seeds.list, requested.settings];
+                own.into_iter().chain(file).collect()
             }
             Self::Plan(plan::Event::Scheduled(task)) => task
                 .inputs

@@ -49,7 +49,7 @@ impl Context {
     }
 }
 
-/// The views of a data directory, folded to the log's head, for asking.
+/// The views of a data directory for asking: the catalog folded to the log's head, the others when they are asked for.
 pub(crate) struct Views {
     pub(crate) log: Arc<Sqlite>,
     pub(crate) runner: Runner,
@@ -63,7 +63,7 @@ impl Context {
         let workspace = self.workspace()?;
         let log = self.data.log()?;
         let runner = Runner::open(&self.data.dir, log.clone())?;
-        runner.fold_to_head().await?;
+        runner.fold_view_to_head(Catalog::NAME).await?;
         let db = runner.db(Catalog::NAME)?;
         Ok(Views {
             log,
@@ -112,8 +112,9 @@ impl Views {
         Ok(now.as_of(at))
     }
 
-    /// A view's database, for a dump.
-    pub(crate) fn db(&self, view: &str) -> Result<Db, Failure> {
+    /// Another view's database, folded at least as far as the catalog.
+    pub(crate) async fn db(&self, view: &str) -> Result<Db, Failure> {
+        self.runner.fold_view_to_head(view).await?;
         Ok(self.runner.db(view)?)
     }
 }

@@ -15,6 +15,7 @@
 //! **Never:** an update or a delete of a row; a view that skips what it does not understand.
 
 pub mod catalog;
+pub mod graph;
 pub mod search;
 
 mod db;
@@ -78,6 +79,7 @@ pub const fn registered<P: Projection>() -> Registered {
 /// Every view, sorted by name.
 pub static ALL: &[Registered] = &[
     registered::<catalog::Catalog>(),
+    registered::<graph::Graph>(),
     registered::<search::Search>(),
 ];
 

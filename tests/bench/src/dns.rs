@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RecordType};
 use mirage_domain::id::{Digest, WorkspaceId};
@@ -89,6 +90,9 @@ impl EvidenceStore for Dropped {
     }
     async fn get(&self, _: &WorkspaceId, _: Digest) -> Result<Option<Vec<u8>>, evidence::Error> {
         Ok(None)
+    }
+    fn list<'a>(&'a self, _: &'a WorkspaceId) -> BoxStream<'a, Result<Digest, evidence::Error>> {
+        Box::pin(futures::stream::empty())
     }
 }
 

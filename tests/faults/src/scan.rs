@@ -37,9 +37,12 @@ pub fn command(world: &World, data: &Path) -> Result<Command> {
 pub fn bare(world: &World, data: &Path) -> Result<Command> {
     let ports = world.ports();
     let settings = [
+        format!("asn.table={}", world.routes_file().display()),
         format!("crtsh.url={}", world.crtsh_url()),
+        format!("geoip.database={}", world.places_file().display()),
         format!("http.plain-ports={}", ports.http),
         format!("http.tls-ports={}", ports.https),
+        format!("mail-policy.tls-port={}", ports.https),
         format!("rdap.bootstrap={}", world.rdap_url()),
         format!("tls.ports={}", ports.https),
         format!("well-known.plain-ports={}", ports.http),

@@ -43,7 +43,12 @@ impl Place {
 
     /// Runs a command on this place to its end.
     pub async fn mirage(&self, words: &[&str]) -> Result<Ran> {
-        self.begin(words)?.end().await
+        Running::start(self.command(words)?)?.end().await
+    }
+
+    /// Starts a command on this place and leaves it running.
+    pub fn begin(&self, words: &[&str]) -> Result<Running> {
+        Running::start(self.command(words)?)
     }
 
     /// Runs a command on another data directory, from here.
@@ -53,11 +58,11 @@ impl Place {
         Running::start(self.at_home(command))?.end().await
     }
 
-    /// Starts a command on this place and leaves it running.
-    pub fn begin(&self, words: &[&str]) -> Result<Running> {
-        let mut command = Command::new(program("mirage")?);
-        command.args(words).arg("--data").arg(self.data());
-        Running::start(self.at_home(command))
+    /// Goes on with a scan of the world, and trusts the world's certificates as whoever began it did.
+    pub async fn resume(&self, world: &World, id: &str) -> Result<Ran> {
+        let mut command = self.command(&["scans", "resume", id])?;
+        command.env("SSL_CERT_FILE", world.ca_file());
+        Running::start(command)?.end().await
     }
 
     /// The same to its end, and it must end well; its output as objects.
@@ -99,6 +104,12 @@ impl Place {
             commits.push(recorded);
         }
         Ok(commits)
+    }
+
+    fn command(&self, words: &[&str]) -> Result<Command> {
+        let mut command = Command::new(program("mirage")?);
+        command.args(words).arg("--data").arg(self.data());
+        Ok(self.at_home(command))
     }
 
     fn at_home(&self, mut command: Command) -> Command {

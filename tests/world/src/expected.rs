@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::Ports;
 use crate::names::{Company, DOMAIN, Door, Host, WILDCARD};
+use crate::policy;
 use crate::records::{HOSTED, dns_contact};
 use crate::site::{self, Site};
 use crate::traps::Trap;
@@ -68,6 +69,7 @@ fn only(company: &Company, site: &Site, ports: Ports) -> BTreeSet<Claim> {
     doors
         .chain(seen_on_the_wire(company, ports))
         .chain(published(company, site))
+        .chain(policy::expected(company))
         .chain(registries::expected())
         .collect()
 }

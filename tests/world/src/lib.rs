@@ -5,8 +5,8 @@
 //!
 //! **How it is laid out.** `names` is the company: a table of machines, each with its own loopback
 //! address and the one door by which it can be known. `records`, `zone` and `dns`
-//! answer for it, `site` and `web` publish it, `tls` issues its certificates, `crtsh` has logged them, `registries` know who registered it,
-//! `banners` greets.
+//! answer for it, `policy` says who may send its mail, `site` and `web` publish it, `tls` issues its
+//! certificates, `crtsh` has logged them, `registries` know who registered it, `banners` greets.
 //! One wildcard listener per service serves all machines: the address that a connection arrived
 //! at says which one is meant. So five thousand hosts cost no more sockets than five.
 //!
@@ -28,8 +28,10 @@ mod banners;
 mod crtsh;
 mod dns;
 mod expected;
+pub mod mmdb;
 mod names;
 mod page;
+mod policy;
 mod records;
 mod registries;
 mod site;
@@ -137,6 +139,26 @@ impl World {
     /// The world's root certificate in PEM, for `SSL_CERT_FILE`; removed when the world is dropped.
     pub fn ca_file(&self) -> &Path {
         self.facts.ca_file.path()
+    }
+
+    /// A route table of the company's addresses: lines of prefix, tab, number, tab, name; removed with the world.
+    pub fn routes_file(&self) -> &Path {
+        self.facts.routes_file.path()
+    }
+
+    /// A MaxMind DB of the company's addresses; removed with the world.
+    pub fn places_file(&self) -> &Path {
+        self.facts.places_file.path()
+    }
+
+    /// The zone of systems' names in the form of Team Cymru's; the origins of IPv4 addresses are in `origin` below it.
+    pub fn asn_zone(&self) -> &str {
+        policy::ASN_ZONE
+    }
+
+    /// An address that `asn_zone` knows and nobody has.
+    pub fn mailer(&self) -> &str {
+        policy::MAILER
     }
 
     /// Where to ask for logged names; `{domain}` stands for the domain asked about.

@@ -41,6 +41,8 @@ async fn main() -> anyhow::Result<()> {
         "resolver": world.resolver(),
         "ports": world.ports(),
         "ca_file": world.ca_file(),
+        "routes_file": world.routes_file(),
+        "places_file": world.places_file(),
         "crtsh_url": world.crtsh_url(),
         "rdap_url": world.rdap_url(),
         "whois_server": world.whois_server(),

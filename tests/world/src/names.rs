@@ -72,6 +72,7 @@ const NAMED: &[Row] = &[
     ("docs", 62, Door::Only("well-known"), false),
     ("sso", 63, Door::Only("well-known"), false),
     ("login", 64, Door::Only("http"), false),
+    ("mta-sts", 65, Door::Only("mail-policy"), true),
     ("secret", 70, Door::Nobody, false),
     ("printer", 200, Door::Only("reverse-dns"), false),
 ];

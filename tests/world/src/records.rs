@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::names::{Company, DOMAIN, Door, Host, WILDCARD};
+use crate::policy;
 use crate::wire::Data;
 
 /// The reverse zone of every address that the company uses.
@@ -19,6 +20,7 @@ pub(crate) type Record = (String, Data);
 /// All records but those of the traps.
 pub(crate) fn published(company: &Company, sip_port: u16) -> Vec<Record> {
     let mut records = apex_records(company, sip_port);
+    records.extend(policy::records(company));
     records.extend(host_records(company));
     records.extend(reverse_records(company));
     records
@@ -38,7 +40,7 @@ fn soa_of(serial: u32) -> Data {
     }
 }
 
-fn text(content: impl Into<String>) -> Data {
+pub(crate) fn text(content: impl Into<String>) -> Data {
     Data::Txt(content.into().into_bytes())
 }
 
@@ -59,11 +61,6 @@ fn apex_records(company: &Company, sip_port: u16) -> Vec<Record> {
         apex(text(format!("owner=ops contact={}", dns_contact()))),
         apex(Data::Caa("issue", "ca.example".to_owned())),
         apex(Data::Caa("iodef", format!("mailto:caa@{DOMAIN}"))),
-        (at("_spf"), text("v=spf1 ip4:127.20.0.0/24 -all")),
-        (
-            at("_dmarc"),
-            text(format!("v=DMARC1; p=reject; rua=mailto:dmarc@{DOMAIN}")),
-        ),
         (
             at("_sip._tcp"),
             Data::Srv {

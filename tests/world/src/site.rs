@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use crate::names::{Company, DOMAIN, Host, draw};
 use crate::page::{Page, document, not_found};
+use crate::policy;
 
 /// What the extractor finds on the team page: mail box, phone, wallet, account, tracker.
 pub(crate) const PRESS_PHONE: &str = "+493023125042";
@@ -78,6 +79,11 @@ impl Site {
         site.put_public(&www, company);
         site.put_robots(&www, company);
         site.put_charsets(&www);
+        site.put(
+            &company.name("mta-sts"),
+            "/.well-known/mta-sts.txt",
+            Page::new(200, "text/plain", policy::mta_sts()),
+        );
         let login = site.url("https", &company.name("login"), "/signin");
         site.put(&company.name("portal"), "/", Page::redirect(302, &login));
         site

@@ -20,7 +20,7 @@ use crate::tls::{self, Authority};
 use crate::traps::Traps;
 use crate::web::{self, Web};
 use crate::zone::Zone;
-use crate::{Config, Ports, crtsh, dns, registries};
+use crate::{Config, Ports, crtsh, dns, policy, registries};
 
 /// Where the stand-in for crt.sh listens.
 pub(crate) const CRTSH: Ipv4Addr = Ipv4Addr::new(127, 20, 0, 90);
@@ -37,6 +37,8 @@ pub(crate) struct Facts {
     pub(crate) canary: SocketAddr,
     pub(crate) ports: Ports,
     pub(crate) ca_file: NamedTempFile,
+    pub(crate) routes_file: NamedTempFile,
+    pub(crate) places_file: NamedTempFile,
     pub(crate) tally: Arc<Tally>,
     pub(crate) authority: Arc<Authority>,
     pub(crate) registries: registries::At,
@@ -104,8 +106,9 @@ async fn build(config: Config) -> anyhow::Result<Facts> {
     let site = Site::new(&company, web_ports);
     let expected = Expected::new(&company, &site, ports, traps.describe());
     let authority = Arc::new(Authority::new(Arc::clone(&company))?);
-    let ca_file = NamedTempFile::with_suffix(".pem").context("making the CA file")?;
-    std::fs::write(ca_file.path(), &authority.root_pem).context("writing the CA file")?;
+    let ca_file = written(".pem", authority.root_pem.as_bytes())?;
+    let routes_file = written(".tsv", policy::routes())?;
+    let places_file = written(".mmdb", &policy::places())?;
     let tally = Arc::new(Tally::default());
     let acceptor = |protocols| tls::server(&authority, protocols).map(TlsAcceptor::from);
     let web = Web {
@@ -124,10 +127,20 @@ async fn build(config: Config) -> anyhow::Result<Facts> {
         canary,
         ports,
         ca_file,
+        routes_file,
+        places_file,
         tally,
         authority,
         registries,
     })
+}
+
+/// A file that goes when its holder does.
+fn written(suffix: &str, content: &[u8]) -> anyhow::Result<NamedTempFile> {
+    let file = NamedTempFile::with_suffix(suffix);
+    let file = file.with_context(|| format!("making a {suffix} file"))?;
+    std::fs::write(file.path(), content).with_context(|| format!("writing a {suffix} file"))?;
+    Ok(file)
 }
 
 async fn bind(company: &Company) -> anyhow::Result<Listeners> {

@@ -21,11 +21,16 @@ fn a_world_in_a_process_of_its_own_serves_until_its_input_closes() {
     for key in ["ports", "crtsh_url", "rdap_url", "whois_server", "canary"] {
         assert!(!told[key].is_null(), "{line}");
     }
-    assert!(std::fs::exists(told["ca_file"].as_str().unwrap()).unwrap());
+    let files = ["ca_file", "routes_file", "places_file"].map(|key| told[key].as_str().unwrap());
+    for file in files {
+        assert!(std::fs::exists(file).unwrap(), "{file}");
+    }
     let resolver: SocketAddr = told["resolver"].as_str().unwrap().parse().unwrap();
     TcpStream::connect(resolver).unwrap();
     drop(program.stdin.take());
     assert!(program.wait().unwrap().success());
     TcpStream::connect(resolver).unwrap_err();
-    assert!(!std::fs::exists(told["ca_file"].as_str().unwrap()).unwrap());
+    for file in files {
+        assert!(!std::fs::exists(file).unwrap(), "{file}");
+    }
 }

@@ -20,9 +20,12 @@ type Value = fn(&Answer) -> String;
 
 /// Settings that turn the scan from the real world to the made-up one.
 const SETTINGS: &[(&str, Value)] = &[
+    ("asn.table", |world| world.routes_file.clone()),
     ("crtsh.url", |world| world.crtsh_url.clone()),
+    ("geoip.database", |world| world.places_file.clone()),
     ("http.plain-ports", |world| world.ports_of(&["http"])),
     ("http.tls-ports", |world| world.ports_of(&["https"])),
+    ("mail-policy.tls-port", |world| world.ports_of(&["https"])),
     ("rdap.bootstrap", |world| world.rdap_url.clone()),
     ("tls.ports", |world| world.ports_of(&["https"])),
     ("well-known.plain-ports", |world| world.ports_of(&["http"])),
@@ -200,13 +203,16 @@ mod tests {
     #[test]
     fn the_scan_is_turned_to_the_made_up_world() {
         let line = r#"{"domain":"mirage.example","resolver":"127.0.0.1:5300","ca_file":"ca.pem",
+            "routes_file":"routes.tsv","places_file":"places.mmdb",
             "ports":{"banner":2100,"http":8080,"https":8443},"crtsh_url":"http://127.0.0.1:8081",
             "rdap_url":"http://127.0.0.1:8082/","whois_server":"127.0.0.1:4343"}"#;
         let world: Answer = serde_json::from_str(line).unwrap();
         let expected = "scan mirage.example --profile active --yes --resolver 127.0.0.1:5300 \
                         --allow-private 127.0.0.0/8 --ports 2100,8080,8443 \
-                        --set crtsh.url=http://127.0.0.1:8081 --set http.plain-ports=8080 \
-                        --set http.tls-ports=8443 --set rdap.bootstrap=http://127.0.0.1:8082/ --set tls.ports=8443 \
+                        --set asn.table=routes.tsv --set crtsh.url=http://127.0.0.1:8081 \
+                        --set geoip.database=places.mmdb --set http.plain-ports=8080 \
+                        --set http.tls-ports=8443 --set mail-policy.tls-port=8443 \
+                        --set rdap.bootstrap=http://127.0.0.1:8082/ --set tls.ports=8443 \
                         --set well-known.plain-ports=8080 --set well-known.tls-ports=8443 \
                         --set whois.bootstrap=http://127.0.0.1:8082/ --set whois.server=127.0.0.1:4343 \
                         --set zone.port=5300";

@@ -31,6 +31,8 @@ pub(super) struct Answer {
     /// By the name of the service.
     pub(super) ports: BTreeMap<String, u16>,
     pub(super) ca_file: String,
+    pub(super) routes_file: String,
+    pub(super) places_file: String,
     pub(super) crtsh_url: String,
     pub(super) rdap_url: String,
     pub(super) whois_server: String,

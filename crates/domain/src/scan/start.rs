@@ -1,8 +1,8 @@
 //! Starting a scan: from request to running, once.
 //!
-//! **Invariant:** an active scan starts only with consent.
+//! **Invariant:** an active scan of the world starts only with consent.
 
-use super::{Event, Requested, Scan, Started, State};
+use super::{Event, Origin, Requested, Scan, Started, State};
 use crate::module::Profile;
 
 /// Most seeds of one scan.
@@ -43,7 +43,8 @@ pub(super) fn decide(scan: &Scan, command: &StartScan) -> Result<Vec<Event>, Sta
     if request.modules.is_empty() {
         return Err(StartError::NoModules);
     }
-    if request.profile == Profile::Active && request.consent.is_none() {
+    let asks_the_world = matches!(request.origin, Origin::Scan { .. });
+    if asks_the_world && request.profile == Profile::Active && request.consent.is_none() {
         return Err(StartError::NoConsent);
     }
     if request.limits.depth.is_some_and(|depth| depth > DEPTH_MAX) {
@@ -57,7 +58,7 @@ mod tests {
     use super::*;
     use crate::id::{Digest, ModuleName};
     use crate::scan::testing::{given, started};
-    use crate::scan::{Command, Consent, Limits, Origin, Seeds};
+    use crate::scan::{Command, Consent, Limits, Seeds};
     use crate::sealed::Sealable;
 
     fn request() -> Requested {
@@ -105,6 +106,16 @@ mod tests {
         given([])
             .when(start(active.clone()))
             .fails(StartError::NoConsent);
+        // What was seen before is read again without a packet.
+        let again = Requested {
+            origin: Origin::Rederivation {
+                of: crate::id::ScanId::new("scn_x").unwrap(),
+            },
+            ..active.clone()
+        };
+        given([])
+            .when(start(again.clone()))
+            .then([again.into(), Started {}.into()]);
         let consented = Requested {
             consent: Some(Consent::Flag),
             ..active

@@ -44,9 +44,10 @@ pub async fn check_cited(
     log: &dyn EventLog,
     store: Option<&dyn EvidenceStore>,
     after: Position,
+    filter: Filter,
     mut told: impl FnMut(Bad),
 ) -> Result<Cited, CitedError> {
-    let mut read = log.read(after, Filter::All);
+    let mut read = log.read(after, filter);
     let mut seen: HashSet<(WorkspaceId, Digest)> = HashSet::new();
     let mut cited = Cited::default();
     while let Some(next) = read.next().await {
@@ -124,7 +125,9 @@ mod tests {
             )
             .unwrap();
         let mut bad = Vec::new();
-        let cited = check_cited(&log, Some(&store), Position(0), |one| bad.push(one));
+        let cited = check_cited(&log, Some(&store), Position(0), Filter::All, |one| {
+            bad.push(one)
+        });
         let cited = cited.await.unwrap();
         assert_eq!((cited.items, cited.bytes, cited.bad), (5, 24, 2));
         let told: Vec<_> = bad
@@ -132,7 +135,7 @@ mod tests {
             .map(|bad| (bad.cited_at.position.0, bad.is_damaged))
             .collect();
         assert_eq!(told, [(2, false), (4, true)]);
-        let later = check_cited(&log, Some(&store), Position(4), |_| {});
+        let later = check_cited(&log, Some(&store), Position(4), Filter::All, |_| {});
         assert_eq!(later.await.unwrap().items, 1);
     }
 }

@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use mirage_domain::id::{Digest, WorkspaceId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use sha2::{Digest as _, Sha256};
 
+use super::inventory::{Inventory, Item};
 use super::write::Writer;
 use super::{Error, EvidenceStore, FILE_BYTES_MAX, ITEM_BYTES_MAX, Stored};
 use crate::sqlite::use_wal;
@@ -353,6 +356,21 @@ impl EvidenceStore for Files {
         let bytes = self.get(workspace, digest).await?;
         Ok(bytes.map(|bytes| Box::new(std::io::Cursor::new(bytes)) as Box<dyn Stored>))
     }
+
+    fn list<'a>(&'a self, workspace: &'a WorkspaceId) -> BoxStream<'a, Result<Digest, Error>> {
+        let pages = stream::try_unfold(Inventory::of(self), |mut inventory| async {
+            let read = tokio::task::spawn_blocking(move || {
+                let page = inventory.next();
+                page.map(|page| page.map(|page| (page, inventory)))
+            });
+            read.await.map_err(|error| Error::Open(error.into()))?
+        });
+        let own = |item: Item| (item.workspace == *workspace).then_some(Ok(item.digest));
+        pages
+            .map_ok(move |page| stream::iter(page.into_iter().filter_map(own)))
+            .try_flatten()
+            .boxed()
+    }
 }
 
 #[cfg(test)]
@@ -391,6 +409,8 @@ mod tests {
                 Some(item)
             );
         }
+        let listed = next.list(&workspace()).try_collect::<Vec<_>>().await;
+        assert_eq!(listed.unwrap().len(), items.len());
         assert_eq!(
             next.get(&workspace(), Digest::of(b"never put"))
                 .await

@@ -10,6 +10,7 @@ mod inventory;
 mod write;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use mirage_domain::id::{Digest, WorkspaceId};
 
 /// Largest item, in bytes; what a probe brings home is capped far below.
@@ -86,6 +87,9 @@ pub trait EvidenceStore: Send + Sync {
 
     /// The bytes as they were put, verified against the digest; `None` if nothing was put under it.
     async fn get(&self, workspace: &WorkspaceId, digest: Digest) -> Result<Option<Vec<u8>>, Error>;
+
+    /// The digests of everything that was kept for a workspace when each page was read, in no order.
+    fn list<'a>(&'a self, workspace: &'a WorkspaceId) -> BoxStream<'a, Result<Digest, Error>>;
 
     /// Copies a file in as one item, in pieces, from its start; durable on return. It must have this SHA-256:
     /// [`Error::Damaged`] says that it changed meanwhile, and then nothing is kept.

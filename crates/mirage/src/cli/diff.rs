@@ -64,12 +64,21 @@ async fn compare(context: &Context, arguments: &Arguments) -> Result<u64, Failur
         Some(scan) => ids::scan(&now, scan)?,
         None => earlier.clone(),
     };
-    let sides = [(&before, &earlier), (&after, &later)].map(|(reader, scan)| Side { reader, scan });
+    let sides = [(&before, &earlier), (&after, &later)].map(|(reader, scan)| Side {
+        reader,
+        scan,
+        modules: &[],
+    });
+    write(context, &sides)
+}
+
+/// Lists the differences and answers their number.
+pub(super) fn write(context: &Context, [before, after]: &[Side<'_>; 2]) -> Result<u64, Failure> {
     let mut rows = context.output.rows(&LISTING)?;
     let mut counts: BTreeMap<(&str, Change), u64> = BTreeMap::new();
     let mut from = None;
     loop {
-        let stretch = diff(&sides[0], &sides[1], from)?;
+        let stretch = diff(before, after, from)?;
         for difference in &stretch.differences {
             *counts
                 .entry((difference.kind.as_str(), difference.change))
@@ -81,9 +90,10 @@ async fn compare(context: &Context, arguments: &Arguments) -> Result<u64, Failur
             None => break,
         }
     }
-    let count = rows.end(Some(after.position().0))?;
+    let positions = [before, after].map(|side| side.reader.position().0);
+    let count = rows.end(Some(positions[1]))?;
     if context.output.form == Form::Table {
-        tell(context, &counts, before.position().0, after.position().0);
+        tell(context, &counts, positions);
     }
     Ok(count)
 }
@@ -142,7 +152,7 @@ fn row(context: &Context, difference: &Difference) -> Value {
     row
 }
 
-fn tell(context: &Context, counts: &BTreeMap<(&str, Change), u64>, before: u64, after: u64) {
+fn tell(context: &Context, counts: &BTreeMap<(&str, Change), u64>, [before, after]: [u64; 2]) {
     let output = &context.output;
     if counts.is_empty() {
         output.say("nothing differs");

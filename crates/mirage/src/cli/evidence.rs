@@ -4,11 +4,12 @@ use std::io::{SeekFrom, Write, stdout};
 
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Digest, Position};
-use mirage_log::evidence::{Bad, EvidenceStore, Files, Stored, check_cited};
+use mirage_log::evidence::{Bad, Cited, EvidenceStore, Files, Stored, check_cited};
+use mirage_log::{EventLog, Filter};
 use mirage_workers::node::Place;
 
 use super::{Answer, Context};
-use crate::output::{Failure, Field, Form, Listing, Shape};
+use crate::output::{Failure, Field, Listing, Shape};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -77,6 +78,9 @@ pub(super) fn store(context: &Context) -> Result<Option<Files>, Failure> {
     Ok(folder.exists().then(|| Files::open(&folder)).transpose()?)
 }
 
+/// Items that are listed; there is no use in more.
+const BAD_SHOWN_MAX: usize = 10_000;
+
 static BAD: Listing = Listing {
     key: "evidence",
     fields: &[
@@ -89,28 +93,39 @@ static BAD: Listing = Listing {
 
 async fn verify(context: &Context) -> Answer {
     let log = context.data.log()?;
+    let cited = verify_cited(context, &*log, Filter::All).await?;
+    context.output.say(format_args!(
+        "{} items with {} bytes are cited, all as they were stored",
+        cited.items, cited.bytes
+    ));
+    Ok(Exit::Done)
+}
+
+/// Lists what is cited and damaged or missing; if there is any, that is the end.
+pub(super) async fn verify_cited(
+    context: &Context,
+    log: &dyn EventLog,
+    filter: Filter,
+) -> Result<Cited, Failure> {
     let store = store(context)?;
     let store = store.as_ref().map(|store| store as &dyn EvidenceStore);
-    let mut rows = context.output.rows(&BAD)?;
-    let mut pushed = Ok(());
-    let cited = check_cited(&*log, store, Position(0), |bad| {
-        if pushed.is_ok() {
-            pushed = rows.push(row(&bad));
+    let mut all = Vec::new();
+    let cited = check_cited(log, store, Position(0), filter, |bad| {
+        if all.len() < BAD_SHOWN_MAX {
+            all.push(bad);
         }
     })
     .await?;
-    pushed?;
-    let said = format!("{} items with {} bytes are cited", cited.items, cited.bytes);
-    if cited.bad > 0 || context.output.form != Form::Table {
-        rows.end(None)?;
-    }
     if cited.bad == 0 {
-        context
-            .output
-            .say(format_args!("{said}, all as they were stored"));
-        return Ok(Exit::Done);
+        return Ok(cited);
     }
-    let detail = format!("{said}, {} of them damaged or missing", cited.bad);
+    let mut rows = context.output.rows(&BAD)?;
+    for bad in &all {
+        rows.push(row(bad))?;
+    }
+    rows.end(None)?;
+    let Cited { items, bad, .. } = cited;
+    let detail = format!("{items} items are cited, {bad} of them damaged or missing");
     let problem = Problem::new("evidence_damaged", detail);
     Err(problem
         .try_this("mirage log restore BACKUP puts back what it holds")

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use mirage_api::error::Problem;
 use mirage_domain::entity::{Entity, Kind};
 use mirage_domain::id::{EntityId, ScanId};
+use mirage_domain::relation::{Relation, UnknownRelation};
 use mirage_projections::catalog::{EntityDetail, FindingRow, Reader, Resolved};
 
 use super::{Context, suggest};
@@ -94,6 +95,21 @@ pub(crate) fn kind(word: &str) -> Result<Kind, Problem> {
                 )),
             }
         })
+}
+
+/// A relation by its name.
+pub(crate) fn relation(word: &str) -> Result<Relation, Problem> {
+    word.parse().map_err(|error: UnknownRelation| {
+        let names = || Relation::ALL.iter().map(|relation| relation.as_str());
+        let hint = match suggest::nearest(word, names()) {
+            Some(name) => suggest::question(name),
+            None => format!(
+                "the relations are {}",
+                names().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        Problem::new("usage", error).try_this(hint)
+    })
 }
 
 fn one<T, S: Display>(

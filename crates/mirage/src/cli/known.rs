@@ -1,4 +1,4 @@
-//! What a shell may complete: scans, kinds, modules, profiles, views.
+//! What a shell may complete: scans, kinds, relations, modules, profiles, views.
 //!
 //! **Never:** a write or a failure: a directory that cannot be read completes to nothing.
 
@@ -9,6 +9,7 @@ use clap_complete::engine::ArgValueCandidates;
 use mirage_domain::entity::Kind;
 use mirage_domain::id::WorkspaceId;
 use mirage_domain::module::Profile;
+use mirage_domain::relation::Relation;
 use mirage_projections::Db;
 use mirage_projections::catalog::{Page, Reader, ScanFilter};
 use mirage_workers::collectors;
@@ -29,6 +30,14 @@ pub(crate) fn scans() -> ArgValueCandidates {
 
 pub(crate) fn kinds() -> ArgValueCandidates {
     words(|| Kind::ALL.iter().map(|kind| kind.as_str()).collect())
+}
+pub(crate) fn relations() -> ArgValueCandidates {
+    words(|| {
+        Relation::ALL
+            .iter()
+            .map(|relation| relation.as_str())
+            .collect()
+    })
 }
 pub(crate) fn modules() -> ArgValueCandidates {
     words(|| {

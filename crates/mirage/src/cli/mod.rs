@@ -11,6 +11,7 @@ mod evidence;
 mod export;
 mod findings;
 mod global;
+mod graph;
 mod ids;
 mod import;
 mod known;
@@ -19,6 +20,7 @@ mod manual;
 mod mark;
 mod marks;
 mod modules;
+mod rederive;
 mod refusal;
 mod replay;
 pub(crate) mod scan;
@@ -73,9 +75,12 @@ enum Command {
     Replay(replay::Arguments),
     Why(why::Arguments),
     Diff(diff::Arguments),
+    Rederive(rederive::Arguments),
     Mark(mark::MarkArguments),
     Unmark(mark::UnmarkArguments),
     Marks(marks::Arguments),
+    /// What hangs together with what
+    Graph(graph::Arguments),
     Export(export::Arguments),
     Import(import::Arguments),
     /// What was seen, byte for byte
@@ -98,7 +103,7 @@ impl Command {
     /// Whether it runs a scan, and heeds `--timeout` by stopping in order.
     fn follows(&self) -> bool {
         match self {
-            Self::Scan(_) | Self::Import(_) => true,
+            Self::Scan(_) | Self::Import(_) | Self::Rederive(_) => true,
             Self::Scans(arguments) => arguments.follows(),
             _ => false,
         }
@@ -204,10 +209,12 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Entities(arguments) => entities::run(context, &arguments).await,
         Command::Search(arguments) => search::run(context, &arguments).await,
         Command::Why(arguments) => why::run(context, &arguments).await,
+        Command::Rederive(arguments) => rederive::run(context, &arguments).await,
         Command::Diff(arguments) => diff::run(context, &arguments).await,
         Command::Mark(arguments) => mark::mark(context, &arguments).await,
         Command::Unmark(arguments) => mark::unmark(context, &arguments).await,
         Command::Marks(arguments) => marks::run(context, &arguments).await,
+        Command::Graph(arguments) => graph::run(context, &arguments).await,
         Command::Views(arguments) => views::run(context, arguments).await,
         Command::Watch(arguments) => watch::run(context, arguments).await,
         Command::Replay(arguments) => replay::run(context, arguments).await,

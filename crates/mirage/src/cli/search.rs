@@ -94,7 +94,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 async fn ask(context: &Context, arguments: &Arguments) -> Result<u64, Failure> {
     let query = Query::parse(&arguments.query.join(" ")).map_err(refused)?;
     let views = context.views().await?;
-    let db = views.db(Search::NAME)?;
+    let db = views.db(Search::NAME).await?;
     let catalog = views.reader(arguments.at.text())?;
     let catalog = match arguments.at.text() {
         Some(_) => catalog,

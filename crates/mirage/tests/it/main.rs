@@ -8,6 +8,7 @@ mod config;
 mod copies;
 mod diff;
 mod forms;
+mod graph;
 mod log;
 mod marks;
 mod place;

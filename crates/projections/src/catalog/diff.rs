@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mirage_domain::entity::Kind;
 use mirage_domain::finding::Attributes;
-use mirage_domain::id::{EntityId, ScanId};
+use mirage_domain::id::{EntityId, ModuleName, ScanId};
 use mirage_domain::relation::{Direction, Relation};
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -27,6 +27,8 @@ const ENTITIES_MAX: u32 = 500;
 pub struct Side<'a> {
     pub reader: &'a Reader<'a>,
     pub scan: &'a ScanId,
+    /// Only what these modules claim; an empty list asks for nothing in particular.
+    pub modules: &'a [ModuleName],
 }
 
 /// What happened to an entity from one side to the other.
@@ -153,8 +155,7 @@ impl Side<'_> {
             concat!(
                 "SELECT f.* FROM findings f WHERE f.entity BETWEEN ? AND ? AND f.scan = ? AND f.workspace = ?
                  AND f.cursor <= ? ",
-                stands!("f"),
-                " ORDER BY f.cursor"
+                stands!("f")
             ),
             [
                 first.into(),
@@ -164,6 +165,10 @@ impl Side<'_> {
                 self.reader.last(),
             ],
         );
+        let modules = self.modules.iter().map(|module| module.as_str().to_owned());
+        let sql = sql
+            .one_of("AND f.module IN", modules.map(Into::into))
+            .and::<0>("ORDER BY f.cursor", []);
         let mut known: BTreeMap<EntityId, Known> = BTreeMap::new();
         for row in self.reader.all(sql, claim)? {
             let entity = known.entry(row.entity).or_insert_with(|| Known {
@@ -285,6 +290,7 @@ mod tests {
         let side = |n: usize| Side {
             reader: &reader,
             scan: &scans[n].id,
+            modules: &[],
         };
         let mut told: Vec<String> = all(&side(0), &side(1))
             .iter()
@@ -350,6 +356,7 @@ mod tests {
                 let side = |reader| Side {
                     reader,
                     scan: &scan.scan_id,
+                    modules: &[],
                 };
                 let told = all(&side(&then), &side(&now));
                 let of = |change| {

@@ -41,6 +41,10 @@ impl<'db> Reader<'db> {
         self.at
     }
 
+    pub fn workspace_id(&self) -> &WorkspaceId {
+        &self.workspace
+    }
+
     /// The same workspace as of an earlier position.
     pub fn as_of(&self, at: Position) -> Self {
         Self {
@@ -160,7 +164,7 @@ impl PageBy {
 }
 
 /// Nanoseconds since 1970, as the catalog keeps times.
-pub(super) struct Time(pub(super) Timestamp);
+pub(crate) struct Time(pub(crate) Timestamp);
 
 impl FromSql for Time {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
@@ -188,7 +192,7 @@ where
 }
 
 /// A column that reads back from its text.
-pub(super) fn parsed<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
+pub(crate) fn parsed<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
 where
     T: std::str::FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -197,7 +201,7 @@ where
 }
 
 /// A column that reads back from its text, or is null.
-pub(super) fn parsed_option<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
+pub(crate) fn parsed_option<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
 where
     T: std::str::FromStr,
     T::Err: std::error::Error + Send + Sync + 'static,
@@ -206,7 +210,7 @@ where
     Ok(parsed.map(|parsed| parsed.0))
 }
 
-pub(super) fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+pub(crate) fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
     row.get::<_, Time>(column).map(|time| time.0)
 }
 

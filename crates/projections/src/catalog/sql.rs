@@ -5,20 +5,20 @@ use mirage_domain::id::{EntityId, FindingId, ScanId, TaskId};
 use crate::Value;
 
 /// A statement with `?` for each value, in order.
-pub(super) struct Sql {
-    pub(super) text: String,
-    pub(super) values: Vec<Value>,
+pub(crate) struct Sql {
+    pub(crate) text: String,
+    pub(crate) values: Vec<Value>,
 }
 
 impl Sql {
-    pub(super) fn new<const N: usize>(text: &'static str, values: [Value; N]) -> Self {
+    pub(crate) fn new<const N: usize>(text: &'static str, values: [Value; N]) -> Self {
         Self {
             text: text.to_owned(),
             values: values.into(),
         }
     }
 
-    pub(super) fn and<const N: usize>(mut self, text: &'static str, values: [Value; N]) -> Self {
+    pub(crate) fn and<const N: usize>(mut self, text: &'static str, values: [Value; N]) -> Self {
         self.text.push(' ');
         self.text.push_str(text);
         self.values.extend(values);
@@ -26,7 +26,7 @@ impl Sql {
     }
 
     /// A further condition, if there is a value for it.
-    pub(super) fn maybe(self, text: &'static str, value: Option<Value>) -> Self {
+    pub(crate) fn maybe(self, text: &'static str, value: Option<Value>) -> Self {
         match value {
             Some(value) => self.and(text, [value]),
             None => self,
@@ -34,7 +34,7 @@ impl Sql {
     }
 
     /// `text` and a list of values in brackets; no values, no condition.
-    pub(super) fn one_of(
+    pub(crate) fn one_of(
         mut self,
         text: &'static str,
         values: impl Iterator<Item = Value>,

@@ -70,23 +70,32 @@ impl Runner {
     ///
     /// A view that must stop does so alone, and says why in its [`Status`]; the answer is an error only once all have.
     pub async fn run(&self, until: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        self.follow_all(follow::End::Never, until).await
+        self.follow_all(&self.views, follow::End::Never, until)
+            .await
     }
 
-    /// Folds what the log holds now: for a process that only asks.
+    /// Folds what the log holds now into every view.
     pub async fn fold_to_head(&self) -> Result<(), Error> {
-        self.follow_all(follow::End::CaughtUp, std::future::pending())
+        let end = follow::End::CaughtUp;
+        self.follow_all(&self.views, end, std::future::pending())
             .await
+    }
+
+    /// Folds what the log holds now into one view: for a process that only asks that one.
+    pub async fn fold_view_to_head(&self, view: &str) -> Result<(), Error> {
+        let (view, end) = (self.progress(view)?.clone(), follow::End::CaughtUp);
+        self.follow_all(&[view], end, std::future::pending()).await
     }
 
     async fn follow_all(
         &self,
+        views: &[Arc<Progress>],
         end: follow::End,
         until: impl Future<Output = ()> + Send,
     ) -> Result<(), Error> {
         let mut stores = Vec::new();
         let mut stopped = None;
-        for progress in &self.views {
+        for progress in views {
             match self.begin(progress).await {
                 Ok(store) => stores.push((progress.clone(), store)),
                 Err(error) => stopped = Some(progress.stop(error)),

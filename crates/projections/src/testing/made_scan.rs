@@ -196,6 +196,20 @@ impl MadeScan {
         }
     }
 
+    /// The same claim the other way round: the entity is the subject, its parent the object.
+    pub fn inward(&self, module: &str, finding: Finding) -> Finding {
+        let module = ModuleName::new(module).expect("a name");
+        let (relation, direction) = (Relation::RedirectsTo, Direction::In);
+        let parent = finding.parent.map(|parent| parent.entity);
+        let link = parent.map(|_| (relation, direction));
+        Finding {
+            id: FindingId::derive(&self.id, &module, parent, link, finding.entity),
+            relation: parent.map(|_| relation),
+            direction,
+            ..finding
+        }
+    }
+
     /// Reports findings in one commit of an open task.
     pub fn report(&mut self, history: &mut History, at: usize, findings: Vec<Finding>) -> Position {
         self.found.extend(findings.iter().cloned());
@@ -250,12 +264,12 @@ impl MadeScan {
         let module = self.open[at].1.clone();
         let findings = (0..1 + dice.below(4)).map(|_| {
             let parent = self.found[dice.below(self.found.len())].clone();
-            self.finding(
-                module.as_str(),
-                Some(&parent),
-                dice.below(12),
-                dice.below(100),
-            )
+            let (n, salt) = (dice.below(12), dice.below(100));
+            let found = self.finding(module.as_str(), Some(&parent), n, salt);
+            match dice.below(4) {
+                0 => self.inward(module.as_str(), found),
+                _ => found,
+            }
         });
         let findings = findings.collect();
         self.report(history, at, findings);

@@ -14,16 +14,16 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use mirage_domain::id::{Digest, ModuleName, ScanId};
-use mirage_domain::module::Manifest;
+use mirage_domain::module::{Manifest, Profile};
 use mirage_domain::plan::{Input, Scheduled};
 use mirage_domain::scope::Scope;
 use mirage_domain::task;
 use mirage_log::commit::Causation;
 use tokio_util::sync::CancellationToken;
 
-use crate::collectors::{self, Collector, Found, Frame, Settings};
+use crate::collectors::{self, CollectError, Collector, Found, Frame, Settings};
 use crate::node::Node;
-use crate::probe::live::ScanProbe;
+use crate::probe::network::Network;
 use crate::seed;
 use buffer::Buffer;
 pub use writer::Error;
@@ -40,7 +40,8 @@ pub struct ScanContext {
     /// Evidence of the scan's settings; stands in the context of each task's commits.
     pub settings: Digest,
     pub seeds: Digest,
-    pub probe: Arc<ScanProbe>,
+    pub profile: Profile,
+    pub network: Network,
     /// Settings of each module of the scan.
     pub modules: Vec<(&'static dyn Collector, Arc<Settings>)>,
 }
@@ -129,14 +130,14 @@ async fn run_module(
 ) -> Result<(), Error> {
     let manifest = collector.manifest();
     let frame = frame(context, manifest, buffer);
-    let probe = context.probe.task(manifest);
+    let network = context.network.task(manifest);
     let started = tokio::time::Instant::now();
     let ask = |input| {
         ask(
             collector,
             input,
             &settings,
-            &probe,
+            network.probe(),
             Found::of(&frame, input).map(|found| found.within(buffer.clone())),
         )
         .boxed()
@@ -168,10 +169,10 @@ async fn run_module(
         }
     }
     drop(asked);
-    for (rule, detail) in probe.refusals() {
+    for (rule, detail) in network.refusals() {
         buffer.remark("egress-refused", rule, None, detail);
     }
-    let (requests, bytes_received) = probe.cost();
+    let (requests, bytes_received) = network.cost();
     let duration_ms = started.elapsed().as_millis() as u64;
     let cost = task::Cost {
         requests,
@@ -184,14 +185,22 @@ async fn run_module(
 
 fn frame(context: &ScanContext, manifest: &'static Manifest, buffer: &Arc<Buffer>) -> Arc<Frame> {
     let (buffer, now) = (buffer.clone(), context.node.now);
+    let node = context.node.clone();
     Arc::new(Frame {
         scan: context.scan.clone(),
         module: ModuleName::new(manifest.name).expect("a manifest's name is an id"),
         manifest,
+        profile: context.profile,
         key: context.node.key.clone(),
         scope: context.scope.clone(),
         sink: Arc::new(move |reported| buffer.take(reported, now())),
+        keep: Arc::new(move |bytes| keep(node.clone(), bytes).boxed()),
     })
+}
+
+async fn keep(node: Arc<Node>, bytes: Vec<u8>) -> Result<Digest, CollectError> {
+    let kept = node.evidence.put(&node.workspace, bytes).await;
+    kept.map_err(|error| CollectError::Unavailable(format!("evidence: {error}")))
 }
 
 /// Asks about one input; a failure, a panic or the deadline is its own and no other's.

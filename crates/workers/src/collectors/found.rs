@@ -6,14 +6,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 use mirage_domain::entity::{Entity, Kind};
 use mirage_domain::finding::{Attributes, FINDING_BYTES_MAX, Finding, Parent};
 use mirage_domain::id::{Digest, EntityId, FindingId, IdKey, ModuleName, ScanId};
-use mirage_domain::module::Manifest;
+use mirage_domain::module::{Manifest, Profile};
 use mirage_domain::plan;
 use mirage_domain::relation::{Direction, Relation};
 use mirage_domain::scope::{Decision, Link, Scope};
 use mirage_domain::sealed::Sealable;
+
+use super::CollectError;
+use crate::probe::exchange::{self, Exchange};
 
 /// One claim before the frame has completed it.
 #[derive(Debug, Clone)]
@@ -110,15 +114,21 @@ pub struct Remark {
 
 /// Who takes reports; called from several inputs of a task at once.
 pub(crate) type Sink = Arc<dyn Fn(Reported) + Send + Sync>;
+/// Who stores evidence; it is durable before the finding that cites it.
+pub(crate) type Keep =
+    Arc<dyn Fn(Vec<u8>) -> BoxFuture<'static, Result<Digest, CollectError>> + Send + Sync>;
 
 /// What the frame knows of a task, for completing claims.
 pub struct Frame {
     pub scan: ScanId,
     pub module: ModuleName,
     pub manifest: &'static Manifest,
+    /// How far the scan goes.
+    pub profile: Profile,
     pub key: IdKey,
     pub scope: Arc<Scope>,
     pub sink: Sink,
+    pub keep: Keep,
 }
 
 /// Where reports wait for their commit: a module that reports without end waits for room.
@@ -181,6 +191,20 @@ impl Found {
     /// The input itself, as a parent.
     pub fn input(&self) -> &Handle {
         &self.input
+    }
+
+    /// The scan's profile, for a module that asks further in a higher one than its own.
+    pub fn profile(&self) -> Profile {
+        self.frame.profile
+    }
+
+    /// Stores what was looked up in a file of the user's as evidence: no exchange shows it.
+    pub async fn document(&self, name: &str, text: String) -> Result<Digest, CollectError> {
+        let exchange = Exchange {
+            frame: exchange::Frame::Document { name: name.into() },
+            payload: text.into_bytes(),
+        };
+        (self.frame.keep)(exchange.encode()).await
     }
 
     /// Whether the input is a domain that somebody registered, or the topmost of its branch that the scope names:

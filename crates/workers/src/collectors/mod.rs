@@ -7,6 +7,7 @@
 //! To add one: its file, `mod name;`, and its line in [`ALL`]; `cargo xtask new collector NAME` writes all of it.
 //! **Invariant:** what a collector finds hangs on its input alone, never on what else was found so far.
 
+mod asn;
 mod bruteforce;
 #[cfg(test)]
 mod contract;
@@ -16,8 +17,10 @@ mod dns;
 mod dns_records;
 mod extract;
 mod found;
+mod geoip;
 mod http;
 pub mod import;
+mod mail_policy;
 mod parts;
 mod ports;
 mod rdap;
@@ -38,7 +41,9 @@ use mirage_domain::entity::Entity;
 use mirage_domain::id::Digest;
 use mirage_domain::module::Manifest;
 
-use parts::{charset, html, page, presentation, questions, registries, sockets, wildcard};
+use parts::{
+    charset, html, kept, page, presentation, questions, registries, sockets, text_records, wildcard,
+};
 
 pub(crate) use found::Room;
 pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
@@ -47,13 +52,16 @@ use crate::probe::Probe;
 
 /// Every collector, sorted by name.
 pub const ALL: &[&dyn Collector] = &[
+    &asn::Asn,
     &bruteforce::Bruteforce,
     &crawl::Crawl,
     &crtsh::Crtsh,
     &dns::Dns,
     &dns_records::DnsRecords,
     &extract::Extract,
+    &geoip::Geoip,
     &http::Http,
+    &mail_policy::MailPolicy,
     &ports::Ports,
     &rdap::Rdap,
     &reverse_dns::ReverseDns,

@@ -1,18 +1,24 @@
 //! What a scan needs to run, read from its request and its evidence.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures::StreamExt;
 use mirage_domain::event::Event;
 use mirage_domain::id::{Digest, Position, ScanId, StreamId};
-use mirage_domain::scan::{self, Requested};
+use mirage_domain::scan::{self, Origin, Requested};
 use mirage_domain::scope::Scope;
+use mirage_domain::task;
+use mirage_log::{Filter, Read};
 
 use super::Error;
 use crate::collect::ScanContext;
 use crate::collectors;
 use crate::node::Node;
 use crate::probe::live::Policy;
+use crate::probe::network::Network;
 use crate::probe::proxy::UnfitProxy;
+use crate::probe::replay::Replay;
 use crate::seed;
 use crate::settings::ScanSettings;
 
@@ -59,17 +65,52 @@ pub(super) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, 
             )
         })
         .collect();
-    let policy = policy(&node, &request, &settings).map_err(Error::Proxy)?;
-    let probe = node.live.scan(policy, node.evidence.clone());
+    let network = match &request.origin {
+        Origin::Rederivation { of } => stored(&node, of, &request).await?,
+        Origin::Scan { .. } | Origin::Import { .. } => {
+            let policy = policy(&node, &request, &settings).map_err(Error::Proxy)?;
+            Network::Live(node.live.scan(policy, node.evidence.clone()))
+        }
+    };
     Ok(ScanContext {
         scan: scan.clone(),
         scope: Arc::new(scope),
         settings: request.settings,
         seeds: request.seeds.list,
-        probe,
+        profile: request.profile,
+        network,
         modules,
         node,
     })
+}
+
+/// What another scan saw.
+async fn stored(node: &Node, of: &ScanId, request: &Requested) -> Result<Network, Error> {
+    let cited = cited(node, of).await?;
+    let replay = Replay::over(node.evidence.clone(), &node.workspace, &cited).await;
+    let replay = replay.map_err(|_| Error::Evidence {
+        what: "what the other scan saw",
+    })?;
+    let replay = replay.allow_private(request.allow_private.clone());
+    Ok(Network::Stored(Arc::new(replay)))
+}
+
+/// The evidence that a scan's findings cite, in the order of the log.
+async fn cited(node: &Node, scan: &ScanId) -> Result<Vec<Digest>, Error> {
+    let mut read = node.log.read(Position(0), Filter::Scan(scan.clone()));
+    let (mut cited, mut seen) = (Vec::new(), HashSet::new());
+    while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {
+        for entry in &recorded.commit.events {
+            if let Event::Task(task::Event::Found(finding)) = &entry.event {
+                let fresh = finding
+                    .evidence
+                    .iter()
+                    .filter(|digest| seen.insert(**digest));
+                cited.extend(fresh);
+            }
+        }
+    }
+    Ok(cited)
 }
 
 fn policy(node: &Node, request: &Requested, settings: &ScanSettings) -> Result<Policy, UnfitProxy> {

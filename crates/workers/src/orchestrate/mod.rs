@@ -194,7 +194,7 @@ impl Orchestrator {
         }
         self.is_claimed = true;
         self.context
-            .probe
+            .network
             .spent_before(self.frontier.totals().requests);
         // What was open before is delivered again; what takes its place is delivered as new.
         let left: Vec<_> = self

@@ -9,6 +9,7 @@
 
 pub mod exchange;
 pub mod live;
+pub mod network;
 pub mod policy;
 pub mod proxy;
 pub mod replay;

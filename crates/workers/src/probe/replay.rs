@@ -1,13 +1,19 @@
 //! The replay: answers from stored exchanges, without a network.
 //!
+//! What one scan cites comes first, in the order in which it was cited. Much of what a scan saw is cited by no finding
+//! (a name that does not exist, a page without links); for such a question the store's only answer is given, and none
+//! where several differ, since nothing tells which of them the scan had.
+//!
 //! **Invariant:** an answer is read from the same bytes with the same functions as the live one was.
 //! **Never:** an invented answer: what is not there is `Unavailable("not recorded")`. (A port without an exchange was
 //! closed: only open ones leave evidence.)
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 use hickory_proto::rr::RecordType;
 use ipnet::IpNet;
 use mirage_domain::id::{Digest, WorkspaceId};
@@ -23,24 +29,90 @@ use super::redirect::{Step, Trail};
 use super::{DnsAnswer, Files, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
 use crate::collectors::CollectError;
 
-/// What an exchange answers.
-#[derive(Debug, PartialEq, Eq, Hash)]
-enum Asked {
-    Dns(String, String),
-    Transfer(String, String),
-    Http(String),
-    Tls(String, Option<String>),
-    Tcp(String),
-    Line(String, String),
-    Document(String),
+/// What an exchange answers, in a few bytes: a scan may have asked a million questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Question([u8; 16]);
+
+impl Question {
+    fn new(what: &str, parts: &[&str]) -> Self {
+        let mut text = what.to_owned();
+        for part in parts {
+            // Its length keeps a part from running into the next.
+            text.push_str(&format!(" {}:{part}", part.len()));
+        }
+        let digest = Digest::of(text.as_bytes());
+        let (half, _) = digest.0.split_at(16);
+        Self(half.try_into().expect("half of 32 bytes"))
+    }
+
+    fn dns(name: &str, kind: &str) -> Self {
+        Self::new("dns", &[name, kind])
+    }
+    fn transfer(zone: &str, server: &str) -> Self {
+        Self::new("transfer", &[zone, server])
+    }
+    fn http(url: &str) -> Self {
+        Self::new("http", &[url])
+    }
+    fn tls(remote: &str, server_name: Option<&str>) -> Self {
+        match server_name {
+            Some(name) => Self::new("tls of", &[remote, name]),
+            None => Self::new("tls", &[remote]),
+        }
+    }
+    fn tcp(remote: &str) -> Self {
+        Self::new("tcp", &[remote])
+    }
+    fn line(remote: &str, line: &str) -> Self {
+        Self::new("line", &[remote, line])
+    }
+
+    /// What an exchange was asked.
+    fn of(frame: &Frame) -> Self {
+        match frame {
+            Frame::Dns {
+                name,
+                kind,
+                server: Some(server),
+                ..
+            } if kind == "AXFR" => Self::transfer(name, server),
+            Frame::Dns { name, kind, .. } => Self::dns(name, kind),
+            Frame::Http { url, .. } => Self::http(url),
+            Frame::Tls {
+                remote,
+                server_name,
+                ..
+            } => Self::tls(remote, server_name.as_deref()),
+            Frame::Tcp { remote } => Self::tcp(remote),
+            Frame::Line { remote, line, .. } => Self::line(remote, line),
+            Frame::Document { name } => Self::new("document", &[name]),
+        }
+    }
 }
+
+/// Where the exchanges are.
+enum Kept {
+    Memory(HashMap<Digest, Exchange>),
+    Store(Arc<dyn EvidenceStore>, WorkspaceId),
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self::Memory(HashMap::new())
+    }
+}
+
+/// Most answers of which no finding is known that are looked at.
+const UNCITED_MAX: usize = 1_000_000;
 
 /// Stored exchanges as a probe.
 #[derive(Default)]
 pub struct Replay {
     egress: Egress,
-    exchanges: HashMap<Digest, Exchange>,
-    asked: HashMap<Asked, Vec<Digest>>,
+    kept: Kept,
+    asked: HashMap<Question, Vec<Digest>>,
+    /// The only answer among those that the scan does not cite; none where several differ.
+    uncited: HashMap<Question, Option<Digest>>,
     counters: Counters,
     /// The body that answers every GET for which nothing is recorded.
     any: Option<Vec<u8>>,
@@ -48,40 +120,77 @@ pub struct Replay {
     files: HashMap<Digest, Vec<u8>>,
 }
 
+/// The detail of a failure that is none of the module's: the answer is not among what was kept.
+pub const NOT_RECORDED: &str = "not recorded";
+
 fn missing() -> CollectError {
-    CollectError::Unavailable("not recorded".into())
+    CollectError::Unavailable(NOT_RECORDED.into())
 }
 
 impl Replay {
     /// The exchanges in the order in which they happened: of several answers to one question the first is given.
     pub fn new(exchanges: Vec<Exchange>) -> Self {
         let mut replay = Self::default();
+        let mut kept = HashMap::new();
         for exchange in exchanges {
             let digest = Digest::of(&exchange.encode());
-            replay
-                .asked
-                .entry(asked(&exchange.frame))
-                .or_default()
-                .push(digest);
-            replay.exchanges.insert(digest, exchange);
+            replay.cite(&exchange.frame, digest);
+            kept.insert(digest, exchange);
         }
+        replay.kept = Kept::Memory(kept);
         replay
     }
 
-    /// The exchanges under these digests.
-    pub async fn load(
-        store: &dyn EvidenceStore,
+    /// What a scan cites, in that order, and what else the store kept.
+    pub async fn over(
+        store: Arc<dyn EvidenceStore>,
         workspace: &WorkspaceId,
-        digests: &[Digest],
+        cited: &[Digest],
     ) -> Result<Self, CollectError> {
-        let mut exchanges = Vec::with_capacity(digests.len());
-        for digest in digests {
-            let bytes = store.get(workspace, *digest).await;
-            let bytes = bytes.map_err(|error| CollectError::Unavailable(error.to_string()))?;
-            let exchange = Exchange::decode(&bytes.ok_or_else(missing)?);
-            exchanges.push(exchange.map_err(|e| CollectError::Malformed(e.to_string()))?);
+        let mut replay = Self {
+            kept: Kept::Store(store.clone(), workspace.clone()),
+            ..Self::default()
+        };
+        for digest in cited {
+            // An item that is no exchange (an imported file) answers nothing.
+            match replay.exchange(*digest).await {
+                Ok(exchange) => replay.cite(&exchange.frame, *digest),
+                Err(CollectError::Malformed(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
-        Ok(Self::new(exchanges))
+        let known: HashSet<Digest> = cited.iter().copied().collect();
+        let mut others = store.list(workspace);
+        while let Some(digest) = others.next().await {
+            let digest = digest.map_err(|error| CollectError::Unavailable(error.to_string()))?;
+            if known.contains(&digest) || replay.uncited.len() >= UNCITED_MAX {
+                continue;
+            }
+            // What is damaged or no exchange answers nothing, and no finding rests on it.
+            if let Ok(exchange) = replay.exchange(digest).await {
+                let question = Question::of(&exchange.frame);
+                let only = replay.uncited.entry(question).or_insert(Some(digest));
+                *only = only.filter(|only| *only == digest);
+            }
+        }
+        Ok(replay)
+    }
+
+    fn cite(&mut self, frame: &Frame, digest: Digest) {
+        let question = Question::of(frame);
+        self.asked.entry(question).or_default().push(digest);
+    }
+
+    async fn exchange(&self, digest: Digest) -> Result<Exchange, CollectError> {
+        match &self.kept {
+            Kept::Memory(exchanges) => exchanges.get(&digest).cloned().ok_or_else(missing),
+            Kept::Store(store, workspace) => {
+                let bytes = store.get(workspace, digest).await;
+                let bytes = bytes.map_err(|error| CollectError::Unavailable(error.to_string()))?;
+                let exchange = Exchange::decode(&bytes.ok_or_else(missing)?);
+                exchange.map_err(|error| CollectError::Malformed(error.to_string()))
+            }
+        }
     }
 
     /// A file that is stored as it is, under the hash of its bytes.
@@ -102,20 +211,23 @@ impl Replay {
         self
     }
 
-    fn all(&self, asked: &Asked) -> impl Iterator<Item = (&Exchange, Digest)> {
-        let digests = self.asked.get(asked).map_or(&[][..], Vec::as_slice);
-        digests
-            .iter()
-            .map(|digest| (&self.exchanges[digest], *digest))
+    fn all(&self, question: Question) -> Vec<Digest> {
+        match self.asked.get(&question) {
+            Some(cited) => cited.clone(),
+            None => {
+                let only = self.uncited.get(&question).copied().flatten();
+                only.into_iter().collect()
+            }
+        }
     }
 
-    fn first(&self, asked: &Asked) -> Result<(Exchange, Digest), CollectError> {
-        let (exchange, digest) = self.all(asked).next().ok_or_else(missing)?;
-        Ok((exchange.clone(), digest))
+    async fn first(&self, question: Question) -> Result<(Exchange, Digest), CollectError> {
+        let digest = *self.all(question).first().ok_or_else(missing)?;
+        Ok((self.exchange(digest).await?, digest))
     }
 
     /// The page at a URL; one from the wanted address first, then one from an address that was not recorded.
-    fn hop(&self, url: &Url, request: &HttpRequest) -> Result<Page, CollectError> {
+    async fn hop(&self, url: &Url, request: &HttpRequest) -> Result<Page, CollectError> {
         let port = url.port_or_known_default().unwrap_or_default();
         let wanted = request.connect.map(|ip| SocketAddr::new(ip, port));
         let is_from = |exchange: &Exchange| match (&exchange.frame, wanted) {
@@ -124,41 +236,23 @@ impl Replay {
             }
             _ => true,
         };
-        let asked = Asked::Http(url.to_string());
-        let found = self.all(&asked).find(|(exchange, _)| is_from(exchange));
-        let (exchange, evidence) = match (found, &self.any) {
-            (Some((exchange, digest)), _) => (exchange.clone(), digest),
-            (None, Some(body)) => {
-                let exchange = any(url, body.clone());
-                let digest = Digest::of(&exchange.encode());
-                (exchange, digest)
+        let mut found = None;
+        for digest in self.all(Question::http(url.as_str())) {
+            let exchange = self.exchange(digest).await?;
+            if is_from(&exchange) {
+                found = Some((exchange, digest));
+                break;
             }
-            (None, None) => return Err(missing()),
+        }
+        let any = || {
+            let exchange = any(url, self.any.clone()?);
+            let digest = Digest::of(&exchange.encode());
+            Some((exchange, digest))
         };
+        let (exchange, evidence) = found.or_else(any).ok_or_else(missing)?;
         let mut page = answer::page(exchange, request.body_bytes_max, evidence)?;
         page.remote = page.remote.or(wanted);
         Ok(page)
-    }
-}
-
-fn asked(frame: &Frame) -> Asked {
-    match frame {
-        Frame::Dns {
-            name,
-            kind,
-            server: Some(server),
-            ..
-        } if kind == "AXFR" => Asked::Transfer(name.clone(), server.clone()),
-        Frame::Dns { name, kind, .. } => Asked::Dns(name.clone(), kind.clone()),
-        Frame::Http { url, .. } => Asked::Http(url.clone()),
-        Frame::Tls {
-            remote,
-            server_name,
-            ..
-        } => Asked::Tls(remote.clone(), server_name.clone()),
-        Frame::Tcp { remote } => Asked::Tcp(remote.clone()),
-        Frame::Line { remote, line, .. } => Asked::Line(remote.clone(), line.clone()),
-        Frame::Document { name } => Asked::Document(name.clone()),
     }
 }
 
@@ -195,14 +289,14 @@ impl Files for Replay {
 #[async_trait]
 impl Probe for Replay {
     async fn dns(&self, name: &str, kind: RecordType) -> Result<DnsAnswer, CollectError> {
-        let asked = Asked::Dns(name_of(name), kind.to_string());
-        let (exchange, digest) = self.first(&asked)?;
+        let asked = Question::dns(&name_of(name), &kind.to_string());
+        let (exchange, digest) = self.first(asked).await?;
         answer::dns(&exchange.payload, digest)
     }
 
     async fn transfer(&self, zone: &str, server: SocketAddr) -> Result<Transfer, CollectError> {
-        let asked = Asked::Transfer(name_of(zone), server.to_string());
-        let (exchange, digest) = self.first(&asked)?;
+        let asked = Question::transfer(&name_of(zone), &server.to_string());
+        let (exchange, digest) = self.first(asked).await?;
         answer::transfer(&exchange.payload, digest)
     }
 
@@ -220,7 +314,7 @@ impl Probe for Replay {
     async fn http(&self, request: HttpRequest) -> Result<Page, CollectError> {
         let mut trail = Trail::new(request)?;
         loop {
-            let page = self.hop(&trail.url, &trail.request)?;
+            let page = self.hop(&trail.url, &trail.request).await?;
             match trail.step(page) {
                 Step::Arrived(page) => return Ok(page),
                 Step::Onward(next) => trail = next,
@@ -233,8 +327,9 @@ impl Probe for Replay {
         remote: SocketAddr,
         server_name: Option<&str>,
     ) -> Result<Handshake, CollectError> {
-        let asked = Asked::Tls(remote.to_string(), server_name.map(name_of));
-        let (exchange, digest) = self.first(&asked)?;
+        let server_name = server_name.map(name_of);
+        let asked = Question::tls(&remote.to_string(), server_name.as_deref());
+        let (exchange, digest) = self.first(asked).await?;
         answer::handshake(exchange, digest)
     }
 
@@ -245,17 +340,17 @@ impl Probe for Replay {
     ) -> Result<Option<OpenPort>, CollectError> {
         let (asked, bytes_max) = match line {
             Some(line) => {
-                let asked = Asked::Line(remote.to_string(), line.text.to_owned());
+                let asked = Question::line(&remote.to_string(), line.text);
                 (asked, line.bytes_max)
             }
-            None => (Asked::Tcp(remote.to_string()), usize::MAX),
+            None => (Question::tcp(&remote.to_string()), usize::MAX),
         };
-        let found = self.first(&asked).ok();
+        let found = self.first(asked).await.ok();
         Ok(found.map(|(exchange, digest)| answer::open_port(exchange, bytes_max, digest)))
     }
 
     async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError> {
-        self.exchanges.get(&digest).cloned().ok_or_else(missing)
+        self.exchange(digest).await
     }
 
     fn spend(&self, what: &'static str, key: &str, max: u32) -> Result<(), CollectError> {

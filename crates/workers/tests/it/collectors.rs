@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use mirage_domain::entity::{Entity, Kind};
 use mirage_domain::finding::Finding;
 use mirage_domain::id::{Digest, FindingId, IdKey, ModuleName, ScanId, WorkspaceId};
+use mirage_domain::module::Profile;
 use mirage_domain::scope::Scope;
 use mirage_log::evidence::{EvidenceStore, Files};
 use mirage_workers::collectors::{
@@ -93,14 +94,19 @@ impl<'a> Scan<'a> {
         }
         let workspace = WorkspaceId::new("default").unwrap();
         let reported = Arc::new(Mutex::new(Vec::new()));
-        let sink = reported.clone();
+        let (sink, store) = (reported.clone(), self.evidence.clone());
         let frame = Frame {
             scan: ScanId::derive(&workspace, "test", "collect"),
             module: ModuleName::new(module).unwrap(),
             manifest,
+            profile: Profile::Standard,
             key: IdKey::new([7; 32]),
             scope: Arc::new(Scope::new([&seed], &[]).unwrap()),
             sink: Arc::new(move |report| sink.lock().unwrap().push(report)),
+            keep: Arc::new(move |bytes| {
+                let (store, workspace) = (store.clone(), workspace.clone());
+                Box::pin(async move { Ok(store.put(&workspace, bytes).await.unwrap()) })
+            }),
         };
         let id = FindingId::derive(
             &frame.scan,

@@ -4,6 +4,7 @@
 
 mod collectors;
 mod collectors_names;
+mod collectors_policy;
 mod collectors_registries;
 mod collectors_web;
 mod lifecycle;

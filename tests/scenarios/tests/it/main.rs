@@ -2,9 +2,11 @@
 
 mod bounds;
 mod copies;
+mod graph;
 mod hostile;
 mod imports;
 mod processes;
+mod rederive;
 mod scope;
 mod secrets;
 mod whole;

@@ -363,10 +363,7 @@ async fn a_killed_scan_is_mentioned_shown_as_interrupted_and_resumed() -> Result
     );
     // Reading and scanning something else have not touched it.
     ensure!(place.scan(&id).await?["state"] == "interrupted");
-    place
-        .mirage(&["scans", "resume", &id])
-        .await?
-        .expect(&[0, 7])?;
+    place.resume(&world, &id).await?.expect(&[0, 7])?;
     ensure!(place.scan(&id).await?["state"] == "finished");
     let wanted = undisturbed.scanned().await?.claims;
     let resumed = place

@@ -146,10 +146,13 @@ fn each_claim_is_found_by_its_module_alone(world: &World, findings: &Findings) -
     Ok(())
 }
 
-/// The modules that read the same place as one: a link is also text, and the sweep around an address asks for its names.
+/// The modules that read the same place as one: a link is also text, the sweep around an address asks for its names, and
+/// a mail policy authorises mail servers and their addresses.
 fn family<'a>(module: &'a &'static str) -> &'a [&'static str] {
     match *module {
         "crawl" => &["crawl", "extract"],
+        "dns" => &["dns", "mail-policy"],
+        "dns-records" => &["dns-records", "mail-policy"],
         "reverse-dns" => &["reverse-dns", "reverse-sweep"],
         _ => std::slice::from_ref(module),
     }

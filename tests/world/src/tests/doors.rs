@@ -16,7 +16,8 @@ type Source = (&'static str, String);
 fn source_of(door: Door) -> Option<&'static str> {
     match door {
         Door::Only("crawl" | "extract" | "http" | "well-known") | Door::Nobody => Some("web"),
-        Door::Only("bruteforce") => None,
+        // Guessed, or asked for at the name that its standard gives.
+        Door::Only("bruteforce" | "mail-policy") => None,
         Door::Only(module) => Some(module),
         Door::Seed | Door::Common => unreachable!("known by several"),
     }

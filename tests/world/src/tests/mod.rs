@@ -144,13 +144,16 @@ async fn two_worlds_run_side_by_side_with_the_same_content() {
 async fn every_expected_collector_has_something_to_prove() {
     let world = peaceful().await;
     let modules = [
+        "asn",
         "bruteforce",
         "crawl",
         "crtsh",
         "dns",
         "dns-records",
         "extract",
+        "geoip",
         "http",
+        "mail-policy",
         "ports",
         "rdap",
         "reverse-dns",

@@ -55,6 +55,30 @@ pub(super) fn huge_txt(lure: &Lure) -> Vec<Data> {
     vec![Data::A(lure.address), Data::Txt(vec![b'x'; HUGE])]
 }
 
+pub(super) fn huge_spf(lure: &Lure) -> Vec<Data> {
+    // No two alike, some 60 000 bytes.
+    let sender = |number: usize| format!(" ip4:198.18.{}.{}", number / 256, number % 256);
+    let senders: String = (0..3000).map(sender).collect();
+    mail(lure, &format!("v=spf1{senders} -all"))
+}
+
+pub(super) fn spf_lookups(lure: &Lure) -> Vec<Data> {
+    mail(lure, &format!("v=spf1{} -all", " a".repeat(11)))
+}
+
+pub(super) fn spf_loop(lure: &Lure) -> Vec<Data> {
+    mail(lure, &format!("v=spf1 include:{} -all", lure.name))
+}
+
+/// A machine that takes mail, so that its policy is of interest.
+fn mail(lure: &Lure, policy: &str) -> Vec<Data> {
+    vec![
+        Data::A(lure.address),
+        Data::Mx(10, lure.name.clone()),
+        Data::Txt(policy.as_bytes().to_vec()),
+    ]
+}
+
 /// The trap's own address for the first query and every other one, the canary's in between.
 pub(super) fn rebind(lure: &Lure) -> Ruse {
     let (asked, honest, canary) = (AtomicU64::new(0), lure.address, canary_address(lure));

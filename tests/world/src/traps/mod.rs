@@ -82,6 +82,7 @@ static ALL: &[Row] = &[
     ("gzip-bomb", "10 GiB of zeros in 10 MB of gzip", Web(bodies::gzip_bomb)),
     ("hostile-title", "escapes, HTML and bidi controls in the title", Page(markup::title)),
     ("hostile-txt", "escapes, HTML, NUL and bidi controls in TXT", Records(lies::hostile_txt)),
+    ("huge-spf", "an SPF record of thousands of senders", Records(lies::huge_spf)),
     ("huge-txt", "a TXT record of 64 000 bytes", Records(lies::huge_txt)),
     ("long-length", "promises more than it sends", Page(bodies::long_length)),
     ("lying-chunks", "a chunk of 2^64 - 1 bytes", Page(bodies::lying_chunks)),
@@ -106,6 +107,8 @@ static ALL: &[Row] = &[
     ("slow-body", "one byte of the body a second", Web(pace::slow_body)),
     ("slow-headers", "one byte of the head a second", Web(pace::slow_headers)),
     ("slow-tls", "one byte of the handshake a second", Socket(pace::slow_tls)),
+    ("spf-lookups", "an SPF record that takes eleven look-ups", Records(lies::spf_lookups)),
+    ("spf-loop", "an SPF record that includes itself", Records(lies::spf_loop)),
 ];
 
 /// Whether `name` stands where traps stand.

@@ -9,7 +9,7 @@ use mirage_api::error::Problem;
 use mirage_domain::id::{Position, WorkspaceId};
 use mirage_log::evidence::{EvidenceStore, check_cited};
 use mirage_log::sqlite::Sqlite;
-use mirage_log::{EventLog, keys};
+use mirage_log::{EventLog, Filter, keys};
 use mirage_projections::Status;
 use mirage_workers::leases::Leases;
 use mirage_workers::node::Place;
@@ -94,7 +94,7 @@ async fn cited(context: &Context, log: &Sqlite, is_deep: bool) -> Result<Check, 
         false => Position(head.0.saturating_sub(NEWEST)),
     };
     let mut first = None;
-    let cited = check_cited(log, store, after, |bad| {
+    let cited = check_cited(log, store, after, Filter::All, |bad| {
         first.get_or_insert(bad);
     })
     .await?;

@@ -7,6 +7,8 @@ mod rerun;
 use mirage_api::error::Exit;
 use mirage_projections::catalog::{PAGE_ROWS_MAX, Page, ScanFilter};
 
+pub(crate) use rerun::request as request_of;
+
 use super::global::{AtArgument, KeyArgument};
 use super::{Answer, Context, known};
 use crate::output::{Field, Listing, Shape, values};

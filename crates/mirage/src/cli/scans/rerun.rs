@@ -53,7 +53,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 }
 
 /// The request of a scan, put together again.
-async fn request(node: &Node, id: &ScanId) -> Result<ScanRequest, Failure> {
+pub(crate) async fn request(node: &Node, id: &ScanId) -> Result<ScanRequest, Failure> {
     let requested = requested(node, id).await?;
     let damaged = |what: &str| Problem::new("evidence_damaged", format!("{what} of scan {id}"));
     let list = evidence(node, requested.seeds.list).await?;

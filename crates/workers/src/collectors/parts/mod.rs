@@ -2,9 +2,11 @@
 
 pub(super) mod charset;
 pub(super) mod html;
+pub(super) mod kept;
 pub(super) mod page;
 pub(super) mod presentation;
 pub(super) mod questions;
 pub(super) mod registries;
 pub(super) mod sockets;
+pub(super) mod text_records;
 pub(super) mod wildcard;

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex};
 
 use mirage_domain::entity::Entity;
 use mirage_domain::id::{Digest, FindingId, IdKey, ModuleName, ScanId, WorkspaceId};
-use mirage_domain::module::{Manifest, Reads};
+use mirage_domain::module::{Manifest, Profile, Reads};
 use mirage_domain::scope::Scope;
 
 use super::found::{Found, Frame, Reported};
@@ -30,6 +30,7 @@ pub struct Given {
     settings: Vec<(&'static str, String)>,
     scope: Vec<String>,
     is_out_of_scope: bool,
+    profile: Profile,
 }
 
 /// The surroundings of a plain test: default settings, the inputs as seeds.
@@ -58,6 +59,12 @@ impl Given {
     /// The inputs imply no scope.
     pub fn out_of_scope(mut self) -> Self {
         self.is_out_of_scope = true;
+        self
+    }
+
+    /// The scan's profile; `standard` unless said.
+    pub fn profile(mut self, profile: Profile) -> Self {
+        self.profile = profile;
         self
     }
 
@@ -140,6 +147,7 @@ impl Given {
             scan: ScanId::derive(&workspace, "test", "replay"),
             module: module(manifest.name),
             manifest,
+            profile: self.profile,
             key: key(),
             scope: Arc::new(Scope::new(seeds, &self.scope).expect("a test writes scope rules")),
             sink: Arc::new(move |report| {
@@ -148,6 +156,7 @@ impl Given {
                     .expect("no test panicked inside")
                     .push(report);
             }),
+            keep: Arc::new(|bytes| Box::pin(async move { Ok(Digest::of(&bytes)) })),
         }
     }
 }

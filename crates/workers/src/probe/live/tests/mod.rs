@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::stream::BoxStream;
 use mirage_domain::id::WorkspaceId;
 use mirage_log::evidence;
 
@@ -37,6 +38,10 @@ impl EvidenceStore for Kept {
     }
     async fn get(&self, _: &WorkspaceId, d: Digest) -> Result<Option<Vec<u8>>, evidence::Error> {
         Ok(self.0.lock().unwrap().get(&d).cloned())
+    }
+    fn list<'a>(&'a self, _: &'a WorkspaceId) -> BoxStream<'a, Result<Digest, evidence::Error>> {
+        let all: Vec<_> = self.0.lock().unwrap().keys().copied().map(Ok).collect();
+        Box::pin(futures::stream::iter(all))
     }
 }
 

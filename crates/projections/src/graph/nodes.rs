@@ -1,0 +1,94 @@
+//! Nodes: an entity by its name, and what the claims that found it say together.
+
+use jiff::Timestamp;
+use mirage_domain::entity::Kind;
+use mirage_domain::id::EntityId;
+use rusqlite::Row;
+use serde::Serialize;
+
+use super::page::Among;
+use super::reader::Reader;
+use crate::Error;
+use crate::catalog::{Sql, parsed, time};
+
+/// Which entity it is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Name {
+    pub entity_id: EntityId,
+    pub kind: Kind,
+    /// None once it was erased.
+    pub key: Option<String>,
+}
+
+/// An entity that stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Node {
+    #[serde(flatten)]
+    pub name: Name,
+    pub is_seed: bool,
+    pub in_scope: bool,
+    /// That found it; those that hang on it are edges.
+    pub findings: u64,
+    /// Of the surest claim, in percent.
+    pub confidence: u8,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+}
+
+/// Claims that found an entity: as the object, or, in a claim towards its parent, as the subject.
+const FOUND: &str = "SELECT count(DISTINCT c.finding) AS findings, max(c.in_scope) AS in_scope,
+        max(c.relation IS NULL) AS is_seed, max(c.confidence) AS confidence,
+        min(c.observed_at) AS first_seen, max(c.observed_at) AS last_seen
+    FROM (SELECT * FROM claims WHERE object = ? AND direction IS NOT 'in'
+        UNION ALL SELECT * FROM claims INDEXED BY claims_inward WHERE subject = ? AND direction = 'in') c
+    WHERE TRUE";
+
+impl Reader<'_> {
+    /// An entity, if one of the claims that found it stands: in the scan that is asked for, or in any.
+    pub fn node(&self, id: EntityId, among: &Among) -> Result<Option<Node>, Error> {
+        match self.name(id)? {
+            Some(name) => self.described(name, among),
+            None => Ok(None),
+        }
+    }
+
+    /// Kind and key, as the first claim has them.
+    pub(super) fn name(&self, id: EntityId) -> Result<Option<Name>, Error> {
+        let sql = Sql::new(
+            "SELECT entity, kind, key FROM nodes WHERE entity = ? AND workspace = ? AND cursor <= ? ORDER BY cursor LIMIT 1",
+            [id.into(), self.workspace(), self.last()],
+        );
+        self.one(&sql, name)
+    }
+
+    pub(super) fn described(&self, name: Name, among: &Among) -> Result<Option<Node>, Error> {
+        let id = name.entity_id;
+        // How the entity was found is asked of every relation.
+        let of_scan = Among {
+            scan: among.scan.clone(),
+            ..Among::default()
+        };
+        let sql = self.standing(Sql::new(FOUND, [id.into(), id.into()]), &of_scan);
+        let found = self.one(&sql, |row| match row.get::<_, i64>("findings")? {
+            0 => Ok(None),
+            findings => Ok(Some(Node {
+                name: name.clone(),
+                is_seed: row.get("is_seed")?,
+                in_scope: row.get("in_scope")?,
+                findings: findings as u64,
+                confidence: row.get("confidence")?,
+                first_seen: time(row, "first_seen")?,
+                last_seen: time(row, "last_seen")?,
+            })),
+        })?;
+        Ok(found.flatten())
+    }
+}
+
+pub(super) fn name(row: &Row<'_>) -> rusqlite::Result<Name> {
+    Ok(Name {
+        entity_id: EntityId(row.get("entity")?),
+        kind: parsed(row, "kind")?,
+        key: row.get("key")?,
+    })
+}

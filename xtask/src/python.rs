@@ -1,0 +1,61 @@
+//! A Python with the libraries by which tests read Mirage's files as other programs do.
+//!
+//! **Never:** a package in the machine's own Python; what is missing goes into a folder beside the binaries.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Context;
+
+use crate::workspace;
+
+/// What a library is imported as, and what is asked of the package index. NetworkX reads `edges` of its JSON from 3.4 on.
+const LIBRARIES: &[(&str, &str)] = &[("networkx", "networkx>=3.4"), ("pydot", "pydot>=3")];
+
+/// Makes sure that tests find the libraries; the reason why they do not is an answer, and no failure.
+pub(crate) fn prepare() -> anyhow::Result<Result<(), String>> {
+    let folder = folder()?;
+    let own = folder.join("bin/python3");
+    if has_libraries(Path::new("python3")) || has_libraries(&own) {
+        return Ok(Ok(()));
+    }
+    let mut make = Command::new("python3");
+    make.args(["-m", "venv"]).arg(&folder);
+    let mut install = Command::new(&own);
+    install.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]);
+    install.args(LIBRARIES.iter().map(|(_, package)| package));
+    Ok(match ran(make) && ran(install) {
+        true => Ok(()),
+        false => Err("networkx and pydot cannot be installed".to_owned()),
+    })
+}
+
+/// Tests look for it beside the folder of their binaries.
+fn folder() -> anyhow::Result<PathBuf> {
+    let binary = workspace::debug_binary("mirage")?;
+    let target = binary.parent().and_then(Path::parent);
+    Ok(target
+        .context("a binary lies in the target folder")?
+        .join("python"))
+}
+
+fn has_libraries(python: &Path) -> bool {
+    let imports: Vec<String> = LIBRARIES
+        .iter()
+        .map(|(library, _)| format!("import {library}"))
+        .collect();
+    let mut command = Command::new(python);
+    command.args(["-c", &imports.join("; ")]);
+    command.stderr(Stdio::null());
+    ran(command)
+}
+
+fn ran(mut command: Command) -> bool {
+    command.status().is_ok_and(|status| status.success())
+}
