@@ -84,6 +84,7 @@ pub const ALL: &[Row] = &[
     row("backup_unfinished", 409, Exit::Verification, "the backup was never completed", "run `mirage log backup` again: it goes on where it stopped"),
     row("bad_config", 400, Exit::Usage, "the configuration is not valid", "`mirage config check` lists every fault"),
     row("bad_cursor", 400, Exit::Usage, "the list cannot be continued from there", "begin the list again"),
+    row("bad_file", 400, Exit::Usage, "the file cannot be imported", "nothing was changed; look at the file and at --format"),
     row("bad_id", 400, Exit::Usage, "this is no id", "ids come out of the listings; the beginning of one is enough"),
     row("bad_scope", 400, Exit::Usage, "this is no scope rule", "write a domain, =name, an address, a CIDR, or KIND:KEY, with ! before it to exclude"),
     row("bad_seed", 400, Exit::Usage, "the seed is not recognised", "say what it is: --seed KIND:VALUE"),

@@ -43,6 +43,8 @@ pub enum Relation {
     JudgedBy,
     Shows,
     DerivedFrom,
+    /// What another tool relates without saying how, or in a way that has no relation here: imports only.
+    RelatedTo,
 }
 
 /// Which end of the relation the parent of a finding is.
@@ -99,6 +101,7 @@ impl Relation {
         Self::JudgedBy,
         Self::Shows,
         Self::DerivedFrom,
+        Self::RelatedTo,
     ];
 
     /// The wire name: `resolves-to`.
@@ -134,6 +137,7 @@ impl Relation {
             Self::JudgedBy => "judged-by",
             Self::Shows => "shows",
             Self::DerivedFrom => "derived-from",
+            Self::RelatedTo => "related-to",
         }
     }
 
@@ -218,6 +222,7 @@ impl Relation {
             }
             Self::JudgedBy => object == K::Verdict,
             Self::Shows => object == K::Exposure,
+            Self::RelatedTo => true,
             Self::DerivedFrom => {
                 matches!(subject, K::File | K::Text) && matches!(object, K::Url | K::File)
             }
@@ -289,6 +294,7 @@ mod tests {
         ("judged-by", ANY, "verdict"),
         ("shows", ANY, "exposure"),
         ("derived-from", "file text", "url file"),
+        ("related-to", ANY, ANY),
     ];
     const ANY: &str = "any";
     /// Whatever a text can speak of: not what Mirage or a source concludes.
@@ -335,16 +341,14 @@ mod tests {
     }
 
     #[test]
-    fn every_relation_joins_some_kinds_and_not_others() {
+    fn every_relation_but_the_general_one_joins_some_kinds_and_not_others() {
         for relation in Relation::ALL {
             assert!(
                 pairs().any(|(subject, object)| relation.is_legal(subject, object)),
                 "{relation}"
             );
-            assert!(
-                !pairs().all(|(subject, object)| relation.is_legal(subject, object)),
-                "{relation}"
-            );
+            let joins_all = pairs().all(|(subject, object)| relation.is_legal(subject, object));
+            assert_eq!(joins_all, *relation == Relation::RelatedTo, "{relation}");
         }
     }
 
@@ -384,6 +388,6 @@ mod tests {
         for (ordinal, &relation) in Relation::ALL.iter().enumerate() {
             assert_eq!(relation as usize, ordinal);
         }
-        assert_eq!(Relation::ALL.last(), Some(&Relation::DerivedFrom));
+        assert_eq!(Relation::ALL.last(), Some(&Relation::RelatedTo));
     }
 }

@@ -113,6 +113,17 @@ pub trait EventLog: Send + Sync {
         after: Position,
     ) -> Result<Vec<Arc<Recorded>>, ReadError>;
 
+    /// The next commits of a stream after its commit at `tip`, oldest first: a page of them, where the backend has pages;
+    /// none at the stream's end. For streams that are longer than memory.
+    async fn read_stream_page(
+        &self,
+        stream: &StreamId,
+        tip: Option<Tip>,
+    ) -> Result<Vec<Arc<Recorded>>, ReadError> {
+        let after = tip.map_or(Position(0), |tip| tip.position);
+        self.read_stream(stream, after).await
+    }
+
     /// The commit at a position.
     async fn commit(&self, at: Position) -> Result<Arc<Recorded>, ReadError>;
 

@@ -199,6 +199,7 @@ pub(crate) fn of_command(error: node::Error) -> Problem {
     match error {
         node::Error::Scope(error) => Problem::of("bad_scope", &error),
         node::Error::Evidence(error) => error.into(),
+        node::Error::Read(error) => error.into(),
         node::Error::Command(error) => error.into(),
     }
 }

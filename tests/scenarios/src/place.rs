@@ -46,6 +46,18 @@ impl Place {
         Running::start(self.command(words)?)?.end().await
     }
 
+    /// Starts a command on this place and leaves it running.
+    pub fn begin(&self, words: &[&str]) -> Result<Running> {
+        Running::start(self.command(words)?)
+    }
+
+    /// Runs a command on another data directory, from here.
+    pub async fn mirage_at(&self, data: &Path, words: &[&str]) -> Result<Ran> {
+        let mut command = Command::new(program("mirage")?);
+        command.args(words).arg("--data").arg(data);
+        Running::start(self.at_home(command))?.end().await
+    }
+
     /// Goes on with a scan of the world, and trusts the world's certificates as whoever began it did.
     pub async fn resume(&self, world: &World, id: &str) -> Result<Ran> {
         let mut command = self.command(&["scans", "resume", id])?;
@@ -53,7 +65,7 @@ impl Place {
         Running::start(command)?.end().await
     }
 
-    /// The same, and it must end well; its output as objects.
+    /// The same to its end, and it must end well; its output as objects.
     pub async fn objects(&self, words: &[&str]) -> Result<Vec<Value>> {
         let words = [words, &["-o", "jsonl"]].concat();
         self.mirage(&words).await?.expect(&[0])?.objects()

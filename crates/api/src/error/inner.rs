@@ -93,6 +93,16 @@ impl From<archive::Error> for Problem {
     }
 }
 
+impl From<archive::ImportError> for Problem {
+    fn from(error: archive::ImportError) -> Self {
+        match error {
+            archive::ImportError::Archive(inner) => inner.into(),
+            archive::ImportError::Append(inner) => inner.into(),
+            error => Self::of(error.code(), &error),
+        }
+    }
+}
+
 impl From<backup::Error> for Problem {
     fn from(error: backup::Error) -> Self {
         match error {

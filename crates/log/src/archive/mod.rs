@@ -9,6 +9,7 @@
 //! **Invariant:** the reader yields no commit before the mark after it has proven header, bytes, position and log hash.
 //! **Invariant:** an archive is a function of log, keys and range: one that went on after a cut has the same bytes.
 
+mod excerpt;
 mod read;
 mod write;
 
@@ -20,6 +21,7 @@ use mirage_domain::id::{Digest, Position, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+pub use excerpt::{ImportError, Scans, append, export_scan, look};
 pub use read::{Archived, Reader, Whole, resumable};
 pub use write::{Writer, export};
 

@@ -1,6 +1,7 @@
 //! Whether the evidence that the log cites is there and is what was stored.
 
 use std::collections::HashSet;
+use std::io::SeekFrom;
 
 use futures::StreamExt;
 use mirage_domain::id::{Cursor, Digest, Position, WorkspaceId};
@@ -61,12 +62,17 @@ pub async fn check_cited(
             }
             cited.items += 1;
             let got = match store {
-                Some(store) => store.get(workspace, digest).await,
+                // Read in pieces: what was imported may be larger than memory.
+                Some(store) => store.open(workspace, digest).await,
                 None => Ok(None),
             };
             let is_damaged = match got {
-                Ok(Some(bytes)) => {
-                    cited.bytes += bytes.len() as u64;
+                Ok(Some(mut stored)) => {
+                    let bytes = stored.seek(SeekFrom::End(0));
+                    cited.bytes += bytes.map_err(|error| Error::Get {
+                        digest,
+                        source: error.into(),
+                    })?;
                     continue;
                 }
                 Ok(None) => false,

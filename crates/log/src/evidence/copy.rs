@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::files::{Files, SMALL_BYTES_MAX, open_small};
 use super::inventory::{Inventory, Item};
-use super::{Error, EvidenceStore};
+use super::{Error, EvidenceStore, ITEM_BYTES_MAX};
 
 /// Damaged items that are named; more are counted.
 const NAMED_MAX: usize = 100;
@@ -74,6 +74,16 @@ async fn one(
         copied.there += 1;
         return Ok(());
     }
+    if matches!(there, There::No)
+        && let Some(file) = from.file_of(item).await?
+    {
+        copied.bytes += file
+            .metadata()
+            .map_err(|error| Error::Put(error.into()))?
+            .len();
+        copied.items += 1;
+        return to.put_file(&item.workspace, file, item.digest).await;
+    }
     let bytes = match from.get(&item.workspace, item.digest).await {
         Ok(Some(bytes)) => bytes,
         // Nothing is ever deleted; a store that was swapped underneath has other items.
@@ -102,9 +112,28 @@ async fn one(
 }
 
 impl Files {
+    /// An item that is too large for memory, as its file; the copy is held against its digest.
+    async fn file_of(&self, item: &Item) -> Result<Option<std::fs::File>, Error> {
+        let path = self.reader.shelf.large(&item.workspace, item.digest);
+        let open = move || -> std::io::Result<Option<std::fs::File>> {
+            let file = match std::fs::File::open(path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                file => file?,
+            };
+            let is_larger = file.metadata()?.len() > ITEM_BYTES_MAX as u64;
+            Ok(is_larger.then_some(file))
+        };
+        let opened = tokio::task::spawn_blocking(open).await;
+        let opened = opened.map_err(|error| Error::Open(error.into()))?;
+        opened.map_err(|source| Error::Get {
+            digest: item.digest,
+            source: source.into(),
+        })
+    }
+
     async fn there(&self, item: &Item, is_thorough: bool) -> Result<There, Error> {
         if is_thorough {
-            return match self.get(&item.workspace, item.digest).await {
+            return match self.open(&item.workspace, item.digest).await {
                 Ok(Some(_)) => Ok(There::Yes),
                 Ok(None) => Ok(There::No),
                 Err(Error::Damaged { .. }) => Ok(There::Damaged),

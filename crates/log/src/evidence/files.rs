@@ -1,7 +1,7 @@
 //! Evidence in a folder: small items as rows of one SQLite file, larger ones as files.
 
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -10,10 +10,11 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use mirage_domain::id::{Digest, WorkspaceId};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use sha2::{Digest as _, Sha256};
 
 use super::inventory::{Inventory, Item};
 use super::write::Writer;
-use super::{Error, EvidenceStore, ITEM_BYTES_MAX};
+use super::{Error, EvidenceStore, FILE_BYTES_MAX, ITEM_BYTES_MAX, Stored};
 use crate::sqlite::use_wal;
 
 /// Items up to this size are rows.
@@ -99,6 +100,82 @@ impl Shelf {
     }
 }
 
+impl Shelf {
+    /// Copies a file to its place, unless it lies there: whole and on disk, or not at all.
+    fn keep_file(
+        &self,
+        workspace: &WorkspaceId,
+        file: fs::File,
+        digest: Digest,
+    ) -> Result<(), Error> {
+        let put = |error: std::io::Error| match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::Full(error.into()),
+            _ => Error::Put(error.into()),
+        };
+        let path = self.large(workspace, digest);
+        let folder = path.parent().expect("a large item lies two folders deep");
+        fs::create_dir_all(folder).map_err(put)?;
+        match fs::File::open(&path) {
+            Ok(there) if hash_of(&there).map_err(put)? == digest => {
+                there.sync_all().map_err(put)?;
+            }
+            _ => {
+                let fresh = path.with_extension(format!("{}.new", std::process::id()));
+                let copied = copy(&file, &fresh, digest, &put);
+                if let Err(error) = copied.and_then(|()| fs::rename(&fresh, &path).map_err(put)) {
+                    // What is half there is of no use; that it cannot be removed changes nothing.
+                    let _ = fs::remove_file(&fresh);
+                    return Err(error);
+                }
+            }
+        }
+        for folder in folder.ancestors().take(3) {
+            let synced = fs::File::open(folder).and_then(|folder| folder.sync_all());
+            synced.map_err(put)?;
+        }
+        Ok(())
+    }
+}
+
+fn copy(
+    mut file: &fs::File,
+    fresh: &Path,
+    digest: Digest,
+    put: &impl Fn(std::io::Error) -> Error,
+) -> Result<(), Error> {
+    let mut out = fs::File::create(fresh).map_err(put)?;
+    file.rewind().map_err(put)?;
+    let found = pieces(file, |piece| out.write_all(piece)).map_err(put)?;
+    if found != digest {
+        return Err(Error::Damaged { digest, found });
+    }
+    out.sync_data().map_err(put)
+}
+
+fn hash_of(file: &fs::File) -> std::io::Result<Digest> {
+    pieces(file, |_| Ok(()))
+}
+
+/// Reads to the end in pieces; answers the SHA-256.
+fn pieces(
+    mut file: &fs::File,
+    mut take: impl FnMut(&[u8]) -> std::io::Result<()>,
+) -> std::io::Result<Digest> {
+    let mut hasher = Sha256::new();
+    let mut piece = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(Digest(hasher.finalize().into())),
+            Ok(read) => {
+                hasher.update(&piece[..read]);
+                take(&piece[..read])?;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Makes what an earlier process may have written to the WAL and not synced durable: it is readable from here on, and
 /// what is readable counts as kept.
 pub(crate) fn sync_wal(path: &Path) -> std::io::Result<()> {
@@ -174,6 +251,29 @@ impl Reader {
         })
     }
 
+    /// A large item, verified, at its start.
+    fn open_large(
+        &self,
+        workspace: &WorkspaceId,
+        digest: Digest,
+    ) -> Result<Option<fs::File>, Error> {
+        let fail = |error: std::io::Error| Error::Get {
+            digest,
+            source: error.into(),
+        };
+        let mut file = match fs::File::open(self.shelf.large(workspace, digest)) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(fail(error)),
+        };
+        let found = hash_of(&file).map_err(fail)?;
+        file.rewind().map_err(fail)?;
+        match found == digest {
+            true => Ok(Some(file)),
+            false => Err(Error::Damaged { digest, found }),
+        }
+    }
+
     fn find(&self, workspace: &WorkspaceId, digest: Digest) -> Result<Option<Vec<u8>>, Error> {
         let fail = |source| Error::Get { digest, source };
         let small = self
@@ -217,6 +317,44 @@ impl EvidenceStore for Files {
             digest,
             source: error.into(),
         })?
+    }
+
+    async fn put_file(
+        &self,
+        workspace: &WorkspaceId,
+        file: fs::File,
+        digest: Digest,
+    ) -> Result<(), Error> {
+        let bytes = file
+            .metadata()
+            .map_err(|error| Error::Put(error.into()))?
+            .len();
+        if bytes > FILE_BYTES_MAX {
+            let max = FILE_BYTES_MAX;
+            return Err(Error::FileTooLarge { bytes, max });
+        }
+        let (shelf, workspace) = (self.reader.shelf.clone(), workspace.clone());
+        let kept =
+            tokio::task::spawn_blocking(move || shelf.keep_file(&workspace, file, digest)).await;
+        kept.map_err(|error| Error::Put(error.into()))?
+    }
+
+    async fn open(
+        &self,
+        workspace: &WorkspaceId,
+        digest: Digest,
+    ) -> Result<Option<Box<dyn Stored>>, Error> {
+        let (reader, owner) = (self.reader.clone(), workspace.clone());
+        let opened = tokio::task::spawn_blocking(move || reader.open_large(&owner, digest)).await;
+        let opened = opened.map_err(|error| Error::Get {
+            digest,
+            source: error.into(),
+        })?;
+        if let Some(file) = opened? {
+            return Ok(Some(Box::new(file)));
+        }
+        let bytes = self.get(workspace, digest).await?;
+        Ok(bytes.map(|bytes| Box::new(std::io::Cursor::new(bytes)) as Box<dyn Stored>))
     }
 
     fn list<'a>(&'a self, workspace: &'a WorkspaceId) -> BoxStream<'a, Result<Digest, Error>> {
@@ -290,6 +428,38 @@ mod tests {
             store.flush().await.unwrap();
             assert_eq!(store.get(&other, digest).await.unwrap(), None);
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_is_kept_whole_or_not_at_all() {
+        let (store, dir) = fresh();
+        for bytes in [b"small".to_vec(), vec![7; 3 * SMALL_BYTES_MAX]] {
+            let path = dir.path().join("file");
+            fs::write(&path, &bytes).unwrap();
+            let file = || fs::File::open(&path).unwrap();
+            let other = store
+                .put_file(&workspace(), file(), Digest::of(b"before it changed"))
+                .await;
+            assert!(matches!(other, Err(Error::Damaged { .. })), "{other:?}");
+            let digest = Digest::of(&bytes);
+            for _ in 0..2 {
+                let put = store.put_file(&workspace(), file(), digest).await;
+                put.unwrap();
+            }
+            let mut opened = store.open(&workspace(), digest).await.unwrap().unwrap();
+            let mut read = Vec::new();
+            opened.read_to_end(&mut read).unwrap();
+            assert_eq!(read, bytes);
+            let whole = store.get(&workspace(), digest).await.unwrap();
+            assert_eq!(whole, Some(bytes));
+        }
+        let names = fs::read_dir(dir.path().join("default")).unwrap();
+        let left: Vec<_> = names
+            .flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap())
+            .map(|entry| entry.unwrap().file_name())
+            .filter(|name| name.to_string_lossy().contains("new"))
+            .collect();
+        assert!(left.is_empty(), "{left:?}");
     }
 
     #[tokio::test]

@@ -16,6 +16,13 @@ use mirage_domain::id::{Digest, WorkspaceId};
 /// Largest item, in bytes; what a probe brings home is capped far below.
 pub const ITEM_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Largest file that is kept whole as one item, in bytes: it is copied and read in pieces.
+pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+
+/// An item that is read in pieces, and again from its start.
+pub trait Stored: std::io::Read + std::io::Seek + Send {}
+impl<T: std::io::Read + std::io::Seek + Send> Stored for T {}
+
 pub use cited::{Bad, Cited, CitedError, check_cited};
 pub use copy::{Copied, Copying, copy};
 pub use files::Files;
@@ -27,6 +34,10 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 pub enum Error {
     #[error("evidence of {bytes} bytes is larger than {max}")]
     TooLarge { bytes: usize, max: usize },
+    #[error("a file of {bytes} bytes is larger than {max}")]
+    FileTooLarge { bytes: u64, max: u64 },
+    #[error("this store keeps no whole files")]
+    NoFiles,
     #[error("the disk is full; free some space, nothing was lost")]
     Full(#[source] Cause),
     #[error("another process is writing evidence; nothing was lost")]
@@ -54,10 +65,10 @@ impl Error {
     }
     pub fn code(&self) -> &'static str {
         match self {
-            Self::TooLarge { .. } => "evidence_too_large",
+            Self::TooLarge { .. } | Self::FileTooLarge { .. } => "evidence_too_large",
             Self::Full(_) => "disk_full",
             Self::Busy(_) => "log_busy",
-            Self::Put(_) | Self::Closed => "evidence_write_failed",
+            Self::Put(_) | Self::Closed | Self::NoFiles => "evidence_write_failed",
             Self::Open(_) | Self::Get { .. } => "evidence_unreadable",
             Self::Damaged { .. } => "evidence_damaged",
         }
@@ -79,4 +90,25 @@ pub trait EvidenceStore: Send + Sync {
 
     /// The digests of everything that was kept for a workspace when each page was read, in no order.
     fn list<'a>(&'a self, workspace: &'a WorkspaceId) -> BoxStream<'a, Result<Digest, Error>>;
+
+    /// Copies a file in as one item, in pieces, from its start; durable on return. It must have this SHA-256:
+    /// [`Error::Damaged`] says that it changed meanwhile, and then nothing is kept.
+    async fn put_file(
+        &self,
+        _workspace: &WorkspaceId,
+        _file: std::fs::File,
+        _digest: Digest,
+    ) -> Result<(), Error> {
+        Err(Error::NoFiles)
+    }
+
+    /// An item for reading in pieces, verified against the digest before; `None` if nothing was put under it.
+    async fn open(
+        &self,
+        workspace: &WorkspaceId,
+        digest: Digest,
+    ) -> Result<Option<Box<dyn Stored>>, Error> {
+        let bytes = self.get(workspace, digest).await?;
+        Ok(bytes.map(|bytes| Box::new(std::io::Cursor::new(bytes)) as Box<dyn Stored>))
+    }
 }

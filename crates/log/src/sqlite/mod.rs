@@ -320,6 +320,16 @@ impl EventLog for Sqlite {
             .await
     }
 
+    async fn read_stream_page(
+        &self,
+        stream: &StreamId,
+        tip: Option<Tip>,
+    ) -> Result<Vec<Arc<Recorded>>, ReadError> {
+        let stream = stream.clone();
+        self.reading(move |connection| read::stream_page(connection, &stream, tip))
+            .await
+    }
+
     async fn commit(&self, at: Position) -> Result<Arc<Recorded>, ReadError> {
         self.reading(move |connection| read::commit(connection, at))
             .await

@@ -13,6 +13,8 @@ use crate::{Filter, Head, ReadError, Recorded, Tip};
 
 /// Commits of one page at most.
 const PAGE_COMMITS: usize = 512;
+/// Commits of one stream that are read at once, each at most as large as a commit may be.
+const STREAM_PAGE_COMMITS: usize = 64;
 /// Bytes of commits after which a page ends: about what a core's cache holds once it is decoded.
 const PAGE_BYTES: usize = 256 * 1024;
 
@@ -267,6 +269,36 @@ pub(super) fn stream(
         commits.push(Arc::new(recorded(row)?));
     }
     commits.reverse();
+    chained(commits, before)
+}
+
+/// The commits of a stream that follow on its commit at `tip`, a page of them.
+pub(super) fn stream_page(
+    connection: &Connection,
+    stream: &StreamId,
+    tip: Option<Tip>,
+) -> Result<Vec<Arc<Recorded>>, ReadError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM commits WHERE stream = ?1 AND version > ?2
+         ORDER BY version LIMIT {STREAM_PAGE_COMMITS}"
+    );
+    let mut statement = connection.prepare_cached(&sql).map_err(store)?;
+    let after = tip.map_or(0, |tip| tip.version.0) as i64;
+    let mut rows = statement
+        .query(params![stream.to_string(), after])
+        .map_err(store)?;
+    let mut commits = Vec::new();
+    while let Some(row) = rows.next().map_err(store)? {
+        commits.push(Arc::new(recorded(row)?));
+    }
+    chained(commits, tip.map(|tip| tip.hash))
+}
+
+/// The commits of one stream, each held against the one before it.
+fn chained(
+    commits: Vec<Arc<Recorded>>,
+    mut before: Option<Digest>,
+) -> Result<Vec<Arc<Recorded>>, ReadError> {
     for recorded in &commits {
         if recorded.commit.prev != before {
             return Err(ReadError::Damaged {

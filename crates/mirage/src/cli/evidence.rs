@@ -1,10 +1,10 @@
 //! `mirage evidence`: what was seen, byte for byte, and the proof that it is what was stored.
 
-use std::io::{Write, stdout};
+use std::io::{SeekFrom, Write, stdout};
 
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Digest, Position};
-use mirage_log::evidence::{Bad, Cited, EvidenceStore, Files, check_cited};
+use mirage_log::evidence::{Bad, Cited, EvidenceStore, Files, Stored, check_cited};
 use mirage_log::{EventLog, Filter};
 use mirage_workers::node::Place;
 
@@ -40,15 +40,14 @@ enum Command {
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
     match arguments.command {
         Command::Get { hash } => {
-            let bytes = get(context, digest(&hash)?).await?;
+            let mut stored = get(context, digest(&hash)?).await?;
             let mut out = stdout().lock();
-            out.write_all(&bytes)?;
+            std::io::copy(&mut stored, &mut out)?;
             out.flush()?;
             Ok(Exit::Done)
         }
         Command::Verify { hash: Some(hash) } => {
-            let bytes = get(context, digest(&hash)?).await?;
-            let bytes = bytes.len();
+            let bytes = get(context, digest(&hash)?).await?.seek(SeekFrom::End(0))?;
             context
                 .output
                 .say(format_args!("{bytes} bytes, as they were stored"));
@@ -63,13 +62,13 @@ fn digest(hash: &str) -> Result<Digest, Problem> {
         .map_err(|error| Problem::new("bad_id", format!("`{hash}`: {error}")))
 }
 
-async fn get(context: &Context, digest: Digest) -> Result<Vec<u8>, Failure> {
+async fn get(context: &Context, digest: Digest) -> Result<Box<dyn Stored>, Failure> {
     context.data.must_hold_a_log()?;
     let absent = || Problem::new("no_such_evidence", digest).into();
     let Some(store) = store(context)? else {
         return Err(absent());
     };
-    let found = store.get(&context.workspace()?, digest).await?;
+    let found = store.open(&context.workspace()?, digest).await?;
     found.ok_or_else(absent)
 }
 

@@ -3,13 +3,15 @@
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Cursor, ModuleName};
 use mirage_projections::catalog::{FindingFilter, PAGE_ROWS_MAX, Page, Reader, Since};
+use mirage_workers::collectors::import::IMPORTERS;
+use mirage_workers::seed;
 
 use super::global::AtArgument;
 use super::ids::{self, LAST};
 use super::scan::manifest;
 use super::time::At;
 use super::{Answer, Context, known};
-use crate::output::{Failure, Field, Form, Listing, Shape, values};
+use crate::output::{Failure, Field, Form, Listing, Rows, Shape, values};
 
 /// List findings, oldest first
 ///
@@ -50,7 +52,7 @@ pub(crate) struct Arguments {
 }
 
 /// The fields are a contract (DESIGN §7).
-static LISTING: Listing = Listing {
+pub(super) static LISTING: Listing = Listing {
     key: "key",
     fields: &[
         Field::new("finding_id", Shape::Text),
@@ -112,7 +114,22 @@ async fn list(context: &Context, arguments: &Arguments) -> Result<u64, Failure> 
 }
 
 fn write(context: &Context, reader: &Reader<'_>, filter: &FindingFilter) -> Result<u64, Failure> {
-    let mut rows = context.output.rows(&LISTING)?;
+    let count = into(context.output.rows(&LISTING)?, reader, filter)?;
+    if context.output.form == Form::Table {
+        context.output.say(format_args!(
+            "{count} findings as of position {}",
+            reader.position()
+        ));
+    }
+    Ok(count)
+}
+
+/// Writes every finding that the filter lets through; answers how many.
+pub(super) fn into(
+    mut rows: Rows,
+    reader: &Reader<'_>,
+    filter: &FindingFilter,
+) -> Result<u64, Failure> {
     let mut page = Page::first(PAGE_ROWS_MAX);
     loop {
         let listed = reader.findings(filter, &page)?;
@@ -124,21 +141,16 @@ fn write(context: &Context, reader: &Reader<'_>, filter: &FindingFilter) -> Resu
             None => break,
         }
     }
-    let count = rows.end(Some(reader.position().0))?;
-    if context.output.form == Form::Table {
-        context.output.say(format_args!(
-            "{count} findings as of position {}",
-            reader.position()
-        ));
-    }
-    Ok(count)
+    rows.end(Some(reader.position().0))
 }
 
 /// Names of modules that there are.
 pub(super) fn modules(names: &[String]) -> Result<Vec<ModuleName>, Problem> {
     let known = |name: &String| {
-        // The seeds' module is none that can be chosen, and yet it finds.
-        if name != mirage_workers::seed::NAME {
+        // The seeds' module and the importers are none that can be chosen, and yet they find.
+        let importers = IMPORTERS.iter().map(|importer| importer.name());
+        let is_other = importers.chain([seed::NAME]).any(|other| other == name);
+        if !is_other {
             manifest(name, "unknown_module")?;
         }
         ModuleName::new(name).map_err(|error| Problem::new("bad_id", error))

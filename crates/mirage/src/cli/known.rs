@@ -47,6 +47,15 @@ pub(crate) fn modules() -> ArgValueCandidates {
             .collect()
     })
 }
+pub(crate) fn formats() -> ArgValueCandidates {
+    words(|| {
+        collectors::import::IMPORTERS
+            .iter()
+            .map(|importer| importer.name())
+            .chain(["commits"])
+            .collect()
+    })
+}
 pub(crate) fn profiles() -> ArgValueCandidates {
     words(|| {
         Profile::ALL

@@ -8,10 +8,12 @@ mod diff;
 mod doctor;
 mod entities;
 mod evidence;
+mod export;
 mod findings;
 mod global;
 mod graph;
 mod ids;
+mod import;
 mod known;
 mod log;
 mod manual;
@@ -79,6 +81,8 @@ enum Command {
     Marks(marks::Arguments),
     /// What hangs together with what
     Graph(graph::Arguments),
+    Export(export::Arguments),
+    Import(import::Arguments),
     /// What was seen, byte for byte
     Evidence(evidence::Arguments),
     /// Look at the log itself, and prove that it is what was written
@@ -99,7 +103,7 @@ impl Command {
     /// Whether it runs a scan, and heeds `--timeout` by stopping in order.
     fn follows(&self) -> bool {
         match self {
-            Self::Scan(_) | Self::Rederive(_) => true,
+            Self::Scan(_) | Self::Import(_) | Self::Rederive(_) => true,
             Self::Scans(arguments) => arguments.follows(),
             _ => false,
         }
@@ -214,6 +218,8 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Views(arguments) => views::run(context, arguments).await,
         Command::Watch(arguments) => watch::run(context, arguments).await,
         Command::Replay(arguments) => replay::run(context, arguments).await,
+        Command::Export(arguments) => export::run(context, &arguments).await,
+        Command::Import(arguments) => import::run(context, arguments).await,
         Command::Evidence(arguments) => evidence::run(context, arguments).await,
         Command::Log(arguments) => log::run(context, arguments).await,
         Command::Modules(arguments) => modules::run(context, arguments),

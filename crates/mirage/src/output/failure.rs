@@ -48,6 +48,7 @@ failures!(
     mirage_log::AppendError,
     mirage_log::OpenError,
     mirage_log::archive::Error,
+    mirage_log::archive::ImportError,
     mirage_log::backup::Error,
     mirage_log::evidence::CitedError,
     mirage_log::evidence::Error,

@@ -102,7 +102,24 @@ impl Output {
 
     /// Begins a listing.
     pub(crate) fn rows(&self, listing: &'static Listing) -> Result<Rows, Problem> {
-        Rows::new(self, listing)
+        Rows::new(self, listing, Box::new(io::stdout()))
+    }
+
+    /// Begins a listing of every field as CSV, into `out`.
+    pub(crate) fn csv_into(
+        &self,
+        listing: &'static Listing,
+        out: Box<dyn Write>,
+    ) -> Result<Rows, Problem> {
+        let form = Form::Csv;
+        Rows::new(
+            &Self {
+                form,
+                ..self.clone()
+            },
+            listing,
+            out,
+        )
     }
 
     /// Writes one thing: `values` in the order of the listing's fields.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, Write};
 
 use mirage_api::error::Problem;
 use serde_json::Value;
@@ -23,12 +23,16 @@ pub(crate) struct Rows {
     /// Hashes of the keys that were written, 8 bytes each, under a random seed that no key can aim at.
     written: HashSet<u64>,
     seed: RandomState,
-    pub(super) out: BufWriter<Stdout>,
+    pub(super) out: BufWriter<Box<dyn Write>>,
     is_quiet: bool,
 }
 
 impl Rows {
-    pub(super) fn new(output: &Output, listing: &'static Listing) -> Result<Self, Problem> {
+    pub(super) fn new(
+        output: &Output,
+        listing: &'static Listing,
+        out: Box<dyn Write>,
+    ) -> Result<Self, Problem> {
         let picked = pick_fields(output, listing)?;
         let fields: Vec<_> = picked.iter().map(|&at| &listing.fields[at]).collect();
         let key = listing
@@ -45,7 +49,7 @@ impl Rows {
             count: 0,
             written: HashSet::new(),
             seed: RandomState::new(),
-            out: BufWriter::new(io::stdout()),
+            out: BufWriter::new(out),
             is_quiet: output.is_quiet,
         })
     }

@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use mirage_domain::event::Event;
 use mirage_domain::finding::Finding;
 use mirage_domain::id::{Digest, EntityId, FindingId};
 use mirage_domain::task;
 use mirage_log::commit::{Entry, event_bytes};
+use tokio::sync::Notify;
 
-use crate::collectors::Reported;
+use crate::collectors::{Reported, Room};
 
 /// A commit is written when this much waits. One finding more, all remarks and all failures of a batch are about as
 /// much again, and together they are still a legal commit.
@@ -29,20 +31,38 @@ struct State {
     /// Where a finding stands among those that wait.
     waiting: HashMap<FindingId, usize>,
     /// Claims that were committed: id, attributes and evidence together.
-    written: HashSet<Digest>,
+    written: HashSet<Claimed>,
     remarks: BTreeMap<RemarkKey, u32>,
     bytes: usize,
     since: Option<Instant>,
     total: u64,
 }
 
+#[derive(Default)]
 pub(super) struct Buffer {
     state: Mutex<State>,
+    /// Rings when a commit's worth waits.
+    full: Notify,
+    /// Rings when something was taken out.
+    drained: Notify,
+}
+
+#[async_trait]
+impl Room for Buffer {
+    async fn wait(&self) {
+        loop {
+            let drained = self.drained.notified();
+            if !self.is_full() {
+                return;
+            }
+            drained.await;
+        }
+    }
 }
 
 impl Buffer {
     /// `already`: claims that stand in the task's stream from earlier attempts.
-    pub(super) fn new(already: HashSet<Digest>) -> Self {
+    pub(super) fn new(already: HashSet<Claimed>) -> Self {
         let total = already.len() as u64;
         Self {
             state: Mutex::new(State {
@@ -50,6 +70,7 @@ impl Buffer {
                 total,
                 ..State::default()
             }),
+            ..Self::default()
         }
     }
 
@@ -85,6 +106,14 @@ impl Buffer {
         let index = state.findings.len();
         state.waiting.insert(finding.id, index);
         state.findings.push((finding, at));
+        if state.bytes >= BYTES_FULL {
+            self.full.notify_one();
+        }
+    }
+
+    /// Returns when a commit's worth waits.
+    pub(super) async fn full(&self) {
+        self.full.notified().await;
     }
 
     pub(super) fn remark(
@@ -152,6 +181,7 @@ impl Buffer {
         state.waiting = (state.findings.iter().enumerate())
             .map(|(at, (f, _))| (f.id, at))
             .collect();
+        self.drained.notify_waiters();
         let remarks = std::mem::take(&mut state.remarks);
         state.since = (!state.findings.is_empty()).then(Instant::now);
         let found = findings
@@ -183,11 +213,16 @@ impl Buffer {
     }
 }
 
-/// What makes two claims the same: their id, attributes and evidence.
-pub(super) fn claim(finding: &Finding) -> Digest {
+/// What makes two claims the same: half of the hash of their id, attributes and evidence. A task keeps one for each
+/// claim that it has committed.
+pub(super) type Claimed = [u8; 16];
+
+pub(super) fn claim(finding: &Finding) -> Claimed {
     let attributes = serde_json::to_string(&finding.attributes).unwrap_or_default();
     let evidence: Vec<String> = finding.evidence.iter().map(Digest::to_string).collect();
-    Digest::of(format!("{}\0{attributes}\0{}", finding.id, evidence.join(",")).as_bytes())
+    let text = format!("{}\0{attributes}\0{}", finding.id, evidence.join(","));
+    let hash = Digest::of(text.as_bytes());
+    hash.0[..16].try_into().expect("a digest has 32 bytes")
 }
 
 /// Joins a claim to one that waits, unless the two disagree about an attribute.

@@ -138,7 +138,7 @@ async fn run_module(
             input,
             &settings,
             network.probe(),
-            Found::of(&frame, input),
+            Found::of(&frame, input).map(|found| found.within(buffer.clone())),
         )
         .boxed()
     };
@@ -158,6 +158,7 @@ async fn run_module(
                 Some(failure) => failures.extend(failure),
                 None => break,
             },
+            () = buffer.full() => {}
             _ = tick.tick() => {}
         }
         let is_due = || buffer.is_full() || buffer.oldest().is_some_and(|age| age >= WAIT_MAX);

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use mirage_domain::event::Event;
-use mirage_domain::id::{Digest, Position, StreamId, Version};
+use mirage_domain::id::{StreamId, Version};
 use mirage_domain::task;
 use mirage_log::commit::{
     Actor, ActorKind, Commit, Context, EncodeError, EncodedCommit, Entry, encode,
@@ -12,7 +12,7 @@ use mirage_log::commit::{
 use mirage_log::{AppendError, ReadError, Tip, evidence};
 use uuid::Uuid;
 
-use super::buffer::{Buffer, claim};
+use super::buffer::{Buffer, Claimed, claim};
 use super::{Delivery, ScanContext};
 
 /// Tries of a write that a busy or full store refused.
@@ -41,7 +41,7 @@ pub(super) struct Writer<'a> {
     delivery: Delivery,
     tip: Option<Tip>,
     attempt: u32,
-    already: HashSet<Digest>,
+    already: HashSet<Claimed>,
     /// Whether the stream has its first event, or gets it with the next commit.
     is_started: bool,
 }
@@ -83,32 +83,35 @@ impl<'a> Writer<'a> {
     }
 
     /// Claims that stand in the stream from earlier attempts.
-    pub(super) fn already(&mut self) -> HashSet<Digest> {
+    pub(super) fn already(&mut self) -> HashSet<Claimed> {
         std::mem::take(&mut self.already)
     }
 
     /// Reads the stream as it is now; true if it is over.
     async fn read(&mut self) -> Result<bool, Error> {
-        let commits = self
-            .context
-            .node
-            .log
-            .read_stream(&self.stream, Position(0))
-            .await?;
-        self.tip = commits.last().map(|recorded| recorded.tip());
-        self.is_started = !commits.is_empty();
-        self.attempt = 1;
-        for entry in commits.iter().flat_map(|recorded| &recorded.commit.events) {
-            match &entry.event {
-                Event::Task(event) if event.is_terminal() => return Ok(true),
-                Event::Task(task::Event::Restarted(restarted)) => self.attempt = restarted.attempt,
-                Event::Task(task::Event::Found(finding)) => {
-                    self.already.insert(claim(finding));
+        let log = self.context.node.log.clone();
+        (self.tip, self.attempt) = (None, 1);
+        // Page by page: the task of an import may have written more than memory holds.
+        loop {
+            let page = log.read_stream_page(&self.stream, self.tip).await?;
+            let Some(last) = page.last() else {
+                self.is_started = self.tip.is_some();
+                return Ok(false);
+            };
+            self.tip = Some(last.tip());
+            for entry in page.iter().flat_map(|recorded| &recorded.commit.events) {
+                match &entry.event {
+                    Event::Task(event) if event.is_terminal() => return Ok(true),
+                    Event::Task(task::Event::Restarted(restarted)) => {
+                        self.attempt = restarted.attempt;
+                    }
+                    Event::Task(task::Event::Found(finding)) => {
+                        self.already.insert(claim(finding));
+                    }
+                    _ => {}
                 }
-                _ => {}
             }
         }
-        Ok(false)
     }
 
     /// Commits what waits; false if another worker has the task.

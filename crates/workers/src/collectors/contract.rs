@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use mirage_domain::module::{BATCH_MAX, Manifest, Reads};
 
-use super::ALL;
+use super::{ALL, Collector};
 
 fn folder(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -131,6 +131,11 @@ fn table() -> String {
         let (consumes, produces, profile) = (kinds(consumes), kinds(produces), profile.as_str());
         let row = format!("| {name} | {summary} | {consumes} | {produces} | {profile} | {reads} |");
         writeln!(text, "{row}").unwrap();
+    }
+    text.push_str("\n## Importers\n\nThey read files of other tools and run in imports alone.\n\n| format | reads |\n|---|---|\n");
+    for importer in super::import::IMPORTERS {
+        let manifest = importer.manifest();
+        writeln!(text, "| {} | {} |", manifest.name, manifest.summary).unwrap();
     }
     text.push_str("\n## Settings\n\n| setting | default | help |\n|---|---|---|\n");
     for manifest in manifests() {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use futures::future::BoxFuture;
 use mirage_domain::entity::{Entity, Kind};
 use mirage_domain::finding::{Attributes, FINDING_BYTES_MAX, Finding, Parent};
@@ -12,7 +13,7 @@ use mirage_domain::id::{Digest, EntityId, FindingId, IdKey, ModuleName, ScanId};
 use mirage_domain::module::{Manifest, Profile};
 use mirage_domain::plan;
 use mirage_domain::relation::{Direction, Relation};
-use mirage_domain::scope::{Link, Scope};
+use mirage_domain::scope::{Decision, Link, Scope};
 use mirage_domain::sealed::Sealable;
 
 use super::CollectError;
@@ -50,6 +51,15 @@ impl Claim {
             attributes,
             evidence: vec![evidence],
         }
+    }
+
+    /// As the direction says.
+    pub(crate) fn toward(
+        (relation, direction): (Relation, Direction),
+        entity: Entity,
+        evidence: Digest,
+    ) -> Self {
+        Self::new(relation, direction, entity, evidence)
     }
 
     /// Further evidence.
@@ -121,10 +131,18 @@ pub struct Frame {
     pub keep: Keep,
 }
 
+/// Where reports wait for their commit: a module that reports without end waits for room.
+#[async_trait]
+pub(crate) trait Room: Send + Sync {
+    /// Returns once less waits than one commit takes.
+    async fn wait(&self);
+}
+
 /// Takes the claims about one input.
 pub struct Found {
     frame: Arc<Frame>,
     input: Handle,
+    room: Option<Arc<dyn Room>>,
 }
 
 impl Found {
@@ -141,6 +159,22 @@ impl Found {
                 parent,
                 is_in_scope,
             },
+            room: None,
+        }
+    }
+
+    /// The same, with a place where reports wait.
+    pub(crate) fn within(self, room: Arc<dyn Room>) -> Self {
+        Self {
+            room: Some(room),
+            ..self
+        }
+    }
+
+    /// Waits while more is reported than a commit takes; for modules that report without end.
+    pub(crate) async fn room(&self) {
+        if let Some(room) = &self.room {
+            room.wait().await;
         }
     }
 
@@ -192,6 +226,12 @@ impl Found {
         self.frame.key.mac(text.as_bytes()).to_string()[..32].to_owned()
     }
 
+    /// The same in 64 digits, as a function that outlives this.
+    pub(crate) fn keyed_in_full(&self) -> impl Fn(&str) -> String + Send + 'static {
+        let key = self.frame.key.clone();
+        move |text| key.mac(text.as_bytes()).to_string()
+    }
+
     /// Reports a claim under the input.
     pub fn add(&self, claim: Claim) -> Handle {
         self.add_under(&self.input, claim)
@@ -208,36 +248,14 @@ impl Found {
             attributes,
             evidence,
         } = claim;
-        let link = Link {
-            parent: &parent.entity,
-            parent_is_in: parent.is_in_scope,
-            relation,
-        };
-        let scope = frame.scope.decide(Some(link), &entity);
-        let id = entity.id(&frame.key);
-        let edge = Some((relation, direction));
-        let finding_id = FindingId::derive(
-            &frame.scan,
-            &frame.module,
-            Some(parent.parent.entity),
-            edge,
-            id,
-        );
-        let handle = Handle {
-            entity: entity.clone(),
-            parent: Parent {
-                entity: id,
-                finding: finding_id,
-            },
-            is_in_scope: scope.is_in,
-        };
+        let (handle, scope) = self.decide(parent, relation, direction, &entity);
         if let Some(fault) = self.fault(parent.entity.kind(), relation, direction, entity.kind()) {
             self.remark("finding-rejected", fault, entity.to_string());
             return handle;
         }
         let finding = Finding {
-            id: finding_id,
-            entity: id,
+            id: handle.parent.finding,
+            entity: handle.parent.entity,
             kind: entity.kind(),
             key: Sealable::Open(entity.key().to_owned()),
             parent: Some(parent.parent),
@@ -250,6 +268,45 @@ impl Found {
         };
         (frame.sink)(Reported::Finding(Box::new(self.within_bounds(finding))));
         handle
+    }
+
+    /// The handle that a claim under `parent` has, without reporting it: for a chain whose links are reported elsewhere.
+    pub(crate) fn place(
+        &self,
+        parent: &Handle,
+        relation: Relation,
+        direction: Direction,
+        entity: &Entity,
+    ) -> Handle {
+        self.decide(parent, relation, direction, entity).0
+    }
+
+    fn decide(
+        &self,
+        parent: &Handle,
+        relation: Relation,
+        direction: Direction,
+        entity: &Entity,
+    ) -> (Handle, Decision) {
+        let frame = &self.frame;
+        let link = Link {
+            parent: &parent.entity,
+            parent_is_in: parent.is_in_scope,
+            relation,
+        };
+        let scope = frame.scope.decide(Some(link), entity);
+        let id = entity.id(&frame.key);
+        let above = Some(parent.parent.entity);
+        let edge = Some((relation, direction));
+        let handle = Handle {
+            entity: entity.clone(),
+            parent: Parent {
+                entity: id,
+                finding: FindingId::derive(&frame.scan, &frame.module, above, edge, id),
+            },
+            is_in_scope: scope.is_in,
+        };
+        (handle, scope)
     }
 
     /// Tells the reader of the log something that is no finding; equal remarks of a task are counted.

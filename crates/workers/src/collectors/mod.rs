@@ -19,6 +19,7 @@ mod extract;
 mod found;
 mod geoip;
 mod http;
+pub mod import;
 mod mail_policy;
 mod parts;
 mod ports;
@@ -44,6 +45,7 @@ use parts::{
     charset, html, kept, page, presentation, questions, registries, sockets, text_records, wildcard,
 };
 
+pub(crate) use found::Room;
 pub use found::{Claim, Found, Frame, Handle, Remark, Reported};
 
 use crate::probe::Probe;
@@ -69,6 +71,12 @@ pub const ALL: &[&dyn Collector] = &[
     &whois::Whois,
     &zone::Zone,
 ];
+
+/// Every module that a scan may name: the collectors, and the importers, which run in imports alone.
+pub fn every() -> impl Iterator<Item = &'static dyn Collector> {
+    let importers = import::IMPORTERS.iter().map(|own| *own as &dyn Collector);
+    ALL.iter().copied().chain(importers)
+}
 
 /// A module that reads the world.
 #[async_trait]

@@ -1,6 +1,7 @@
 //! A node: what one process needs to run scans, and the commands that people give to them.
 
 mod embedded;
+mod import;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use mirage_log::execute::{self, Envelope, Store};
 use mirage_log::{EventLog, evidence};
 
 pub use embedded::{OpenError, Place};
+pub use import::Import;
 
 use crate::leases::Leases;
 use crate::probe::live::Live;
@@ -91,6 +93,8 @@ pub enum Error {
     #[error(transparent)]
     Evidence(#[from] evidence::Error),
     #[error(transparent)]
+    Read(#[from] mirage_log::ReadError),
+    #[error(transparent)]
     Command(#[from] execute::Error<scan::Error>),
 }
 
@@ -113,12 +117,23 @@ impl Node {
         request: ScanRequest,
         caller: &Caller,
     ) -> Result<(ScanId, Position), Error> {
-        Scope::new(&request.seeds, &request.scope)?;
         let key = match &caller.key {
             Some((key, _)) => key.clone(),
             None => uuid::Uuid::now_v7().to_string(),
         };
         let scan = ScanId::derive(&self.workspace, &caller.actor.id, &key);
+        let position = self.start_as(&scan, request, caller).await?;
+        Ok((scan, position))
+    }
+
+    /// Starts the scan that has this id.
+    async fn start_as(
+        &self,
+        scan: &ScanId,
+        request: ScanRequest,
+        caller: &Caller,
+    ) -> Result<Position, Error> {
+        Scope::new(&request.seeds, &request.scope)?;
         let count = request.seeds.len() as u64;
         let list = self
             .evidence
@@ -131,8 +146,7 @@ impl Node {
         self.evidence.flush().await?;
         let requested = requested(request, Seeds { list, count }, settings);
         let command = scan::Command::Start(Box::new(StartScan { request: requested }));
-        let position = self.command(&scan, command, caller).await?;
-        Ok((scan, position))
+        self.command(scan, command, caller).await
     }
 
     /// Gives a command to a scan and answers the position after which its effect can be read.

@@ -13,7 +13,7 @@ use mirage_log::{Filter, Read};
 
 use super::Error;
 use crate::collect::ScanContext;
-use crate::collectors::ALL;
+use crate::collectors;
 use crate::node::Node;
 use crate::probe::live::Policy;
 use crate::probe::network::Network;
@@ -51,8 +51,7 @@ pub(super) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, 
     })?;
     let rules = request.scope.open().ok_or(Error::Scope)?;
     let scope = Scope::new(&seeds, rules).map_err(|_| Error::Scope)?;
-    let modules = ALL
-        .iter()
+    let modules = collectors::every()
         .filter(|collector| {
             request
                 .modules
@@ -61,7 +60,7 @@ pub(super) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, 
         })
         .map(|collector| {
             (
-                *collector,
+                collector,
                 Arc::new(settings.of(collector.manifest(), &node.secrets)),
             )
         })

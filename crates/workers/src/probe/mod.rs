@@ -28,6 +28,7 @@ use bytes::Bytes;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Record, RecordType};
 use mirage_domain::id::Digest;
+use mirage_log::evidence::Stored;
 
 use crate::collectors::CollectError;
 use exchange::Exchange;
@@ -146,9 +147,16 @@ pub struct OpenPort {
     pub evidence: Digest,
 }
 
+/// The way to what was stored as it is: a file that is imported.
+#[async_trait]
+pub trait Files: Send + Sync {
+    /// A stored item for reading in pieces, whatever it holds.
+    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError>;
+}
+
 /// The way to the network for one task.
 #[async_trait]
-pub trait Probe: Send + Sync {
+pub trait Probe: Files {
     /// Asks the scan's resolvers; answers are cached for the scan. A code such as NXDOMAIN is an answer, not an error.
     async fn dns(&self, name: &str, kind: RecordType) -> Result<DnsAnswer, CollectError>;
 

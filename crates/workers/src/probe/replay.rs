@@ -17,7 +17,7 @@ use futures::StreamExt;
 use hickory_proto::rr::RecordType;
 use ipnet::IpNet;
 use mirage_domain::id::{Digest, WorkspaceId};
-use mirage_log::evidence::EvidenceStore;
+use mirage_log::evidence::{EvidenceStore, Stored};
 use url::Url;
 
 use super::addresses::{self, Choice};
@@ -26,7 +26,7 @@ use super::counters::Counters;
 use super::exchange::{Exchange, Frame};
 use super::policy::Egress;
 use super::redirect::{Step, Trail};
-use super::{DnsAnswer, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
+use super::{DnsAnswer, Files, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
 use crate::collectors::CollectError;
 
 /// What an exchange answers, in a few bytes: a scan may have asked a million questions.
@@ -116,6 +116,8 @@ pub struct Replay {
     counters: Counters,
     /// The body that answers every GET for which nothing is recorded.
     any: Option<Vec<u8>>,
+    /// Files that are stored as they are.
+    files: HashMap<Digest, Vec<u8>>,
 }
 
 /// The detail of a failure that is none of the module's: the answer is not among what was kept.
@@ -189,6 +191,12 @@ impl Replay {
                 exchange.map_err(|error| CollectError::Malformed(error.to_string()))
             }
         }
+    }
+
+    /// A file that is stored as it is, under the hash of its bytes.
+    pub fn file(mut self, bytes: Vec<u8>) -> Self {
+        self.files.insert(Digest::of(&bytes), bytes);
+        self
     }
 
     /// The exceptions that the scan had from the egress policy.
@@ -268,6 +276,14 @@ fn any(url: &Url, body: Vec<u8>) -> Exchange {
 /// A name as it stands in frames: lower case, without its last dot.
 pub(crate) fn name_of(text: &str) -> String {
     text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase()
+}
+
+#[async_trait]
+impl Files for Replay {
+    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError> {
+        let bytes = self.files.get(&digest).cloned().ok_or_else(missing)?;
+        Ok(Box::new(std::io::Cursor::new(bytes)))
+    }
 }
 
 #[async_trait]

@@ -4,6 +4,7 @@ mod bounds;
 mod copies;
 mod graph;
 mod hostile;
+mod imports;
 mod processes;
 mod provenance;
 mod rederive;

@@ -16,6 +16,7 @@ use crate::probe::replay::{Replay, name_of};
 pub struct Tape {
     pub(super) exchanges: Vec<Exchange>,
     any: Option<Vec<u8>>,
+    files: Vec<Vec<u8>>,
 }
 
 impl From<&str> for Tape {
@@ -33,6 +34,12 @@ impl Tape {
     /// Answers every GET that is not on the tape with status 200 and this body.
     pub fn any_http(mut self, body: impl AsRef<[u8]>) -> Self {
         self.any = Some(body.as_ref().to_vec());
+        self
+    }
+
+    /// A file that is stored as it is, under the hash of its bytes.
+    pub fn file(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        self.files.push(bytes.as_ref().to_vec());
         self
     }
 
@@ -141,7 +148,8 @@ impl Tape {
     }
 
     pub(super) fn probe(&self) -> Replay {
-        let replay = Replay::new(self.exchanges.clone());
+        let files = self.files.iter().cloned();
+        let replay = files.fold(Replay::new(self.exchanges.clone()), Replay::file);
         match &self.any {
             Some(body) => replay.any_http(body.clone()),
             None => replay,

@@ -33,7 +33,7 @@ use async_trait::async_trait;
 use hickory_proto::rr::RecordType;
 use mirage_domain::id::Digest;
 use mirage_domain::module::Manifest;
-use mirage_log::evidence::EvidenceStore;
+use mirage_log::evidence::{EvidenceStore, Stored};
 use tokio::sync::Semaphore;
 
 pub use limits::{LiveConfig, Policy, Timeouts};
@@ -41,7 +41,7 @@ pub use limits::{LiveConfig, Policy, Timeouts};
 use super::counters::Counters;
 use super::exchange::Exchange;
 use super::policy::Egress;
-use super::{DnsAnswer, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
+use super::{DnsAnswer, Files, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
 use crate::collectors::CollectError;
 use cache::Cache;
 use entropy::Entropy;
@@ -220,6 +220,20 @@ impl TaskProbe {
         let workspace = &self.scan.policy.workspace;
         let kept = self.scan.evidence.put(workspace, exchange.encode()).await;
         kept.map_err(|error| CollectError::Unavailable(format!("evidence: {error}")))
+    }
+}
+
+#[async_trait]
+impl Files for TaskProbe {
+    async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError> {
+        let opened = (self.scan.evidence)
+            .open(&self.scan.policy.workspace, digest)
+            .await;
+        match opened {
+            Ok(Some(stored)) => Ok(stored),
+            Ok(None) => Err(CollectError::Unavailable(format!("no evidence {digest}"))),
+            Err(error) => Err(CollectError::Unavailable(error.to_string())),
+        }
     }
 }
 
