@@ -1,4 +1,4 @@
-//! Scripts that read Mirage's files as other programs do, by the Python that `cargo xtask test` prepares.
+//! Scripts that read Mirage's files as other programs do, by the Python of `xtask test`.
 
 use std::path::Path;
 use std::process::Command;

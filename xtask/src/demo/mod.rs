@@ -102,6 +102,11 @@ fn show(data: &Path, world: &Answer) -> anyhow::Result<()> {
         Some(id) => mirage.must(&["why", &id])?,
         None => bail!("the scan found nothing"),
     }
+    mirage.must(&["search", "portal"])?;
+    let seed = format!("domain:{}", world.domain);
+    mirage.must(&["graph", "neighbors", &seed, "--kind", "organization"])?;
+    // Only what the scan kept is read: the company is not asked again.
+    mirage.must(&["rederive", "@last"])?;
     mirage.must(&["log", "verify"])
 }
 

@@ -68,6 +68,26 @@ fn a_mark_that_changes_nothing_writes_nothing() {
 }
 
 #[test]
+fn the_next_scan_of_the_same_seeds_tells_of_earlier_marks() {
+    let (place, id) = scanned();
+    place
+        .run(&["mark", &id, "--false-positive", "--reason", "a film number"])
+        .done();
+    let again = place.run(&["scan", "+44 20 7946 0958", "--modules", "dns"]);
+    assert_eq!(again.code, 0, "{again:?}");
+    let told = again.err.lines().find(|line| line.contains("was marked"));
+    assert!(
+        told.is_some_and(|line| line.ends_with("a film number")),
+        "{again:?}"
+    );
+    assert_eq!(
+        keys(&place, &[]),
+        1,
+        "and it stands until somebody says so again"
+    );
+}
+
+#[test]
 fn bad_marks_are_refused_with_what_to_do() {
     let (place, id) = scanned();
     place.run(&["mark", &id]).refused(2, "usage");

@@ -33,6 +33,17 @@ pub struct MarkRow {
 const HOLD: &str = "SELECT m.* FROM marks m WHERE m.workspace = ? AND m.verdict IS NOT NULL AND NOT EXISTS (
     SELECT 1 FROM marks n WHERE n.scan = m.scan AND n.finding = m.finding AND n.cursor > m.cursor AND n.cursor <= ?)";
 
+/// Of marks that hold in other scans, those whose claim this scan makes as well and has not marked itself.
+const EARLIER: &str = "SELECT m.*, own.finding AS own FROM marks m
+    JOIN findings was ON was.scan = m.scan AND was.finding = m.finding
+    JOIN findings own ON own.entity = was.entity AND own.scan = ? AND own.scan <> m.scan AND own.cursor <= ?
+        AND own.module = was.module AND own.parent_entity IS NOT DISTINCT FROM was.parent_entity
+        AND own.relation IS NOT DISTINCT FROM was.relation AND own.direction IS NOT DISTINCT FROM was.direction
+    WHERE m.workspace = ? AND m.verdict IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM marks n WHERE n.scan = m.scan AND n.finding = m.finding AND n.cursor > m.cursor AND n.cursor <= ?)
+    AND NOT EXISTS (SELECT 1 FROM marks k WHERE k.scan = own.scan AND k.finding = own.finding AND k.cursor <= ?)
+    GROUP BY own.finding, m.cursor ORDER BY m.cursor DESC LIMIT ?";
+
 impl Reader<'_> {
     /// Marks that hold, in the order in which they were made; of one scan or of all.
     pub fn marks(&self, scan: Option<&ScanId>, page: &Page) -> Result<Listed<MarkRow>, Error> {
@@ -48,6 +59,27 @@ impl Reader<'_> {
             [self.workspace(), self.last(), scan.into(), finding.into()],
         );
         self.all(sql, mark)
+    }
+
+    /// Marks that hold on findings of other scans which this scan has made as well, and which it does not mark itself:
+    /// the same module, parent entity, relation, direction and entity. Each with this scan's own finding.
+    pub fn earlier_marks(
+        &self,
+        scan: &ScanId,
+        limit: u32,
+    ) -> Result<Vec<(FindingId, MarkRow)>, Error> {
+        let sql = Sql::new(
+            EARLIER,
+            [
+                scan.into(),
+                self.last(),
+                self.workspace(),
+                self.last(),
+                self.last(),
+                limit.min(super::PAGE_ROWS_MAX).into(),
+            ],
+        );
+        self.all(sql, |row| Ok((FindingId(row.get("own")?), mark(row)?)))
     }
 
     /// The findings that do not stand, over all scans of the workspace, sorted.
@@ -210,6 +242,30 @@ mod tests {
         expected.sort_unstable();
         assert_eq!(fallen, expected);
         assert!(!now.stands(ids[3]).unwrap() && now.stands(ids[4]).unwrap());
+    }
+
+    #[test]
+    fn a_later_scan_is_told_of_earlier_marks_until_it_marks_for_itself() {
+        let (mut history, first, ids) = chain();
+        say(&mut history, &first, ids[4], true);
+        let mut second = MadeScan::start(&mut history, 2, &[1]);
+        let at = second.schedule(&mut history, "dns");
+        let seed = second.finding("seed", None, 1, 0);
+        let same = second.finding("dns", Some(&seed), 5, 9);
+        let other = second.finding("dns", Some(&seed), 7, 0);
+        second.report(&mut history, at, vec![same.clone(), other]);
+        let told = |history: &History| {
+            let db = given::<Catalog>(history);
+            let reader = Reader::new(&db, &workspace(0), None).unwrap();
+            let marks = reader.earlier_marks(&second.id, 10).unwrap();
+            marks
+                .into_iter()
+                .map(|(own, mark)| (own, mark.finding_id))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(told(&history), [(same.id, ids[4])]);
+        say(&mut history, &second, same.id, true);
+        assert_eq!(told(&history), []);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! As of then: for random logs and positions, every view answers as one that was folded up to there.
+//! As of then: for random logs and positions, each view answers as one folded up to there.
 
 use mirage_domain::id::{EntityId, Position, WorkspaceId};
 

@@ -1,4 +1,4 @@
-//! Schedules: whatever is killed, batched, rebuilt or deleted on the way, live and rebuilt views are one dump.
+//! Schedules: whatever is killed, rebuilt or deleted on the way, views end in one dump.
 
 use std::sync::Arc;
 

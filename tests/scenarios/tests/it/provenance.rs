@@ -1,4 +1,4 @@
-//! Provenance as other programs read it, and marks in a real scan: what falls, what stays, and what is told.
+//! Provenance as other programs read it, and what falls with a mark in a real scan.
 
 use std::collections::BTreeMap;
 

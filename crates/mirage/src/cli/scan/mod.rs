@@ -11,8 +11,10 @@ pub(crate) mod summary;
 use std::sync::Arc;
 
 use mirage_api::error::Exit;
-use mirage_domain::id::ScanId;
-use mirage_projections::catalog::{FindingFilter, PAGE_ROWS_MAX, Page, Reader, ScanFilter, State};
+use mirage_domain::id::{FindingId, ScanId};
+use mirage_projections::catalog::{
+    FindingFilter, MarkRow, PAGE_ROWS_MAX, Page, Reader, ScanFilter, State,
+};
 use mirage_workers::node::{Caller, Node};
 
 pub(crate) use request::manifest;
@@ -154,7 +156,7 @@ pub(crate) async fn end(
         return Err(problem.into());
     }
     let counted = counted(context, scan).await?;
-    let exit = summary::show(context, scan, &tally, counted)?;
+    let exit = summary::show(context, scan, &tally, &counted)?;
     // The seeds themselves are findings, and not what was looked for.
     match is_exit_code && counted.findings <= tally.seeds {
         true => Ok(Exit::Failed),
@@ -184,12 +186,17 @@ async fn mention_interrupted(context: &Context, started: &ScanId) -> Result<(), 
 }
 
 /// What the catalog counts of a scan: a claim that several tasks make is one finding.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Counted {
     findings: u64,
     /// Findings that the last scan of the same seeds had not; `None` if there was none.
     new: Option<u64>,
+    /// Findings of this scan that were marked in another one.
+    marked_before: Vec<(FindingId, MarkRow)>,
 }
+
+/// Earlier marks that a summary tells; there is a list for more.
+const MARKED_BEFORE_MAX: u32 = 10;
 
 async fn counted(context: &Context, scan: &ScanId) -> Result<Counted, Failure> {
     let views = context.views().await?;
@@ -200,6 +207,7 @@ async fn counted(context: &Context, scan: &ScanId) -> Result<Counted, Failure> {
     Ok(Counted {
         findings,
         new: new.transpose()?,
+        marked_before: reader.earlier_marks(scan, MARKED_BEFORE_MAX)?,
     })
 }
 

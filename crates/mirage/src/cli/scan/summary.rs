@@ -10,7 +10,7 @@ use super::super::tally::Tally;
 use super::super::{Answer, Context, time};
 use super::Counted;
 use super::progress::bytes;
-use crate::output::{Field, Form, Listing, Shape};
+use crate::output::{Field, Form, Listing, SafeText, Shape};
 
 static LISTING: Listing = Listing {
     key: "scan_id",
@@ -34,7 +34,7 @@ static LISTING: Listing = Listing {
 };
 
 /// Writes the summary and decides how the program ends.
-pub(crate) fn show(context: &Context, scan: &ScanId, tally: &Tally, counted: Counted) -> Answer {
+pub(crate) fn show(context: &Context, scan: &ScanId, tally: &Tally, counted: &Counted) -> Answer {
     let span = tally.started_at.zip(tally.finished_at);
     let span = span.and_then(|(from, to)| to.duration_since(from).try_into().ok());
     let span: std::time::Duration = span.unwrap_or_default();
@@ -65,6 +65,7 @@ pub(crate) fn show(context: &Context, scan: &ScanId, tally: &Tally, counted: Cou
     ];
     context.output.thing(&LISTING, values)?;
     if context.output.form == Form::Table {
+        marked_before(context, counted);
         further(context, scan, tally, span);
     }
     Ok(if failed.is_empty() {
@@ -90,6 +91,20 @@ fn counts<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> Value {
         .map(|(name, count)| (name.to_owned(), count.into()))
         .collect();
     counts.into()
+}
+
+/// What was said of these findings in an earlier scan; it does not hold here until somebody says so again.
+fn marked_before(context: &Context, counted: &Counted) {
+    for (finding, mark) in &counted.marked_before {
+        let verdict = mark.verdict.as_deref().unwrap_or_default();
+        let reason = mark.reason.as_deref().unwrap_or_default();
+        context.output.say(format_args!(
+            "finding {finding} was marked {verdict} by {} in scan {}: {}",
+            SafeText(&mark.actor),
+            mark.scan_id,
+            SafeText(reason)
+        ));
+    }
 }
 
 fn further(context: &Context, scan: &ScanId, tally: &Tally, span: std::time::Duration) {
