@@ -99,7 +99,22 @@ impl Context {
 impl Views {
     /// Reads as of `--at`, or as of now.
     pub(crate) fn reader(&self, at: Option<&str>) -> Result<Reader<'_>, Failure> {
-        let now = Reader::new(&self.db, &self.workspace, None)?;
+        self.reader_of(&self.db, at)
+    }
+
+    /// Another database of the catalog: two moments that are read in turns each leave out in their own what does not
+    /// stand there.
+    pub(crate) fn beside(&self) -> Result<Db, Failure> {
+        Ok(self.runner.db(Catalog::NAME)?)
+    }
+
+    /// Reads from one of the catalog's databases as of `--at`, or as of now.
+    pub(crate) fn reader_of<'d>(
+        &self,
+        db: &'d Db,
+        at: Option<&str>,
+    ) -> Result<Reader<'d>, Failure> {
+        let now = Reader::new(db, &self.workspace, None)?;
         let at = match at.map(At::read).transpose()? {
             None => return Ok(now),
             Some(At::Time(time)) => now.resolve_time(time)?,

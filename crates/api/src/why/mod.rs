@@ -11,6 +11,7 @@ mod prov;
 mod tree;
 
 use std::collections::HashMap;
+use std::io::SeekFrom;
 
 use mirage_domain::entity::Entity;
 use mirage_domain::event::Event;
@@ -42,7 +43,7 @@ pub enum Verdict {
 pub struct Item {
     pub sha256: Digest,
     /// None where it could not be read.
-    pub bytes: Option<usize>,
+    pub bytes: Option<u64>,
     #[serde(flatten)]
     pub verdict: Verdict,
 }
@@ -227,20 +228,18 @@ impl Prover<'_> {
         item
     }
 
-    async fn look_up(&self, sha256: Digest) -> (Option<usize>, Verdict) {
+    async fn look_up(&self, sha256: Digest) -> (Option<u64>, Verdict) {
         let Some(store) = self.evidence else {
             return (
                 None,
                 Verdict::Unknown("the evidence store cannot be opened".to_owned()),
             );
         };
-        match store.get(self.workspace, sha256).await {
-            Ok(Some(bytes)) => match Digest::of(&bytes) == sha256 {
-                true => (Some(bytes.len()), Verdict::Held),
-                false => (
-                    None,
-                    Verdict::Failed("its bytes have another hash".to_owned()),
-                ),
+        // Opening holds the bytes against the hash, in pieces: an imported file may be larger than memory.
+        match store.open(self.workspace, sha256).await {
+            Ok(Some(mut stored)) => match stored.seek(SeekFrom::End(0)) {
+                Ok(bytes) => (Some(bytes), Verdict::Held),
+                Err(error) => (None, Verdict::Unknown(error.to_string())),
             },
             Ok(None) => (None, Verdict::Failed("it is missing".to_owned())),
             Err(error @ evidence::Error::Damaged { .. }) => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mirage_api::error::{Exit, Problem};
+use mirage_projections::Db;
 use mirage_projections::catalog::{Change, Difference, Reader, Side, diff};
 use serde_json::Value;
 
@@ -56,7 +57,8 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 
 async fn compare(context: &Context, arguments: &Arguments) -> Result<u64, Failure> {
     let views = context.views().await?;
-    let (before, after) = readers(&views, arguments)?;
+    let beside = views.beside()?;
+    let (before, after) = readers(&views, &beside, arguments)?;
     // Names are those of now: at the earlier moment the scan need not have begun.
     let now = views.reader(None)?;
     let earlier = ids::scan(&now, &arguments.before)?;
@@ -101,6 +103,7 @@ pub(super) fn write(context: &Context, [before, after]: &[Side<'_>; 2]) -> Resul
 /// A reader for each side.
 fn readers<'v>(
     views: &'v Views,
+    beside: &'v Db,
     arguments: &Arguments,
 ) -> Result<(Reader<'v>, Reader<'v>), Failure> {
     let usage = |why: &str, hint: &str| Failure::from(Problem::new("usage", why).try_this(hint));
@@ -128,7 +131,7 @@ fn readers<'v>(
             let moment = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             let from = moment(from).unwrap_or_else(|| "0".to_owned());
             Ok((
-                views.reader(Some(&from))?,
+                views.reader_of(beside, Some(&from))?,
                 views.reader(moment(until).as_deref())?,
             ))
         }

@@ -96,6 +96,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     if let Some(text) = &arguments.entity {
         let found = ids::entity(context, &views, &reader, text).await?;
         show(context, &found)?;
+        context.output.say_as_of(reader.position());
         return Ok(Exit::Done);
     }
     let scan = match arguments.all {
@@ -133,6 +134,7 @@ fn list(context: &Context, reader: &Reader<'_>, filter: &EntityFilter) -> Result
         }
     }
     rows.end(Some(reader.position().0))?;
+    context.output.say_as_of(reader.position());
     Ok(())
 }
 

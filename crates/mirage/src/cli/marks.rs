@@ -57,6 +57,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
         }
     }
     rows.end(Some(reader.position().0))?;
+    context.output.say_as_of(reader.position());
     Ok(Exit::Done)
 }
 

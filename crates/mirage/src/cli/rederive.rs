@@ -63,7 +63,8 @@ async fn derive(context: &Context, arguments: &Arguments) -> Result<u64, Failure
     let unanswered: u64 = tally.failures.values().sum();
     if unanswered > 0 {
         context.output.say(format_args!(
-            "{unanswered} inputs could not be asked about to the end: no answer was kept"
+            "{unanswered} inputs could not be asked about to the end, mostly since no answer was kept: \
+             mirage scans get {fresh}"
         ));
     }
     let views = context.views().await?;

@@ -102,7 +102,7 @@ async fn ask(context: &Context, arguments: &Arguments) -> Result<u64, Failure> {
         None => catalog.as_of(db.position()?),
     };
     let filter = filter(&catalog, arguments, &query)?;
-    db.exclude(&catalog.fallen()?)?;
+    db.exclude(catalog.fallen()?)?;
     let reader = Reader::new(&db, &context.workspace()?, Some(catalog.position()))?;
     match arguments.facets {
         true => write_facets(context, &reader, &reader.facets(&query, &filter)?),

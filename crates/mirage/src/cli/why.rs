@@ -60,6 +60,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
         shown(context, arguments, &proven, &asked).trim_end()
     )?;
     out.flush()?;
+    context.output.say_as_of(proven.why.at);
     Ok(told(context, &proven))
 }
 

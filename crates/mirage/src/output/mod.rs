@@ -16,6 +16,7 @@ mod table;
 use std::io::{self, Write};
 
 use mirage_api::error::Problem;
+use mirage_domain::id::Position;
 use serde_json::Value;
 
 pub(crate) use cell::Shape;
@@ -146,6 +147,13 @@ impl Output {
             }
         }
         Ok(out.flush()?)
+    }
+
+    /// Says below a table at which position it was made; the other forms have their own place for it.
+    pub(crate) fn say_as_of(&self, position: Position) {
+        if self.form == Form::Table {
+            self.say(format_args!("as of position {position}"));
+        }
     }
 
     /// Says something to the person at the terminal, unless `-q`.

@@ -12,5 +12,6 @@ mod graph;
 mod log;
 mod marks;
 mod place;
+mod rederive;
 mod scan;
 mod search;

@@ -59,6 +59,25 @@ fn a_false_positive_is_in_no_list_until_it_is_unmarked_and_the_past_keeps_it() {
 }
 
 #[test]
+fn every_table_names_the_position_that_it_was_made_at() {
+    let (place, id) = scanned();
+    for words in [
+        &["findings"][..],
+        &["entities"],
+        &["entities", "phone:+442079460958"],
+        &["marks"],
+        &["scans"],
+        &["scans", "get", "@last"],
+        &["search", "442"],
+        &["graph", "components"],
+        &["why", &id],
+    ] {
+        let read = place.run(&[words, &["--at", "now"]].concat());
+        assert!(read.err.contains("as of position "), "{words:?}: {read:?}");
+    }
+}
+
+#[test]
 fn a_mark_that_changes_nothing_writes_nothing() {
     let (place, id) = scanned();
     let mark = ["mark", &id, "--confirmed", "-o", "json"];

@@ -11,10 +11,12 @@ use mirage_domain::id::{EntityId, FindingId, ScanId};
 
 use super::reader::Reader;
 use super::sql::Sql;
-use crate::Error;
+use crate::{Error, Value};
 
 /// Chains that are told of one finding or entity.
 pub(super) const CHAINS_MAX: usize = 32;
+/// Findings about one entity that are looked at: a hub may have a million.
+const LINKS_MAX: usize = 256;
 /// Entities above it that are looked at.
 const ENTITIES_MAX: usize = 2_000;
 /// Beginnings of chains that are looked at.
@@ -89,10 +91,10 @@ impl Ancestors {
                 ancestors.is_cut = true;
                 break;
             }
-            let mut links = reader.links_to(scan, above)?;
-            if above == entity {
-                links.retain(|link| only.is_none_or(|only| link.finding == only));
-            }
+            let only = only.filter(|_| above == entity);
+            let mut links = reader.links_to(scan, above, only)?;
+            ancestors.is_cut |= links.len() > LINKS_MAX;
+            links.truncate(LINKS_MAX);
             let parents = links.iter().filter_map(|link| link.parent);
             next.extend(parents.filter(|parent| seen.insert(*parent)));
             ancestors.links.insert(above, links);
@@ -184,14 +186,23 @@ impl Ancestors {
 }
 
 impl Reader<'_> {
-    /// The findings about an entity in a scan, oldest first.
-    fn links_to(&self, scan: &ScanId, entity: EntityId) -> Result<Vec<Link>, Error> {
+    /// The findings about an entity in a scan: those that stand first, then the oldest; at most one more than
+    /// [`LINKS_MAX`].
+    fn links_to(
+        &self,
+        scan: &ScanId,
+        entity: EntityId,
+        only: Option<FindingId>,
+    ) -> Result<Vec<Link>, Error> {
         let sql = Sql::new(
             "SELECT f.finding AS finding, f.parent_entity AS parent, min(f.cursor) AS cursor,
                     f.finding NOT IN (SELECT finding FROM temp.fallen) AS stands
-             FROM findings f WHERE f.entity = ? AND f.scan = ? AND f.workspace = ? AND f.cursor <= ?
-             GROUP BY f.finding, f.parent_entity ORDER BY min(f.cursor)",
+             FROM findings f WHERE f.entity = ? AND f.scan = ? AND f.workspace = ? AND f.cursor <= ?",
             [entity.into(), scan.into(), self.workspace(), self.last()],
+        );
+        let sql = sql.maybe("AND f.finding = ?", only.map(Value::from)).and(
+            "GROUP BY f.finding, f.parent_entity ORDER BY stands DESC, min(f.cursor) LIMIT ?",
+            [(LINKS_MAX as u32 + 1).into()],
         );
         self.all(sql, |row| {
             Ok(Link {
@@ -218,7 +229,6 @@ mod tests {
     fn scan(links: &[(usize, usize)]) -> (History, MadeScan) {
         let mut history = History::default();
         let mut scan = MadeScan::start(&mut history, 0, &[0]);
-        let at = scan.schedule(&mut history, "dns");
         let mut about = HashMap::from([(0, scan.finding("seed", None, 0, 0))]);
         let mut found = Vec::new();
         for (parent, child) in links {
@@ -226,7 +236,11 @@ mod tests {
             about.entry(*child).or_insert_with(|| finding.clone());
             found.push(finding);
         }
-        scan.report(&mut history, at, found);
+        // A commit has room for some hundred.
+        for part in found.chunks(100) {
+            let at = scan.schedule(&mut history, "dns");
+            scan.report(&mut history, at, part.to_vec());
+        }
         (history, scan)
     }
 
@@ -277,6 +291,24 @@ mod tests {
         let stands: Vec<bool> = why.first().iter().map(|step| step.stands).collect();
         assert_eq!(stands, [false, false, true]);
         assert_eq!(why.first()[1].marks.len(), 1);
+    }
+
+    #[test]
+    fn of_a_hub_a_bounded_part_is_looked_at_and_it_is_told() {
+        let parents = LINKS_MAX + 9;
+        let links = (1..=parents).flat_map(|n| [(0, n), (n, parents + 1)]);
+        let (history, scan) = scan(&links.collect::<Vec<_>>());
+        let db = given::<Catalog>(&history);
+        let reader = Reader::new(&db, &workspace(0), None).unwrap();
+        let hub = scan.finding("dns", None, parents + 1, 0).entity;
+        let all = Ancestors::of(&reader, &scan.id, hub, None).unwrap();
+        assert_eq!(all.links[&hub].len(), LINKS_MAX);
+        assert!(all.is_cut);
+        let last = reader.links_to(&scan.id, hub, None).unwrap();
+        let last = last[LINKS_MAX].finding;
+        let one = Ancestors::of(&reader, &scan.id, hub, Some(last)).unwrap();
+        assert_eq!(one.links[&hub][0].finding, last);
+        assert!(!one.is_cut);
     }
 
     #[test]

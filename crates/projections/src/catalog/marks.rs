@@ -82,8 +82,18 @@ impl Reader<'_> {
         self.all(sql, |row| Ok((FindingId(row.get("own")?), mark(row)?)))
     }
 
-    /// The findings that do not stand, over all scans of the workspace, sorted.
-    pub fn fallen(&self) -> Result<Vec<FindingId>, Error> {
+    /// The findings that do not stand, over all scans of the workspace, sorted; derived once.
+    pub fn fallen(&self) -> Result<&[FindingId], Error> {
+        match self.fallen.get() {
+            Some(fallen) => Ok(fallen),
+            None => {
+                let fallen = self.derived()?;
+                Ok(self.fallen.get_or_init(|| fallen))
+            }
+        }
+    }
+
+    fn derived(&self) -> Result<Vec<FindingId>, Error> {
         let mut fallen = Vec::new();
         for (scan, marked) in self.marked()? {
             fallen.append(&mut standing::fallen(&self.links(&scan)?, &marked));
@@ -237,7 +247,7 @@ mod tests {
         ] {
             assert_eq!(counted(&now.as_of(at), &scan.id), expected, "at {at}");
         }
-        let fallen = now.fallen().unwrap();
+        let fallen = now.fallen().unwrap().to_vec();
         let mut expected = ids[1..4].to_vec();
         expected.sort_unstable();
         assert_eq!(fallen, expected);
@@ -280,6 +290,22 @@ mod tests {
             assert_eq!(counted(&now, &scan.id).0, 2);
             assert_eq!(counted(&then, &scan.id).0, 5);
         }
+    }
+
+    /// Two moments are compared stretch by stretch, and a scan may have a million findings.
+    #[test]
+    fn what_fell_is_derived_once_however_often_two_moments_take_turns() {
+        let (mut history, scan, ids) = chain();
+        let before = history.end();
+        say(&mut history, &scan, ids[1], true);
+        let db = given::<Catalog>(&history);
+        let now = Reader::new(&db, &workspace(0), None).unwrap();
+        let then = now.as_of(before);
+        assert_eq!(counted(&now, &scan.id).0, 2);
+        // Whoever looked again would not find it.
+        db.connection().execute("DELETE FROM marks", []).unwrap();
+        assert_eq!(counted(&then, &scan.id).0, 5);
+        assert_eq!(counted(&now, &scan.id).0, 2);
     }
 
     #[test]

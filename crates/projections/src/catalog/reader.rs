@@ -1,7 +1,9 @@
 //! A reader of the catalog: one workspace, as of one position. Its questions stand beside it.
 
+use std::cell::OnceCell;
+
 use jiff::Timestamp;
-use mirage_domain::id::{Cursor, Position, WorkspaceId};
+use mirage_domain::id::{Cursor, FindingId, Position, WorkspaceId};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Row, params_from_iter};
 
@@ -14,6 +16,8 @@ pub struct Reader<'db> {
     pub(super) db: &'db Db,
     pub(super) workspace: WorkspaceId,
     at: Position,
+    /// What does not stand there, once it was derived.
+    pub(super) fallen: OnceCell<Vec<FindingId>>,
 }
 
 impl<'db> Reader<'db> {
@@ -33,6 +37,7 @@ impl<'db> Reader<'db> {
             db,
             workspace: workspace.clone(),
             at,
+            fallen: OnceCell::new(),
         })
     }
 
@@ -51,6 +56,7 @@ impl<'db> Reader<'db> {
             db: self.db,
             workspace: self.workspace.clone(),
             at: at.min(self.at),
+            fallen: OnceCell::new(),
         }
     }
 
@@ -75,9 +81,7 @@ impl<'db> Reader<'db> {
     fn stand(&self) -> Result<(), Error> {
         match self.db.stands_at(&self.workspace, self.at) {
             true => Ok(()),
-            false => self
-                .db
-                .exclude_at(&self.fallen()?, &self.workspace, self.at),
+            false => self.db.exclude_at(self.fallen()?, &self.workspace, self.at),
         }
     }
 

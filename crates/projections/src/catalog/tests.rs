@@ -402,7 +402,7 @@ fn an_id_may_be_shortened_and_an_ambiguous_one_lists_the_candidates() {
     let reader = reader(&db);
     let rows = all_findings(&reader, &FindingFilter::default());
     assert!(rows.len() > 20);
-    let fallen = reader.fallen().unwrap();
+    let fallen = reader.fallen().unwrap().to_vec();
     for row in &rows {
         let id = row.finding_id.to_string();
         assert_eq!(

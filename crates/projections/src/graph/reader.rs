@@ -47,7 +47,7 @@ impl<'db> Reader<'db> {
     pub fn beside(db: &'db Db, catalog: &catalog::Reader<'_>) -> Result<Self, Error> {
         let reader = Self::new(db, catalog.workspace_id(), Some(catalog.position()))?;
         Ok(Self {
-            fallen: Some(catalog.fallen()?),
+            fallen: Some(catalog.fallen()?.to_vec()),
             ..reader
         })
     }

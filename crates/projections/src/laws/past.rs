@@ -76,7 +76,7 @@ impl Views {
             told.push(format!("{:?}", catalog.findings_by_module(id).unwrap()));
             told.push(format!("{:?}", graph.components(id).unwrap()));
         }
-        self.search.exclude(&catalog.fallen().unwrap()).unwrap();
+        self.search.exclude(catalog.fallen().unwrap()).unwrap();
         let search =
             search::Reader::new(&self.search, workspace, Some(catalog.position())).unwrap();
         for text in ["example", "host-1", "192.0", "kind:ip 2", "module:dns host"] {

@@ -86,8 +86,9 @@ pub(super) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, 
 
 /// What another scan saw.
 async fn stored(node: &Node, of: &ScanId, request: &Requested) -> Result<Network, Error> {
-    let cited = cited(node, of).await?;
-    let replay = Replay::over(node.evidence.clone(), &node.workspace, &cited).await;
+    let all = Citations::read(node, of).await?;
+    let store = node.evidence.clone();
+    let replay = Replay::over(store, &node.workspace, &all.cited, &all.foreign).await;
     let replay = replay.map_err(|_| Error::Evidence {
         what: "what the other scan saw",
     })?;
@@ -95,22 +96,68 @@ async fn stored(node: &Node, of: &ScanId, request: &Requested) -> Result<Network
     Ok(Network::Stored(Arc::new(replay)))
 }
 
-/// The evidence that a scan's findings cite, in the order of the log.
-async fn cited(node: &Node, scan: &ScanId) -> Result<Vec<Digest>, Error> {
-    let mut read = node.log.read(Position(0), Filter::Scan(scan.clone()));
-    let (mut cited, mut seen) = (Vec::new(), HashSet::new());
-    while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {
-        for entry in &recorded.commit.events {
-            if let Event::Task(task::Event::Found(finding)) = &entry.event {
-                let fresh = finding
-                    .evidence
-                    .iter()
-                    .filter(|digest| seen.insert(**digest));
-                cited.extend(fresh);
-            }
+/// A scan, and what it derives anew, and so on: what one of them saw, all of them saw.
+async fn family(node: &Node, scan: &ScanId) -> Result<HashSet<ScanId>, Error> {
+    let (mut family, mut next) = (HashSet::new(), Some(scan.clone()));
+    while let Some(scan) = next.take().filter(|scan| family.insert(scan.clone())) {
+        if let Origin::Rederivation { of } = request(node, &scan).await?.origin {
+            next = Some(of);
         }
     }
-    Ok(cited)
+    Ok(family)
+}
+
+/// The evidence that the log cites; some 40 bytes of memory an item.
+struct Citations {
+    scan: ScanId,
+    /// Scans whose evidence is no other's: those of the family, and rederivations, which cite what was stored.
+    own: HashSet<ScanId>,
+    /// What the scan itself cites, in the order of the log.
+    cited: Vec<Digest>,
+    seen: HashSet<Digest>,
+    foreign: HashSet<Digest>,
+}
+
+impl Citations {
+    async fn read(node: &Node, scan: &ScanId) -> Result<Self, Error> {
+        let mut all = Self {
+            scan: scan.clone(),
+            own: family(node, scan).await?,
+            cited: Vec::new(),
+            seen: HashSet::new(),
+            foreign: HashSet::new(),
+        };
+        let mut read = node.log.read(Position(0), Filter::All);
+        while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {
+            let stream = &recorded.commit.stream;
+            if let Some(whose) = &stream.scan
+                && stream.workspace == node.workspace
+            {
+                let events = recorded.commit.events.iter();
+                events.for_each(|entry| all.take(whose, &entry.event));
+            }
+        }
+        Ok(all)
+    }
+
+    fn take(&mut self, whose: &ScanId, event: &Event) {
+        match event {
+            Event::Scan(scan::Event::Requested(requested)) => {
+                if matches!(requested.origin, Origin::Rederivation { .. }) {
+                    self.own.insert(whose.clone());
+                }
+            }
+            Event::Task(task::Event::Found(finding)) if *whose == self.scan => {
+                let items = finding.evidence.iter().copied();
+                let seen = &mut self.seen;
+                self.cited.extend(items.filter(|item| seen.insert(*item)));
+            }
+            Event::Task(task::Event::Found(finding)) if !self.own.contains(whose) => {
+                self.foreign.extend(&finding.evidence);
+            }
+            _ => {}
+        }
+    }
 }
 
 fn policy(node: &Node, request: &Requested, settings: &ScanSettings) -> Result<Policy, UnfitProxy> {

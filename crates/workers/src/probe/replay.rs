@@ -2,13 +2,15 @@
 //!
 //! What one scan cites comes first, in the order in which it was cited. Much of what a scan saw is cited by no finding
 //! (a name that does not exist, a page without links); for such a question the store's only answer is given, and none
-//! where several differ, since nothing tells which of them the scan had.
+//! where several differ, since nothing tells which of them the scan had. A host that gave this scan no answer left none,
+//! so what another scan cites of a host is that scan's: a port that opened later was closed here.
 //!
 //! **Invariant:** an answer is read from the same bytes with the same functions as the live one was.
 //! **Never:** an invented answer: what is not there is `Unavailable("not recorded")`. (A port without an exchange was
 //! closed: only open ones leave evidence.)
 
 use std::collections::{HashMap, HashSet};
+use std::io::SeekFrom;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -17,7 +19,7 @@ use futures::StreamExt;
 use hickory_proto::rr::RecordType;
 use ipnet::IpNet;
 use mirage_domain::id::{Digest, WorkspaceId};
-use mirage_log::evidence::{EvidenceStore, Stored};
+use mirage_log::evidence::{EvidenceStore, ITEM_BYTES_MAX, Stored};
 use url::Url;
 
 use super::addresses::{self, Choice};
@@ -116,7 +118,7 @@ pub struct Replay {
     counters: Counters,
     /// The body that answers every GET for which nothing is recorded.
     any: Option<Vec<u8>>,
-    /// Files that are stored as they are.
+    /// Files that are stored as they are, beside those of the store.
     files: HashMap<Digest, Vec<u8>>,
 }
 
@@ -141,11 +143,12 @@ impl Replay {
         replay
     }
 
-    /// What a scan cites, in that order, and what else the store kept.
+    /// What a scan cites, in that order, and what else the store kept; `foreign` is what other scans cite.
     pub async fn over(
         store: Arc<dyn EvidenceStore>,
         workspace: &WorkspaceId,
         cited: &[Digest],
+        foreign: &HashSet<Digest>,
     ) -> Result<Self, CollectError> {
         let mut replay = Self {
             kept: Kept::Store(store.clone(), workspace.clone()),
@@ -168,6 +171,10 @@ impl Replay {
             }
             // What is damaged or no exchange answers nothing, and no finding rests on it.
             if let Ok(exchange) = replay.exchange(digest).await {
+                // A resolver answers in any case; a host only where there is something.
+                if foreign.contains(&digest) && !matches!(exchange.frame, Frame::Dns { .. }) {
+                    continue;
+                }
                 let question = Question::of(&exchange.frame);
                 let only = replay.uncited.entry(question).or_insert(Some(digest));
                 *only = only.filter(|only| *only == digest);
@@ -185,9 +192,10 @@ impl Replay {
         match &self.kept {
             Kept::Memory(exchanges) => exchanges.get(&digest).cloned().ok_or_else(missing),
             Kept::Store(store, workspace) => {
-                let bytes = store.get(workspace, digest).await;
-                let bytes = bytes.map_err(|error| CollectError::Unavailable(error.to_string()))?;
-                let exchange = Exchange::decode(&bytes.ok_or_else(missing)?);
+                let stored = open(&**store, workspace, digest).await?;
+                let bytes = tokio::task::spawn_blocking(move || whole(stored));
+                let bytes = bytes.await.expect("reading does not panic")?;
+                let exchange = Exchange::decode(&bytes);
                 exchange.map_err(|error| CollectError::Malformed(error.to_string()))
             }
         }
@@ -256,6 +264,33 @@ impl Replay {
     }
 }
 
+async fn open(
+    store: &dyn EvidenceStore,
+    workspace: &WorkspaceId,
+    digest: Digest,
+) -> Result<Box<dyn Stored>, CollectError> {
+    let opened = store.open(workspace, digest).await;
+    let opened = opened.map_err(|error| CollectError::Unavailable(error.to_string()))?;
+    opened.ok_or_else(missing)
+}
+
+/// All of an item that may be an exchange; an imported file may be larger than memory, and is none.
+fn whole(mut stored: Box<dyn Stored>) -> Result<Vec<u8>, CollectError> {
+    let mut read = || {
+        let bytes = stored.seek(SeekFrom::End(0))?;
+        if bytes > ITEM_BYTES_MAX as u64 {
+            return Ok(None);
+        }
+        stored.rewind()?;
+        let mut whole = Vec::with_capacity(bytes as usize);
+        stored.read_to_end(&mut whole)?;
+        Ok(Some(whole))
+    };
+    let read: std::io::Result<Option<Vec<u8>>> = read();
+    let whole = read.map_err(|error| CollectError::Unavailable(error.to_string()))?;
+    whole.ok_or_else(|| CollectError::Malformed("no exchange is as large".into()))
+}
+
 fn any(url: &Url, body: Vec<u8>) -> Exchange {
     let frame = Frame::Http {
         method: "GET".into(),
@@ -281,8 +316,11 @@ pub(crate) fn name_of(text: &str) -> String {
 #[async_trait]
 impl Files for Replay {
     async fn stored(&self, digest: Digest) -> Result<Box<dyn Stored>, CollectError> {
-        let bytes = self.files.get(&digest).cloned().ok_or_else(missing)?;
-        Ok(Box::new(std::io::Cursor::new(bytes)))
+        match (&self.kept, self.files.get(&digest)) {
+            (_, Some(bytes)) => Ok(Box::new(std::io::Cursor::new(bytes.clone()))),
+            (Kept::Store(store, workspace), None) => open(&**store, workspace, digest).await,
+            (Kept::Memory(_), None) => Err(missing()),
+        }
     }
 }
 
@@ -355,5 +393,46 @@ impl Probe for Replay {
 
     fn spend(&self, what: &'static str, key: &str, max: u32) -> Result<(), CollectError> {
         self.counters.spend(what, key, max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mirage_log::evidence::Files as Folder;
+
+    use super::*;
+
+    fn port(remote: &str) -> Exchange {
+        let frame = Frame::Tcp {
+            remote: remote.into(),
+        };
+        Exchange {
+            frame,
+            payload: b"SSH-2.0-x".to_vec(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_only_another_scan_found_open_was_closed_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Folder::open(folder.path()).unwrap());
+        let workspace = WorkspaceId::new("default").unwrap();
+        let remotes = ["192.0.2.1:22", "192.0.2.2:22", "192.0.2.3:22"];
+        let mut digests = Vec::new();
+        for remote in remotes {
+            let put = store.put(&workspace, port(remote).encode()).await;
+            digests.push(put.unwrap());
+        }
+        store.flush().await.unwrap();
+        // The first is this scan's, the second another's, and the third no finding's.
+        let foreign = HashSet::from([digests[1]]);
+        let replay = Replay::over(store, &workspace, &digests[..1], &foreign).await;
+        let replay = replay.unwrap();
+        let mut open = Vec::new();
+        for remote in remotes {
+            let answer = replay.tcp(remote.parse().unwrap(), None).await.unwrap();
+            open.push(answer.is_some());
+        }
+        assert_eq!(open, [true, false, true]);
     }
 }

@@ -45,6 +45,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     }
     rows.end(Some(components.at.0))?;
     tell(context, &components);
+    context.output.say_as_of(components.at);
     Ok(Exit::Done)
 }
 

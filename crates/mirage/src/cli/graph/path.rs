@@ -63,6 +63,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
         true => draw(&paths)?,
         false => list(context, &paths)?,
     }
+    context.output.say_as_of(paths.at);
     if !paths.is_whole {
         context.output.say(format_args!(
             "the search ended after {LOOKS_MAX} neighbours; there may be more paths"

@@ -78,6 +78,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
         detail.scan = detail.scan.held(holder.is_some());
     }
     show(context, &detail, holder)?;
+    context.output.say_as_of(reader.position());
     Ok(Exit::Done)
 }
 

@@ -139,5 +139,6 @@ async fn list(context: &Context, arguments: &List) -> Answer {
         }
     }
     rows.end(Some(reader.position().0))?;
+    context.output.say_as_of(reader.position());
     Ok(Exit::Done)
 }

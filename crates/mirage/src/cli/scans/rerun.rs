@@ -18,7 +18,7 @@ use crate::wire;
 
 /// Start a scan anew: same seeds, same settings
 ///
-/// Exit codes: 0 ok, 2 no consent, 3 no such scan, 6 its seeds or settings are damaged, 7 finished with failed modules,
+/// Exit codes: 0 ok, 2 no consent, or a rederivation, 3 no such scan, 6 its seeds or settings are damaged, 7 finished with failed modules,
 /// 8 still running at --timeout, 130 interrupted
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -36,6 +36,12 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let views = context.views().await?;
     let id = ids::scan(&views.reader(None)?, &arguments.scan)?;
     let node = Arc::new(context.node().await?);
+    if let Origin::Rederivation { of } = requested(&node, &id).await?.origin {
+        // It sent nothing, so it spared nothing: it has none of the limits that a scan of the world needs.
+        let problem = Problem::new("usage", format!("{id} derived {of} anew and sent nothing"));
+        let hint = format!("mirage rederive {of}, or mirage scans rerun {of}");
+        return Err(problem.try_this(hint).into());
+    }
     let mut request = request(&node, &id).await?;
     request.consent = consent::obtain(context, request.profile)?;
     let caller = arguments.key.caller(&["rerun", id.as_str()]);
