@@ -84,6 +84,18 @@ pub(super) fn create(connection: &mut Connection, view: &Registered) -> rusqlite
     transaction.commit()
 }
 
+/// Takes the indexes of an empty view away, all but those of its keys; answers the statements that make them.
+pub(super) fn defer_indexes(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL";
+    let mut statement = connection.prepare(sql)?;
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get(1)?));
+    let indexes: Vec<_> = statement.query_map([], read)?.collect::<Result<_, _>>()?;
+    for (name, _) in &indexes {
+        connection.execute_batch(&format!("DROP INDEX \"{name}\""))?;
+    }
+    Ok(indexes.into_iter().map(|(_, sql)| sql).collect())
+}
+
 pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<Checkpoint> {
     let mut statement = connection
         .prepare_cached("SELECT position, log_hash, hash FROM checkpoint WHERE id = 1")?;
