@@ -195,7 +195,7 @@ async fn a_view_is_rebuilt_while_it_is_followed() {
 }
 
 #[tokio::test]
-async fn a_rebuilt_view_has_every_index_of_its_schema() {
+async fn a_rebuilt_view_has_every_row_and_index_of_the_live_one() {
     let history = made_up(3, 2, 100);
     let dir = tempfile::tempdir().unwrap();
     let runner = Runner::open(dir.path(), held(&history).await).unwrap();

@@ -19,7 +19,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 pub use tables::Checkpoint;
 pub(crate) use tables::checkpoint;
-use tables::{connect, create, defer_indexes, finish, quarantined};
+use tables::{connect, create, defer_order, finish, quarantined};
 
 use crate::operations::Operations;
 use crate::{Error, Registered, files};
@@ -43,8 +43,8 @@ pub struct Store {
     checkpoint: Checkpoint,
     quarantined: HashSet<String>,
     operations: Operations,
-    /// Statements that make the indexes a rebuild does without until all rows are there: sorting them once costs a
-    /// fraction of finding a place for each.
+    /// What a rebuild does without until all rows are there: sorting them once costs a fraction of finding a place for
+    /// each.
     deferred: Vec<String>,
 }
 
@@ -100,7 +100,7 @@ impl Store {
             is_pinned: true,
         };
         let mut store = Self::begin(view, connection, Some(place))?;
-        store.deferred = defer_indexes(&store.connection).map_err(open_fault(view))?;
+        store.deferred = defer_order(&store.connection).map_err(open_fault(view))?;
         Ok(store)
     }
 
@@ -207,9 +207,9 @@ impl Store {
     /// Renames a build that has caught up with the live one. False if the live one went further meanwhile.
     pub(crate) fn complete(mut self) -> Result<Result<(), Self>, Error> {
         let view = self.view;
-        for index in std::mem::take(&mut self.deferred) {
-            let made = self.connection.execute_batch(&index);
-            made.map_err(write_fault(view))?;
+        for statement in std::mem::take(&mut self.deferred) {
+            let done = self.connection.execute_batch(&statement);
+            done.map_err(write_fault(view))?;
         }
         let Some(place) = &self.place else {
             return Ok(Ok(()));
