@@ -5,6 +5,7 @@
 
 mod growth;
 mod made;
+mod marks;
 mod reads;
 mod rebuild;
 mod words;
@@ -47,5 +48,8 @@ pub(crate) fn run(dir: &Path, findings: usize) -> Result<Vec<Row>> {
     rows.extend(growth.rows(findings));
     rows.extend(reads::then_and_now(data, &company, findings)?);
     rows.extend(words::run(data, findings)?);
+    runtime.block_on(marks::mark(&*log, company.hosts()))?;
+    runtime.block_on(Runner::open(data, log.clone())?.fold_to_head())?;
+    rows.extend(marks::run(data, findings)?);
     Ok(rows)
 }
