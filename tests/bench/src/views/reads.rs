@@ -14,6 +14,8 @@ use crate::row::{Row, grouped, median};
 
 /// How often each is asked at each position.
 const ROUNDS: usize = 41;
+/// The same for what costs with the size of the scan.
+const WHOLE_ROUNDS: usize = 3;
 /// Rows of a page.
 const ROWS: u32 = 100;
 
@@ -27,7 +29,7 @@ pub(super) struct Views {
 /// One question to readers as of a position, about a host; answers how many rows it got.
 pub(super) type Ask = fn(&Views, Option<Position>, usize) -> Result<usize>;
 
-/// A name, the question, and how many rounds less it is asked, since it costs with the size of the scan.
+/// A name and the question.
 pub(super) struct Read {
     pub(super) what: &'static str,
     pub(super) ask: Ask,
@@ -138,7 +140,7 @@ impl Read {
         positions: [Option<Position>; N],
         hosts: usize,
     ) -> Result<[f64; N]> {
-        let rounds = if self.is_whole { ROUNDS / 8 } else { ROUNDS };
+        let rounds = if self.is_whole { WHOLE_ROUNDS } else { ROUNDS };
         let mut times = [const { Vec::new() }; N];
         for round in 0..rounds {
             // Hosts from all over, none twice.
