@@ -11,6 +11,9 @@ pub(crate) struct Arguments {
     /// Only this measurement
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
+    /// Findings of the measurements of views [default: a million]
+    #[arg(long, value_name = "N")]
+    findings: Option<usize>,
     /// Write the rows to this file as Markdown
     #[arg(long, value_name = "FILE")]
     record: Option<String>,
@@ -44,6 +47,9 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     command.args(["run", "--release", "--locked", "--package", PACKAGE, "--"]);
     if let Some(name) = &arguments.only {
         command.args(["--only", name]);
+    }
+    if let Some(findings) = arguments.findings {
+        command.args(["--findings", &findings.to_string()]);
     }
     if let Some(file) = &arguments.record {
         command.args(["--record", file]);

@@ -51,10 +51,19 @@ fn sync_ms(dir: &Path) -> Result<f64> {
 
 /// Resident memory of this process, in bytes.
 pub(crate) fn resident() -> u64 {
+    status("VmRSS:")
+}
+
+/// The most that was ever resident of this process, in bytes.
+pub(crate) fn peak() -> u64 {
+    status("VmHWM:")
+}
+
+fn status(name: &str) -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status
         .lines()
-        .find(|line| line.starts_with("VmRSS:"))
+        .find(|line| line.starts_with(name))
         .unwrap_or_default();
     let kib = line
         .split_whitespace()

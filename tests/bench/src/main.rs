@@ -9,11 +9,10 @@ mod company;
 mod dns;
 mod machine;
 mod million;
-mod projection;
 mod read;
 mod row;
 mod scan;
-mod search;
+mod views;
 
 use std::path::{Path, PathBuf};
 
@@ -31,27 +30,34 @@ struct Arguments {
     /// Where the measured files lie: a real disk, or durable writes cost nothing.
     #[arg(long, default_value = "target/bench")]
     dir: PathBuf,
+    /// Findings of the measurements of views.
+    #[arg(long, default_value_t = 1_000_000)]
+    findings: usize,
     /// Write the rows to this file as Markdown.
     #[arg(long)]
     record: Option<PathBuf>,
 }
 
-type Measure = fn(&Path) -> Result<Vec<Row>>;
+type Measure = fn(&Path, usize) -> Result<Vec<Row>>;
 
 /// Every measurement, sorted.
 const ALL: &[(&str, Measure)] = &[
-    ("append", append::run),
-    ("command", command::run),
-    ("dns", dns::run),
-    ("million", million::run),
-    ("projection", projection::run),
-    ("read", read::run),
-    ("scan", scan::run),
-    ("search", search::run),
+    ("append", |dir, _| append::run(dir)),
+    ("command", |dir, _| command::run(dir)),
+    ("dns", |dir, _| dns::run(dir)),
+    ("million", |dir, _| million::run(dir)),
+    ("read", |dir, _| read::run(dir)),
+    ("scan", |dir, _| scan::run(dir)),
+    ("views", views::run),
 ];
 
 /// Measurements that run in a process of their own, started by one of the others.
-const INNER: &[(&str, Measure)] = &[("million-inner", million::inner)];
+const INNER: &[(&str, Measure)] = &[
+    ("million-inner", |dir, _| million::inner(dir)),
+    ("rebuild-catalog", |dir, _| views::inner(dir, "catalog")),
+    ("rebuild-graph", |dir, _| views::inner(dir, "graph")),
+    ("rebuild-search", |dir, _| views::inner(dir, "search")),
+];
 
 #[expect(
     clippy::print_stdout,
@@ -74,7 +80,7 @@ fn main() -> Result<()> {
     println!("{machine}\n\n{}", row::HEAD);
     let mut rows = Vec::new();
     for (_, measure) in chosen {
-        for row in measure(&arguments.dir)? {
+        for row in measure(&arguments.dir, arguments.findings)? {
             println!("{row}");
             rows.push(row);
         }

@@ -195,6 +195,26 @@ async fn a_view_is_rebuilt_while_it_is_followed() {
 }
 
 #[tokio::test]
+async fn a_rebuilt_view_has_every_row_and_index_of_the_live_one() {
+    let history = made_up(3, 2, 100);
+    let dir = tempfile::tempdir().unwrap();
+    let runner = Runner::open(dir.path(), held(&history).await).unwrap();
+    runner.fold_to_head().await.unwrap();
+    let indexes = |view: &str| {
+        let sql =
+            "SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name";
+        let db = runner.db(view).unwrap();
+        db.rows(sql, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    for view in ALL {
+        let live = indexes(view.name);
+        assert!(!live.is_empty(), "{} has no index", view.name);
+        runner.rebuild(view.name).await.unwrap();
+        assert_eq!(indexes(view.name), live, "{}", view.name);
+    }
+}
+
+#[tokio::test]
 async fn deleted_views_are_made_again() {
     let history = made_up(7, 2, 100);
     let (dir, log) = (tempfile::tempdir().unwrap(), held(&history).await);

@@ -38,7 +38,7 @@ pub struct Search;
 
 impl Projection for Search {
     const NAME: &'static str = "search";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SCHEMA: &'static str = include_str!("schema.sql");
     const SETTLE: &'static str = include_str!("settle.sql");
 

@@ -12,10 +12,11 @@ CREATE TABLE documents (
 );
 CREATE INDEX documents_by_finding ON documents (finding);
 
--- What is indexed of a document. Marks are one token each, so that a filter is a list of the index like any word.
+-- What is indexed of a document. Marks are one token each, so that a filter is a list of the index like any word; each
+-- names its workspace, so that no list of another one, and none of all claims, is walked beside it.
 CREATE VIEW indexed AS SELECT cursor, key, text, unspaced,
-    'w' || replace(replace(workspace, '-', ''), '_', '') || ' s' || replace(replace(scan, '-', ''), '_', '') ||
-    ' m' || replace(replace(module, '-', ''), '_', '') || ' k' || replace(replace(kind, '-', ''), '_', '') AS marks
+    replace(replace('w' || workspace || ' s' || workspace || scan || ' m' || workspace || module ||
+        ' k' || workspace || kind, '-', ''), '_', '') AS marks
     FROM documents;
 
 CREATE VIRTUAL TABLE words USING fts5 (

@@ -110,13 +110,27 @@ impl Term {
 
     /// Everything of a workspace that a filter lets through; the caller looks again, since ids may share a mark.
     pub(super) fn of_filter(workspace: &WorkspaceId, filter: &Filter) -> Self {
-        let alternatives = [
-            marks('w', [workspace.as_str()].into_iter()),
-            marks('s', filter.scans.iter().map(|scan| scan.as_str())),
-            marks('m', filter.modules.iter().map(|module| module.as_str())),
-            marks('k', filter.kinds.iter().map(|kind| kind.as_str())),
+        let named = [
+            marks(
+                's',
+                workspace,
+                filter.scans.iter().map(|scan| scan.as_str()),
+            ),
+            marks(
+                'm',
+                workspace,
+                filter.modules.iter().map(|module| module.as_str()),
+            ),
+            marks(
+                'k',
+                workspace,
+                filter.kinds.iter().map(|kind| kind.as_str()),
+            ),
         ];
-        let all: Vec<String> = alternatives.into_iter().flatten().collect();
+        let mut all: Vec<String> = named.into_iter().flatten().collect();
+        if all.is_empty() {
+            all.extend(marks('w', workspace, [""].into_iter()));
+        }
         let expression = format!("marks : ({})", all.join(" AND "));
         Self {
             lists: vec![List::new(&WORDS, expression, ROWS_MIN)],
@@ -200,8 +214,15 @@ fn quoted(text: &str) -> String {
 }
 
 /// Any of these marks, as the view `indexed` writes them; none for no names.
-fn marks<'a>(letter: char, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let mark = |name: &str| quoted(&format!("{letter}{}", name.replace(['-', '_'], "")));
+fn marks<'a>(
+    letter: char,
+    workspace: &WorkspaceId,
+    names: impl Iterator<Item = &'a str>,
+) -> Option<String> {
+    let mark = |name: &str| {
+        let mark = format!("{letter}{workspace}{name}");
+        quoted(&mark.replace(['-', '_'], ""))
+    };
     let marks: Vec<String> = names.map(mark).collect();
     (!marks.is_empty()).then(|| format!("({})", marks.join(" OR ")))
 }

@@ -19,7 +19,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 pub use tables::Checkpoint;
 pub(crate) use tables::checkpoint;
-use tables::{connect, create, finish, quarantined};
+use tables::{connect, create, defer_order, finish, quarantined};
 
 use crate::operations::Operations;
 use crate::{Error, Registered, files};
@@ -43,6 +43,9 @@ pub struct Store {
     checkpoint: Checkpoint,
     quarantined: HashSet<String>,
     operations: Operations,
+    /// What a rebuild does without until all rows are there: sorting them once costs a fraction of finding a place for
+    /// each.
+    deferred: Vec<String>,
 }
 
 struct Place {
@@ -96,7 +99,9 @@ impl Store {
             number: last + 1,
             is_pinned: true,
         };
-        Self::begin(view, connection, Some(place))
+        let mut store = Self::begin(view, connection, Some(place))?;
+        store.deferred = defer_order(&store.connection).map_err(open_fault(view))?;
+        Ok(store)
     }
 
     /// A view in memory.
@@ -118,6 +123,7 @@ impl Store {
             checkpoint: Checkpoint::NONE,
             quarantined: HashSet::new(),
             operations: Operations::default(),
+            deferred: Vec::new(),
         };
         store.checkpoint = checkpoint(&store.connection).map_err(open_fault(view))?;
         store.quarantined = quarantined(&store.connection).map_err(open_fault(view))?;
@@ -199,8 +205,12 @@ impl Store {
     }
 
     /// Renames a build that has caught up with the live one. False if the live one went further meanwhile.
-    pub(crate) fn complete(self) -> Result<Result<(), Self>, Error> {
+    pub(crate) fn complete(mut self) -> Result<Result<(), Self>, Error> {
         let view = self.view;
+        for statement in std::mem::take(&mut self.deferred) {
+            let done = self.connection.execute_batch(&statement);
+            done.map_err(write_fault(view))?;
+        }
         let Some(place) = &self.place else {
             return Ok(Ok(()));
         };

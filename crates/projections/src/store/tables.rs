@@ -84,6 +84,41 @@ pub(super) fn create(connection: &mut Connection, view: &Registered) -> rusqlite
     transaction.commit()
 }
 
+/// Lets an empty view do without all that is ordered by something else than the log, until its rows are there; answers
+/// the statements that make up for it.
+///
+/// Rows of a table that lies in its key gather in a temporary one of its name, which a statement without a schema
+/// means first. It has no key, so a row that is there already comes again: the first one wins at the end.
+pub(super) fn defer_order(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut deferred = Vec::new();
+    for (table, keys) in texts(connection, KEYED)? {
+        connection.execute_batch(&format!(
+            "CREATE TEMP TABLE \"{table}\" AS SELECT * FROM main.\"{table}\""
+        ))?;
+        deferred.push(format!(
+            "INSERT OR IGNORE INTO main.\"{table}\" SELECT * FROM temp.\"{table}\" ORDER BY {keys}, rowid;
+             DROP TABLE temp.\"{table}\""
+        ));
+    }
+    let indexes = "SELECT name, sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL";
+    for (name, sql) in texts(connection, indexes)? {
+        connection.execute_batch(&format!("DROP INDEX \"{name}\""))?;
+        deferred.push(sql);
+    }
+    Ok(deferred)
+}
+
+/// Tables without row numbers, and the columns of their keys.
+const KEYED: &str = "SELECT l.name, (
+        SELECT group_concat('\"' || i.name || '\"', ', ' ORDER BY i.pk) FROM pragma_table_info(l.name) i WHERE i.pk > 0)
+    FROM pragma_table_list l WHERE l.schema = 'main' AND l.type = 'table' AND l.wr = 1";
+
+fn texts(connection: &Connection, sql: &str) -> rusqlite::Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
 pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<Checkpoint> {
     let mut statement = connection
         .prepare_cached("SELECT position, log_hash, hash FROM checkpoint WHERE id = 1")?;

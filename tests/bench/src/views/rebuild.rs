@@ -1,0 +1,240 @@
+//! Rebuilding a view from the log against a bare load of the same rows into the same tables by the same client.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use mirage_log::EventLog;
+use mirage_log::sqlite::Sqlite;
+use mirage_projections::Runner;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OpenFlags, Row as Record, params_from_iter};
+
+use crate::machine::{peak, resident};
+use crate::row::{Row, grouped};
+
+/// Resident memory that DESIGN §8 allows.
+const MEMORY: &str = "≤ 256 MiB";
+/// Rows of one bare statement, and rows of one bare transaction: about a batch of the runner.
+const ROWS: usize = 64;
+const BATCH: usize = 8_192;
+
+/// A view, what feeds its indexes in the bare one beside the rows, and the ratio that DESIGN wants.
+struct View {
+    name: &'static str,
+    /// `?1` and `?2` are the least and greatest cursor of a batch.
+    index: &'static [&'static str],
+    wanted: &'static str,
+}
+
+static VIEWS: [View; 3] = [
+    View {
+        name: "catalog",
+        index: &[],
+        wanted: "≥ 0.8×",
+    },
+    View {
+        name: "graph",
+        index: &[],
+        wanted: "≥ 0.9×",
+    },
+    View {
+        name: "search",
+        index: &[
+            "INSERT INTO words (rowid, key, text, marks)
+             SELECT cursor, key, text, marks FROM indexed WHERE cursor BETWEEN ?1 AND ?2",
+            "INSERT INTO parts (rowid, key, unspaced)
+             SELECT cursor, key, unspaced FROM indexed WHERE cursor BETWEEN ?1 AND ?2",
+        ],
+        wanted: "≥ 0.9×",
+    },
+];
+
+/// Rebuilds every view of a data directory.
+pub(super) fn run(data: &Path, findings: usize) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for view in &VIEWS {
+        let (seconds, mib) = child(data, view)?;
+        let built = newest(&data.join("views"), view.name)?;
+        let bytes = std::fs::metadata(&built)?.len() / findings as u64;
+        let bare = load(&built, &data.join("bare.db"), view.index)?;
+        let rates = (
+            findings as f64 / seconds,
+            findings as f64 / bare.as_secs_f64(),
+        );
+        let what = format!(
+            "{} findings, rebuild of {}",
+            grouped(findings as f64),
+            view.name
+        );
+        rows.push(
+            Row::rates(&what, "findings", rates, view.wanted).remark(format!(
+                "{seconds:.1} s against {:.1} s, {bytes} bytes a finding; \
+             ours also reads, verifies and decodes the log; the bare one has its rows in memory",
+                bare.as_secs_f64()
+            )),
+        );
+        rows.push(Row {
+            what: format!("{what}: peak memory"),
+            ours: format!("{mib} MiB"),
+            bare: "–".to_owned(),
+            ratio: None,
+            wanted: MEMORY.to_owned(),
+            remark: String::new(),
+        });
+    }
+    Ok(rows)
+}
+
+/// Seconds and MiB of a rebuild in a process of its own.
+fn child(data: &Path, view: &View) -> Result<(f64, u64)> {
+    let child = Command::new(std::env::current_exe()?)
+        .args(["--only", &format!("rebuild-{}", view.name), "--dir"])
+        .arg(data)
+        .output()
+        .context("starting the child")?;
+    let complaint = String::from_utf8_lossy(&child.stderr);
+    ensure!(child.status.success(), "{complaint}");
+    let said = String::from_utf8(child.stdout)?;
+    let row = said.lines().filter_map(Row::parse).next_back();
+    let row = row.context("the child tells a row")?;
+    Ok((row.ours.parse()?, row.bare.parse()?))
+}
+
+/// What the child does: its row tells seconds and MiB.
+pub(crate) fn inner(data: &Path, view: &str) -> Result<Vec<Row>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let log: Arc<dyn EventLog> = Arc::new(Sqlite::open(data)?);
+    let views = Runner::open(data, log)?;
+    let begun = Instant::now();
+    runtime.block_on(views.rebuild(view))?;
+    let seconds = begun.elapsed().as_secs_f64();
+    Ok(vec![Row {
+        what: view.to_owned(),
+        ours: format!("{seconds:.3}"),
+        bare: (peak().max(resident()) / (1024 * 1024)).to_string(),
+        ratio: None,
+        wanted: String::new(),
+        remark: String::new(),
+    }])
+}
+
+/// The file of the highest build.
+fn newest(views: &Path, name: &str) -> Result<std::path::PathBuf> {
+    let mut newest = None;
+    for entry in std::fs::read_dir(views)? {
+        let path = entry?.path();
+        let file = path
+            .file_name()
+            .and_then(|file| file.to_str())
+            .unwrap_or_default();
+        let build = file
+            .strip_suffix(".db")
+            .filter(|file| file.starts_with(name));
+        let build = build.and_then(|file| file.rsplit('.').next()?.parse::<u64>().ok());
+        newest = newest.max(build.map(|build| (build, path)));
+    }
+    Ok(newest.context("the view's file")?.1)
+}
+
+/// Loads what a view holds into a new file, its indexes last; answers the time that its statements took.
+fn load(from: &Path, to: &Path, index: &[&str]) -> Result<Duration> {
+    let source = Connection::open_with_flags(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let (indexes, tables): (Vec<String>, Vec<String>) = schema(&source)?
+        .into_iter()
+        .partition(|statement| statement.starts_with("CREATE INDEX"));
+    let begun = Instant::now();
+    let bare = Bare::create(to, &tables)?;
+    let mut spent = begun.elapsed();
+    let tables = "SELECT name FROM pragma_table_list
+        WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'";
+    let mut names = source.prepare(tables)?;
+    let names: Vec<String> = names
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for table in names {
+        // Rows come as the table keeps them, which is the order in which it takes them fastest.
+        let mut statement = source.prepare(&format!("SELECT * FROM {table}"))?;
+        let width = statement.column_count();
+        let mut rows = statement.query([])?;
+        loop {
+            let batch = take(&mut rows, width)?;
+            if batch.is_empty() {
+                break;
+            }
+            let index = if table == "documents" { index } else { &[] };
+            let begun = Instant::now();
+            bare.insert(&table, width, &batch, index)?;
+            spent += begun.elapsed();
+        }
+    }
+    let begun = Instant::now();
+    for index in indexes {
+        bare.0.execute_batch(&index)?;
+    }
+    spent += begun.elapsed();
+    drop(bare);
+    std::fs::remove_file(to)?;
+    Ok(spent)
+}
+
+fn schema(source: &Connection) -> Result<Vec<String>> {
+    // An index of FTS5 makes its own tables.
+    let sql = "SELECT s.sql FROM sqlite_schema s LEFT JOIN pragma_table_list l ON l.schema = 'main' AND l.name = s.name
+        WHERE s.sql IS NOT NULL AND l.type IS NOT 'shadow' ORDER BY s.rowid";
+    let mut statement = source.prepare(sql)?;
+    let texts = statement.query_map([], |row| row.get(0))?;
+    Ok(texts.collect::<Result<_, _>>()?)
+}
+
+fn take(rows: &mut rusqlite::Rows<'_>, width: usize) -> Result<Vec<Value>> {
+    let mut batch = Vec::new();
+    while batch.len() < BATCH * width {
+        let Some(row) = rows.next()? else { break };
+        let value = |row: &Record<'_>, column| row.get::<_, Value>(column);
+        for column in 0..width {
+            batch.push(value(row, column)?);
+        }
+    }
+    Ok(batch)
+}
+
+/// A file that is written as a view is: the same journal, cache and bounds.
+struct Bare(Connection);
+
+impl Bare {
+    fn create(path: &Path, schema: &[String]) -> Result<Self> {
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "cache_size", -24 * 1024)?;
+        connection.pragma_update(None, "wal_autocheckpoint", 8 * 1024)?;
+        for statement in schema {
+            connection.execute_batch(statement)?;
+        }
+        Ok(Self(connection))
+    }
+
+    fn insert(&self, table: &str, width: usize, batch: &[Value], index: &[&str]) -> Result<()> {
+        let one = format!("({})", vec!["?"; width].join(","));
+        self.0.execute_batch("BEGIN IMMEDIATE")?;
+        for rows in batch.chunks(ROWS * width) {
+            let many = vec![one.as_str(); rows.len() / width].join(",");
+            let sql = format!("INSERT OR IGNORE INTO {table} VALUES {many}");
+            self.0
+                .prepare_cached(&sql)?
+                .execute(params_from_iter(rows))?;
+        }
+        let ends = [&batch[0], &batch[batch.len() - width]];
+        for sql in index {
+            self.0.prepare_cached(sql)?.execute(ends)?;
+        }
+        self.0.execute_batch("COMMIT")?;
+        Ok(())
+    }
+}
