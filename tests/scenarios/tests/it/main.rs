@@ -2,6 +2,7 @@
 
 mod bounds;
 mod copies;
+mod foreign_commits;
 mod graph;
 mod hostile;
 mod imports;
