@@ -121,7 +121,8 @@ impl Index {
     ) -> Result<Place, BadFile> {
         let mut chain = Chain::new(root);
         let (mut up, mut seen) = (Vec::new(), HashSet::from([finding.id]));
-        let mut next = finding.parent.map(|parent| parent.finding);
+        // A later claim may name a parent that itself hangs under the first claim.
+        let mut next = self.row(finding.id)?.and_then(|own| own.parent);
         let mut lacks = None;
         while let Some(id) = next {
             let Some(row) = self.row(id)? else {
