@@ -147,6 +147,14 @@ impl Data {
         Ok(Arc::new(Sqlite::open(&self.dir)?))
     }
 
+    /// The same, or none where there is none yet.
+    pub(crate) fn log_if_any(&self) -> Result<Option<Arc<Sqlite>>, Failure> {
+        match self.log() {
+            Err(Failure::Problem(problem)) if problem.row.code == "no_log" => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
     /// What folds the views of a directory that has a log.
     pub(crate) fn runner(&self) -> Result<Runner, Failure> {
         Ok(Runner::open(&self.dir, self.log()?)?)

@@ -106,7 +106,8 @@ impl Place {
         Ok(commits)
     }
 
-    fn command(&self, words: &[&str]) -> Result<Command> {
+    /// A command on this place that is not started yet.
+    pub fn command(&self, words: &[&str]) -> Result<Command> {
         let mut command = Command::new(program("mirage")?);
         command.args(words).arg("--data").arg(self.data());
         Ok(self.at_home(command))

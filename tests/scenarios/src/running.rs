@@ -33,9 +33,14 @@ pub struct Ran {
 
 impl Running {
     pub fn start(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::null());
+        Self::start_reading(command)
+    }
+
+    /// Starts what reads the input that its command has.
+    pub fn start_reading(mut command: Command) -> Result<Self> {
         let (out, err) = (tempfile::tempfile()?, tempfile::tempfile()?);
         let child = command
-            .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(err.try_clone()?)
             .spawn()

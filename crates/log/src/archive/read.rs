@@ -15,6 +15,8 @@ const OTHER_HEADER: &str = "the first line is not the one that was written";
 /// A commit of an archive, proven.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Archived {
+    /// Where it stands in the archive, from 1.
+    pub line: u64,
     pub position: Position,
     /// Log hash up to there.
     pub log_hash: Digest,
@@ -196,12 +198,13 @@ impl<R: BufRead> Reader<R> {
         commits: &'a [(u64, EncodedCommit)],
     ) -> impl Iterator<Item = Archived> + use<'a, R> {
         let mut head = self.proven;
-        commits.iter().map(move |(_, commit)| {
+        commits.iter().map(move |(line, commit)| {
             let position = Position(head.position.0 + 1);
             let log_hash = Digest::chain(head.log_hash, position, commit.hash);
             head = Head { position, log_hash };
             let commit = commit.clone();
             Archived {
+                line: *line,
                 position,
                 log_hash,
                 commit,

@@ -52,7 +52,6 @@ pub(crate) fn formats() -> ArgValueCandidates {
         collectors::import::IMPORTERS
             .iter()
             .map(|importer| importer.name())
-            .chain(["commits"])
             .collect()
     })
 }

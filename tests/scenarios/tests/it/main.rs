@@ -2,9 +2,12 @@
 
 mod bounds;
 mod copies;
+mod foreign_commits;
 mod graph;
 mod hostile;
+mod huge;
 mod imports;
+mod pipes;
 mod processes;
 mod provenance;
 mod rederive;

@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Position, ScanId};
 use mirage_log::archive::{self, Header};
-use mirage_projections::catalog::{FindingFilter, Reader};
+use mirage_projections::catalog::FindingFilter;
+use mirage_projections::graph;
 use mirage_workers::node::Place;
 
 use super::global::AtArgument;
+use super::graph::export::{self, Source};
 use super::ids::{self, LAST};
 use super::{Answer, Context, findings, known};
 use crate::output::Failure;
@@ -26,7 +28,8 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// Export a scan for other programs
 ///
 /// jsonl has every event of the scan as a CloudEvent 1.0, one a line, in the order of the log; csv has its findings,
-/// safe in a spreadsheet. commits is lossless, but for evidence: it is read back where the workspace has the same id key.
+/// safe in a spreadsheet. commits is lossless, but for evidence: where the workspace has the same id key it is read back
+/// as it is, elsewhere its findings are. graphml and gexf are its graph, as `mirage graph export` writes it.
 ///
 /// Exit codes: 0 ok, 1 the output cannot be written, 2 usage, 3 no such scan, 6 the log is damaged
 #[derive(Debug, clap::Args)]
@@ -52,22 +55,36 @@ enum Format {
     Csv,
     /// The scan's commits byte for byte, for `mirage import --format commits`
     Commits,
+    /// The graph, for yEd, NetworkX and others
+    Graphml,
+    /// The graph with its times, for Gephi
+    Gexf,
+}
+
+impl Format {
+    /// What is counted.
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Jsonl | Self::Csv | Self::Commits => "lines",
+            Self::Graphml | Self::Gexf => "nodes and edges",
+        }
+    }
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let views = context.views().await?;
     let reader = views.reader(arguments.at.text())?;
     let scan = ids::scan(&reader, &arguments.scan)?;
-    let log = &*views.log;
+    let (format, source) = (
+        arguments.format,
+        Source {
+            views: &views,
+            catalog: &reader,
+            at: &arguments.at,
+        },
+    );
     if arguments.out.as_os_str() == "-" {
-        write(
-            context,
-            arguments.format,
-            log,
-            (&reader, scan),
-            Box::new(io::stdout()),
-        )
-        .await?;
+        write(context, format, source, scan, Box::new(io::stdout())).await?;
         return Ok(Exit::Done);
     }
     let path = &arguments.out;
@@ -76,14 +93,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let fresh = beside(path);
     let file = File::create(&fresh).map_err(failed)?;
     let kept = file.try_clone().map_err(failed)?;
-    let written = write(
-        context,
-        arguments.format,
-        log,
-        (&reader, scan),
-        Box::new(file),
-    )
-    .await;
+    let written = write(context, format, source, scan, Box::new(file)).await;
     let placed = written.and_then(|count| {
         kept.sync_all().map_err(failed)?;
         std::fs::rename(&fresh, path).map_err(failed)?;
@@ -94,7 +104,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
             let shown = path.display();
             context
                 .output
-                .say(format_args!("{count} lines written to {shown}"));
+                .say(format_args!("{count} {} written to {shown}", format.unit()));
             Ok(Exit::Done)
         }
         Err(failure) => {
@@ -116,31 +126,44 @@ fn beside(path: &Path) -> PathBuf {
 async fn write(
     context: &Context,
     format: Format,
-    log: &dyn mirage_log::EventLog,
-    (reader, scan): (&Reader<'_>, ScanId),
+    source: Source<'_>,
+    scan: ScanId,
     out: Box<dyn Write>,
 ) -> Result<u64, Failure> {
-    match format {
-        Format::Jsonl => cloud_events::write(log, &scan, reader.position(), out).await,
+    let (log, reader) = (&*source.views.log, source.catalog);
+    let graph = match format {
+        Format::Jsonl => return cloud_events::write(log, &scan, reader.position(), out).await,
         Format::Csv => {
             let filter = FindingFilter {
                 scan: Some(scan),
                 ..FindingFilter::default()
             };
             let rows = context.output.csv_into(&findings::LISTING, out)?;
-            findings::into(rows, reader, &filter)
+            return findings::into(rows, reader, &filter);
         }
-        Format::Commits => {
-            let folder = Place(context.data.dir.clone()).keys();
-            let header = Header::of(log, &folder, Position(0)).await?;
-            let out = BufWriter::with_capacity(BUFFER_BYTES, out);
-            let upto = reader.position();
-            match archive::export_scan(log, out, header.keys, &scan, upto).await {
-                Ok((_, count)) => Ok(count),
-                // A reader that has seen enough is no failure.
-                Err(archive::Error::Write(error)) => Err(error.into()),
-                Err(error) => Err(error.into()),
-            }
-        }
+        Format::Commits => return commits(context, source, scan, out).await,
+        Format::Graphml => graph::Format::GraphMl,
+        Format::Gexf => graph::Format::Gexf,
+    };
+    let mut out = BufWriter::new(out);
+    let (written, _) = export::write(source, scan, graph, &mut out).await?;
+    Ok(written.nodes + written.edges)
+}
+
+async fn commits(
+    context: &Context,
+    source: Source<'_>,
+    scan: ScanId,
+    out: Box<dyn Write>,
+) -> Result<u64, Failure> {
+    let (log, upto) = (&*source.views.log, source.catalog.position());
+    let folder = Place(context.data.dir.clone()).keys();
+    let header = Header::of(log, &folder, Position(0)).await?;
+    let out = BufWriter::with_capacity(BUFFER_BYTES, out);
+    match archive::export_scan(log, out, header.keys, &scan, upto).await {
+        Ok((_, count)) => Ok(count),
+        // A reader that has seen enough is no failure.
+        Err(archive::Error::Write(error)) => Err(error.into()),
+        Err(error) => Err(error.into()),
     }
 }

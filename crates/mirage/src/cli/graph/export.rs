@@ -5,10 +5,10 @@ use std::io::{BufWriter, Write, stdout};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use mirage_api::error::{Exit, Problem};
-use mirage_domain::id::Position;
+use mirage_domain::id::{Position, ScanId};
 use mirage_log::EventLog as _;
-use mirage_projections::graph::{self, Format, Graph, Head};
-use mirage_projections::{Error, Projection as _};
+use mirage_projections::graph::{self, Format, Graph, Head, Written};
+use mirage_projections::{Error, Projection as _, catalog};
 
 use crate::cli::global::AtArgument;
 use crate::cli::ids::{self, LAST};
@@ -45,24 +45,45 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let views = context.views().await?;
     let catalog = views.reader(arguments.at.text())?;
     let scan = ids::scan(&catalog, arguments.scan.as_deref().unwrap_or(LAST))?;
-    let db = views.db(Graph::NAME).await?;
-    let graph = super::as_of(&db, &catalog, &arguments.at)?;
-    let head = Head {
-        scan,
-        at: graph.position(),
-        time: time(&views, graph.position()).await?,
-    };
     let mut out = open(&arguments.out)?;
-    let written = graph::write(&graph, &head, arguments.format, &mut out);
-    let written = written.map_err(|error| match error {
-        Error::Dump { source, .. } => Failure::from(source),
-        error => error.into(),
-    })?;
+    let source = Source {
+        views: &views,
+        catalog: &catalog,
+        at: &arguments.at,
+    };
+    let (written, at) = write(source, scan, arguments.format, &mut out).await?;
     context.output.say(format_args!(
-        "{} nodes and {} edges as of position {}",
-        written.nodes, written.edges, head.at
+        "{} nodes and {} edges as of position {at}",
+        written.nodes, written.edges
     ));
     Ok(Exit::Done)
+}
+
+/// What a graph is read from, and as of when.
+pub(in crate::cli) struct Source<'a> {
+    pub(in crate::cli) views: &'a Views,
+    pub(in crate::cli) catalog: &'a catalog::Reader<'a>,
+    pub(in crate::cli) at: &'a AtArgument,
+}
+
+/// Writes a scan's graph, and answers what it wrote and as of which position.
+pub(in crate::cli) async fn write(
+    source: Source<'_>,
+    scan: ScanId,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(Written, Position), Failure> {
+    let Source { views, catalog, at } = source;
+    let db = views.db(Graph::NAME).await?;
+    let graph = super::as_of(&db, catalog, at)?;
+    let at = graph.position();
+    let time = time(views, at).await?;
+    let written = graph::write(&graph, &Head { scan, at, time }, format, out);
+    match written {
+        Ok(written) => Ok((written, at)),
+        Err(Error::Dump { source, .. }) => Err(source.into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// When the log stood there.

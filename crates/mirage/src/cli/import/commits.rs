@@ -1,12 +1,13 @@
 //! `mirage import --format commits`: scans of another log with the same id key, as they are.
 //!
+//! Where the key is another one, or a stream goes on otherwise here, the importer of that name reads the archive instead.
 //! **Invariant:** the archive is proven to its end, and held against this log, before anything is appended.
 
 use std::fs::File;
 use std::io::{BufReader, Seek};
 
-use mirage_api::error::{Exit, Problem};
-use mirage_log::archive::{self, Reader};
+use mirage_api::error::Exit;
+use mirage_log::archive::{self, ImportError, Reader};
 use mirage_log::keys;
 
 use super::super::{Answer, Context};
@@ -26,23 +27,39 @@ static IMPORTED: Listing = Listing {
     ],
 };
 
-pub(super) async fn run(context: &Context, path: &str, mut file: File) -> Answer {
-    let archive = reader(&mut file)?;
+/// Why the commits of an archive cannot stand in this log as they are; none if they can.
+pub(super) async fn obstacle(
+    context: &Context,
+    file: &mut File,
+) -> Result<Option<&'static str>, Failure> {
+    let mut archive = reader(file)?;
     let workspace = context.workspace()?;
-    let log = context.data.log()?;
+    let theirs = archive.header().key(&workspace);
+    // Damage has its own words and its own exit code, whatever becomes of the commits.
+    archive.try_for_each(|archived| archived.map(drop))?;
+    let Some(log) = context.data.log_if_any()? else {
+        return Ok(Some("this workspace has no id key yet"));
+    };
     let own = keys::fingerprint(&*log, &workspace).await?;
-    if own.is_none() || archive.header().key(&workspace) != own {
-        let detail = format!("{path}: its commits of workspace {workspace} have another id key");
-        let hint = "import it where that key is: take the folder `keys` of its directory along; nothing was changed";
-        return Err(Problem::new("id_key_missing", detail).try_this(hint).into());
+    if own.is_none() || theirs != own {
+        return Ok(Some("their id key is another one"));
     }
-    let looked = archive::look(&*log, archive, &workspace).await?;
-    if looked.commits == looked.there {
+    match archive::look(&*log, reader(file)?, &workspace).await {
+        Ok(_) => Ok(None),
+        Err(ImportError::Differs { .. }) => Ok(Some("a scan of theirs goes on otherwise here")),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Appends what is not here yet.
+pub(super) async fn append(context: &Context, file: &mut File) -> Answer {
+    let (log, workspace) = (context.data.log()?, context.workspace()?);
+    let done = archive::append(&*log, reader(file)?, &workspace).await?;
+    if done.commits == done.there {
         context
             .output
             .say("every commit of a scan in it is here already: nothing is added");
     }
-    let done = archive::append(&*log, reader(&mut file)?, &workspace).await?;
     let scans: Vec<String> = done.scans.iter().map(ToString::to_string).collect();
     let values = vec![
         scans.into(),

@@ -22,7 +22,7 @@ use super::{Answer, Context, known, suggest};
 use crate::output::Failure;
 use crate::wire;
 
-/// The format of commits, which are appended and not read by an importer.
+/// The format of commits, which are appended as they are wherever they can be.
 const COMMITS: &str = "commits";
 /// Longest name of a scan, in bytes; what is longer is cut.
 const NAME_BYTES_MAX: usize = 200;
@@ -31,7 +31,8 @@ const NAME_BYTES_MAX: usize = 200;
 ///
 /// The file is kept as evidence, and read by the module of its format alone: nothing is asked of the world.
 /// Importing it again adds nothing; an import that was interrupted goes on.
-/// Commits of scans are appended as they are, where the workspace has the same id key; their evidence is not among them.
+/// Commits of scans are appended as they are where the workspace has the same id key and nothing else under their names;
+/// elsewhere their findings become a scan. Their evidence is not among them.
 ///
 /// Exit codes: 0 ok, 2 usage, or the file is not of that format (nothing was changed), 6 the log is damaged,
 /// 7 the import failed, 8 still running at --timeout, 9 the store cannot be used, 130 interrupted
@@ -52,13 +53,30 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
-    if arguments.format == COMMITS {
-        let file = open(&arguments.file)?;
-        return commits::run(context, &arguments.file, file).await;
-    }
     let importer = importer(&arguments.format)?;
+    let path = arguments.file.clone();
+    let opened = tokio::task::spawn_blocking(move || open(&path)).await;
+    let mut file = opened.map_err(|error| Problem::of("internal", &error))??;
+    if importer.name() == COMMITS {
+        let Some(why) = commits::obstacle(context, &mut file).await? else {
+            return commits::append(context, &mut file).await;
+        };
+        context.output.say(format_args!(
+            "its commits cannot stand in this log as they are: {why}; its findings are imported"
+        ));
+    }
+    as_scan(context, arguments, importer, file).await
+}
+
+/// Imports a file as a scan of its own.
+async fn as_scan(
+    context: &Context,
+    arguments: Arguments,
+    importer: &'static Importer,
+    file: File,
+) -> Answer {
     let (path, format) = (arguments.file.clone(), importer.name());
-    let looked = tokio::task::spawn_blocking(move || look(&path, importer)).await;
+    let looked = tokio::task::spawn_blocking(move || look(&path, file, importer)).await;
     let (file, digest, checked) = looked.map_err(|error| Problem::of("internal", &error))??;
     tell(context, &checked);
     let import = Import {
@@ -79,10 +97,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
 }
 
 fn importer(name: &str) -> Result<&'static Importer, Problem> {
-    let names = || {
-        let importers = IMPORTERS.iter().map(|importer| importer.name());
-        importers.chain([COMMITS])
-    };
+    let names = || IMPORTERS.iter().map(|importer| importer.name());
     let known = IMPORTERS.iter().find(|importer| importer.name() == name);
     known.copied().ok_or_else(|| {
         let problem = Problem::new("usage", format!("there is no format `{name}`"));
@@ -101,8 +116,11 @@ fn bad(path: &str, what: impl std::fmt::Display) -> Problem {
 }
 
 /// Reads the whole file: its hash, and what it holds.
-fn look(path: &str, importer: &Importer) -> Result<(File, Digest, Checked), Failure> {
-    let mut file = open(path)?;
+fn look(
+    path: &str,
+    mut file: File,
+    importer: &Importer,
+) -> Result<(File, Digest, Checked), Failure> {
     let failed = |error: io::Error| bad(path, error);
     file.rewind().map_err(failed)?;
     let mut hasher = Sha256::new();

@@ -1,4 +1,4 @@
-//! Importers: files that other tools wrote, each read as a scan of its own.
+//! Importers: files that other tools (or other logs) wrote, each read as a scan of its own.
 //!
 //! The one seed of such a scan is the `file` entity; its key is the SHA-256 under which the file is kept as evidence, so
 //! an importer is a collector whose input names all that it reads. A format is a [`Format`]: it reads a file from its
@@ -10,9 +10,11 @@
 //! **Never:** an importer in `ALL`: no scan of the world runs one.
 
 mod bbot;
+mod commits;
 mod nmap;
 
 mod relate;
+mod scratch;
 mod source;
 
 use std::io;
@@ -29,7 +31,7 @@ use super::{Claim, CollectError, Collector, Found, Input};
 use crate::probe::Probe;
 
 /// Every importer, sorted by name, which is that of the format too.
-pub const IMPORTERS: &[&Importer] = &[&bbot::IMPORTER, &nmap::IMPORTER];
+pub const IMPORTERS: &[&Importer] = &[&bbot::IMPORTER, &commits::IMPORTER, &nmap::IMPORTER];
 
 /// Items on their way from the thread that reads to the task that reports.
 const ITEMS_MAX: usize = 256;

@@ -92,32 +92,26 @@ impl Source<'_> {
     /// Reads the next line into `text`, without its end.
     pub(super) fn next_line(&mut self, text: &mut Vec<u8>) -> Result<Line, BadFile> {
         text.clear();
-        let (mut is_long, mut is_some) = (false, false);
-        loop {
-            let line = self.line;
-            let buffer = match self.inner.fill_buf() {
-                Ok(buffer) => buffer,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(fault(&error, line)),
-            };
-            if buffer.is_empty() {
-                let end = if is_some { Line::Text } else { Line::End };
-                self.line += u64::from(is_some);
-                return Ok(if is_long { Line::TooLong } else { end });
+        let line = self.line;
+        let failed = |error: io::Error| fault(&error, line);
+        // One more, for the end of a line that just fits.
+        let most = RECORD_BYTES_MAX + 1;
+        let mut some = self.inner.by_ref().take(most as u64);
+        let read = some.read_until(b'\n', text).map_err(failed)?;
+        if read == 0 {
+            return Ok(Line::End);
+        }
+        self.line += 1;
+        match text.last() {
+            Some(b'\n') => {
+                text.pop();
+                Ok(Line::Text)
             }
-            is_some = true;
-            let end = buffer.iter().position(|byte| *byte == b'\n');
-            let piece = &buffer[..end.unwrap_or(buffer.len())];
-            is_long |= text.len() + piece.len() > RECORD_BYTES_MAX;
-            match is_long {
-                true => text.clear(),
-                false => text.extend_from_slice(piece),
-            }
-            let consumed = piece.len() + usize::from(end.is_some());
-            self.inner.consume(consumed);
-            if end.is_some() {
-                self.line += 1;
-                return Ok(if is_long { Line::TooLong } else { Line::Text });
+            _ if read < most => Ok(Line::Text),
+            _ => {
+                text.clear();
+                self.inner.skip_until(b'\n').map_err(failed)?;
+                Ok(Line::TooLong)
             }
         }
     }

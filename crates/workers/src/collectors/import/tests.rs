@@ -507,8 +507,6 @@ fn importers_are_sorted_consume_files_alone_and_run_in_no_scan_of_the_world() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
     #[test]
     fn no_bytes_break_an_importer(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         for importer in IMPORTERS {

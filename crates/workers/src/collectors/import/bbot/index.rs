@@ -1,40 +1,27 @@
-//! Which event is whose parent: a table on disk, so that a file of any size takes the same memory.
-//!
-//! A private database in the system's folder for temporary files, gone with its connection.
+//! Which event is whose parent, by the names that events have for one another.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use mirage_domain::entity::{Entity, Kind};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use super::super::relate::relate;
+use super::super::scratch::{DEPTH_MAX, ROWS_MAX, Scratch, failed};
 use super::super::{BadFile, Edge};
 use super::event::Event;
 
-/// Rows that are kept in memory: the parents of what is read now.
-const ROWS_MAX: usize = 4096;
-/// Longest chain of parents; what hangs deeper is told and hangs under the file.
-const DEPTH_MAX: usize = 256;
-/// Events of one transaction.
-const BATCH: usize = 10_000;
-
-const SCHEMA: &str = "
-    PRAGMA journal_mode = OFF;
-    PRAGMA synchronous = OFF;
-    PRAGMA cache_size = -16384;
+const TABLES: &str = "
     CREATE TABLE events (
         uuid TEXT PRIMARY KEY, kind TEXT NOT NULL, key TEXT NOT NULL, module TEXT NOT NULL,
         is_root INTEGER NOT NULL, parent_uuid TEXT, parent_id TEXT, chain TEXT
     ) WITHOUT ROWID, STRICT;
     CREATE TABLE ids (id TEXT PRIMARY KEY, uuid TEXT NOT NULL) WITHOUT ROWID, STRICT;
-    BEGIN;
 ";
 
 /// What hangs where, as far as it was told of it.
 pub(super) struct Index {
-    db: Connection,
-    waiting: usize,
+    scratch: Scratch,
     rows: HashMap<String, Option<Arc<Row>>>,
 }
 
@@ -63,21 +50,10 @@ pub(super) enum Lack {
     Chain,
 }
 
-fn failed(error: rusqlite::Error) -> BadFile {
-    BadFile::new(
-        format!("the table of parents cannot be kept: {error}"),
-        "free some space in the folder for temporary files, or name another one in TMPDIR",
-    )
-}
-
 impl Index {
     pub(super) fn new() -> Result<Self, BadFile> {
-        // No path: a file of its own that SQLite removes.
-        let db = Connection::open("").map_err(failed)?;
-        db.execute_batch(SCHEMA).map_err(failed)?;
         Ok(Self {
-            db,
-            waiting: 0,
+            scratch: Scratch::new(TABLES)?,
             rows: HashMap::new(),
         })
     }
@@ -97,7 +73,7 @@ impl Index {
             false => Some(event.chain().join(" ")),
         };
         let insert = "INSERT OR IGNORE INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-        let mut statement = self.db.prepare_cached(insert).map_err(failed)?;
+        let mut statement = self.scratch.db.prepare_cached(insert).map_err(failed)?;
         let row = params![
             uuid,
             entity.kind().as_str(),
@@ -111,22 +87,17 @@ impl Index {
         statement.execute(row).map_err(failed)?;
         if let Some(id) = event.id() {
             let insert = "INSERT OR IGNORE INTO ids VALUES (?1, ?2)";
-            let mut statement = self.db.prepare_cached(insert).map_err(failed)?;
+            let mut statement = self.scratch.db.prepare_cached(insert).map_err(failed)?;
             statement.execute([id, uuid]).map_err(failed)?;
         }
         drop(statement);
-        self.waiting += 1;
-        if self.waiting >= BATCH {
-            self.db.execute_batch("COMMIT; BEGIN").map_err(failed)?;
-            self.waiting = 0;
-        }
-        Ok(())
+        self.scratch.noted()
     }
 
     fn has(&self, name: &str) -> Result<bool, BadFile> {
         let sql = "SELECT EXISTS (SELECT 1 FROM events WHERE uuid = ?1)
             OR EXISTS (SELECT 1 FROM ids WHERE id = ?1)";
-        let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
+        let mut statement = self.scratch.db.prepare_cached(sql).map_err(failed)?;
         statement
             .query_row([name], |row| row.get(0))
             .map_err(failed)
@@ -137,7 +108,7 @@ impl Index {
             return Ok(row.clone());
         }
         let sql = "SELECT kind, key, module, is_root, parent_uuid, parent_id, chain FROM events WHERE uuid = ?1";
-        let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
+        let mut statement = self.scratch.db.prepare_cached(sql).map_err(failed)?;
         let read = statement.query_row([uuid], |row| {
             let (kind, key): (String, String) = (row.get(0)?, row.get(1)?);
             let kind: Kind = kind.parse().expect("a kind's own name");
@@ -169,7 +140,7 @@ impl Index {
         }
         let Some(id) = id else { return Ok(None) };
         let sql = "SELECT uuid FROM ids WHERE id = ?1";
-        let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
+        let mut statement = self.scratch.db.prepare_cached(sql).map_err(failed)?;
         let found = statement.query_row([id], |row| row.get(0));
         found.optional().map_err(failed)
     }
