@@ -345,16 +345,18 @@ impl EvidenceStore for Files {
         digest: Digest,
     ) -> Result<Option<Box<dyn Stored>>, Error> {
         let (reader, owner) = (self.reader.clone(), workspace.clone());
-        let opened = tokio::task::spawn_blocking(move || reader.open_large(&owner, digest)).await;
-        let opened = opened.map_err(|error| Error::Get {
+        let open = move || match reader.open_large(&owner, digest)? {
+            Some(file) => Ok(Some(Box::new(file) as Box<dyn Stored>)),
+            None => {
+                let bytes = reader.find(&owner, digest)?;
+                Ok(bytes.map(|bytes| Box::new(std::io::Cursor::new(bytes)) as Box<dyn Stored>))
+            }
+        };
+        let opened = tokio::task::spawn_blocking(open).await;
+        opened.map_err(|error| Error::Get {
             digest,
             source: error.into(),
-        })?;
-        if let Some(file) = opened? {
-            return Ok(Some(Box::new(file)));
-        }
-        let bytes = self.get(workspace, digest).await?;
-        Ok(bytes.map(|bytes| Box::new(std::io::Cursor::new(bytes)) as Box<dyn Stored>))
+        })?
     }
 
     fn list<'a>(&'a self, workspace: &'a WorkspaceId) -> BoxStream<'a, Result<Digest, Error>> {

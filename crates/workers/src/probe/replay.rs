@@ -192,9 +192,8 @@ impl Replay {
         match &self.kept {
             Kept::Memory(exchanges) => exchanges.get(&digest).cloned().ok_or_else(missing),
             Kept::Store(store, workspace) => {
-                let stored = open(&**store, workspace, digest).await?;
-                let bytes = tokio::task::spawn_blocking(move || whole(stored));
-                let bytes = bytes.await.expect("reading does not panic")?;
+                // Opening has just hashed it: it is in memory, and reading does not wait for a disk.
+                let bytes = whole(open(&**store, workspace, digest).await?)?;
                 let exchange = Exchange::decode(&bytes);
                 exchange.map_err(|error| CollectError::Malformed(error.to_string()))
             }

@@ -36,10 +36,17 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let views = context.views().await?;
     let id = ids::scan(&views.reader(None)?, &arguments.scan)?;
     let node = Arc::new(context.node().await?);
-    if let Origin::Rederivation { of } = requested(&node, &id).await?.origin {
+    let mut first = id.clone();
+    while let Origin::Rederivation { of } = requested(&node, &first).await?.origin {
+        first = of;
+    }
+    if first != id {
         // It sent nothing, so it spared nothing: it has none of the limits that a scan of the world needs.
-        let problem = Problem::new("usage", format!("{id} derived {of} anew and sent nothing"));
-        let hint = format!("mirage rederive {of}, or mirage scans rerun {of}");
+        let problem = Problem::new(
+            "usage",
+            format!("{id} derived {first} anew and sent nothing"),
+        );
+        let hint = format!("mirage rederive {first}, or mirage scans rerun {first}");
         return Err(problem.try_this(hint).into());
     }
     let mut request = request(&node, &id).await?;
