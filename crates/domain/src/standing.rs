@@ -4,6 +4,9 @@
 //! stand. So a chain falls with its only link, a cycle that nothing holds from outside falls whole, and what another
 //! module found as well stays.
 //!
+//! What hangs on an entity of which no claim is known (its stream may be set aside) is judged as if a seed led there:
+//! a mark elsewhere must not take it away.
+//!
 //! **Invariant:** the answer hangs on the set of claims and marks alone, not on their order.
 
 use std::collections::{HashMap, HashSet};
@@ -33,6 +36,9 @@ pub fn fallen(claims: &[Claim], marked: &HashSet<FindingId>) -> Vec<FindingId> {
     }
     let mut reached: HashSet<EntityId> = HashSet::new();
     let mut next = below.remove(&None).unwrap_or_default();
+    let known: HashSet<EntityId> = claims.iter().map(|claim| claim.entity).collect();
+    let parents = claims.iter().filter_map(|claim| claim.parent);
+    next.extend(parents.filter(|parent| !known.contains(parent)));
     while let Some(entity) = next.pop() {
         if reached.insert(entity) {
             next.append(&mut below.remove(&Some(entity)).unwrap_or_default());
@@ -83,6 +89,13 @@ mod tests {
     #[test]
     fn without_marks_all_stand() {
         check(&[(1, 0, 1), (2, 1, 2), (3, 9, 3)], &[], &[]);
+    }
+
+    #[test]
+    fn a_mark_elsewhere_does_not_take_away_what_hangs_on_something_unknown() {
+        let list = [(1, 0, 1), (2, 1, 2), (3, 9, 3), (4, 3, 4)];
+        check(&list, &[2], &[2]);
+        check(&list, &[3], &[3, 4]);
     }
 
     #[test]
