@@ -20,6 +20,8 @@ const BEGINNING_ROWS: usize = 16_384;
 const PART_CHARS_MIN: usize = 3;
 /// What reading a page costs, in steps from row to row.
 const PAGE_STEPS: u32 = 32;
+/// Rows of a page that cost as much as a step: one list may be read past many rows for each of another's.
+const STEP_ROWS: u32 = 2;
 
 /// One of the indexes: how its lists are read, and asked about one row.
 struct Index {
@@ -77,6 +79,7 @@ impl List {
         *steps = steps.saturating_add(PAGE_STEPS);
         let values = rusqlite::params![self.expression, limit, self.rows as i64];
         self.page = db.rows(self.index.list, values, |row| row.get(0))?;
+        *steps = steps.saturating_add(self.page.len() as u32 / STEP_ROWS);
         self.at = 0;
         self.is_last = self.page.len() < self.rows;
         Ok(self.page.first().copied())
