@@ -490,4 +490,29 @@ mod tests {
         let event: Event = scan::Event::from(scan::Started {}).into();
         assert_eq!(event.kind(), "scan.started");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_break_the_decoder(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            proptest::prop_assert!(decode(&bytes).is_err());
+            proptest::prop_assert!(EncodedCommit::parse(&bytes).is_err());
+        }
+
+        #[test]
+        fn a_commit_with_a_changed_byte_is_an_error_or_another_commit_that_reads_back(
+            at in proptest::num::usize::ANY, byte in proptest::num::u8::ANY, is_cut in proptest::bool::ANY,
+        ) {
+            let (stream, event) = found(1);
+            let mut bytes = encode(&commit_of(stream, None, vec![event])).unwrap().bytes.to_vec();
+            let at = at % bytes.len();
+            match is_cut {
+                true => bytes.truncate(at),
+                false => bytes[at] = byte,
+            }
+            if let Ok(commit) = decode(&bytes) {
+                let again = encode(&commit).unwrap();
+                proptest::prop_assert_eq!(decode(&again.bytes).unwrap(), commit);
+            }
+        }
+    }
 }

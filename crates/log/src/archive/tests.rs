@@ -1,5 +1,9 @@
 //! Archives read back, go on after any cut, and are refused where they were changed.
 
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::contract::{encoded, noon};
 use crate::memory::Memory;
@@ -171,4 +175,36 @@ async fn a_newer_archive_says_upgrade_and_another_file_says_what_it_is() {
     }
     let endless = [b"{\"archive\":".as_slice(), &vec![b' '; 1 << 20]].concat();
     assert!(read(&endless).is_err());
+}
+
+/// A whole archive of two blocks and a half, for tests that are not async.
+static WHOLE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let made = async { archive(&log_of(150).await, 0, 150).await };
+    runtime.unwrap().block_on(made)
+});
+
+proptest! {
+    #[test]
+    fn no_bytes_break_the_reader(bytes in prop::collection::vec(any::<u8>(), 0..400), is_begun in any::<bool>()) {
+        let begin: &[u8] = if is_begun { b"{\"archive\":" } else { b"" };
+        let bytes = [begin, &bytes].concat();
+        prop_assert!(read(&bytes).is_err());
+        prop_assert!(resumable(&*bytes).is_err());
+    }
+
+    #[test]
+    fn an_archive_with_anything_put_in_is_refused(
+        at in any::<prop::sample::Index>(), cut in 0..300usize, put in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let at = at.index(WHOLE.len());
+        let end = (at + cut).min(WHOLE.len());
+        let changed = [&WHOLE[..at], &put, &WHOLE[end..]].concat();
+        prop_assume!(changed != *WHOLE);
+        prop_assert!(read(&changed).is_err());
+        // What may be gone on with is a beginning of the whole one.
+        if let Ok((_, whole)) = resumable(&*changed) {
+            prop_assert_eq!(&changed[..whole.bytes as usize], &WHOLE[..whole.bytes as usize]);
+        }
+    }
 }

@@ -221,3 +221,6 @@ fn described(mut claim: Claim, seen: &Seen<'_>) -> Claim {
         .with("source_module", module)
         .with("source_observed_at", seen.entry.at.to_string())
 }
+
+#[cfg(test)]
+mod tests;
