@@ -1,4 +1,4 @@
-//! What an importer must look up while it reads: tables on disk, so that a file of any size takes the same memory.
+//! What an importer looks up while it reads: tables on disk, whatever the size of the file.
 //!
 //! A private database in the system's folder for temporary files, gone with its connection.
 

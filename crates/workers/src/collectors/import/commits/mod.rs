@@ -1,4 +1,4 @@
-//! commits: the findings of another log's scans, where their commits cannot be appended as they are.
+//! commits: the findings of another log's scans, where their commits cannot be appended.
 //!
 //! Each hangs under its own parent, by the ids that the source gave; those ids, scan, task and module stay as attributes.
 //! Evidence is not in an archive: its hashes stay as an attribute, and the archive itself is what each finding cites.
