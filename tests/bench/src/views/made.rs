@@ -1,4 +1,4 @@
-//! A made-up company of any size: hosts with addresses, services, pages, software and certificates, in one scan.
+//! A made-up company of any size in one scan: hosts, addresses, services, pages, software.
 //!
 //! Ten findings a host. A zone holds two hundred hosts, two hosts share an address, and twenty programs run on all of
 //! them, so that the graph has hubs and a certificate's names give entities several chains.

@@ -1,4 +1,4 @@
-//! What one mark costs the reads of its scan: who stands is derived once for each position that a connection asks about.
+//! What one mark costs the reads of its scan.
 
 use std::path::Path;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! Views of a company of ten thousand, a hundred thousand and a million findings: rebuilding, reading, growing.
+//! Views at several sizes: rebuilding, reading now and as of then, growing.
 //!
 //! The log grows through the three sizes. At the smaller two the views follow; at the last each is rebuilt in a process
 //! of its own, so that its memory is its own, and a bare client then loads the same rows into the same tables.

@@ -1,4 +1,4 @@
-//! Rebuilding a view from the log against a bare load of the same rows into the same tables by the same client.
+//! A rebuild of each view, beside a bare bulk load of the same rows.
 
 use std::path::Path;
 use std::process::Command;
