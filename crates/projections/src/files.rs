@@ -69,6 +69,12 @@ pub(crate) fn highest(folder: &Path, view: &Registered) -> Result<Option<Build>,
     Ok(builds.into_iter().rfind(|build| build.is_complete))
 }
 
+/// A number that no build has, complete or at work.
+pub(crate) fn next(folder: &Path, view: &Registered) -> Result<u64, Error> {
+    let builds = builds(folder, view)?;
+    Ok(builds.last().map_or(0, |build| build.number) + 1)
+}
+
 /// Deletes builds that nobody needs: older than the highest complete one, or left behind by a rebuild that died.
 pub(crate) fn sweep(folder: &Path, view: &Registered) -> Result<(), Error> {
     let builds = builds(folder, view)?;

@@ -17,7 +17,7 @@ use crate::catalog::{Catalog, FindingFilter, Page, Reader};
 use crate::testing::history::{Dice, History, made_up};
 use crate::testing::made_scan::{MadeScan, workspace};
 use crate::testing::{dumped, given_commits};
-use crate::{Operations, Projection, registered};
+use crate::{Folded, Operations, Projection, registered};
 
 const WAIT: Duration = Duration::from_secs(60);
 
@@ -422,4 +422,25 @@ fn views_near_one_another_read_the_log_together() {
         store(5, &history, &VIEWS[0]),
     ];
     assert_eq!(near_one_another(near).len(), 1);
+}
+
+#[test]
+fn a_build_does_not_take_the_place_of_a_view_that_was_begun_meanwhile() {
+    let history = made_up(5, 2, 80);
+    let (first, rest) = history.commits().split_at(40);
+    let dir = tempfile::tempdir().unwrap();
+    let view = crate::named("catalog").unwrap();
+    let mut build = Store::build(dir.path(), view).unwrap();
+    let mut live = Store::open(dir.path(), view).unwrap();
+    live.fold(first).unwrap();
+    build.fold(first).unwrap();
+    assert!(build.complete().unwrap().is_ok());
+    // The one that is in use changes over, and no file is pulled from under it.
+    assert_eq!(live.fold(rest).unwrap(), Folded::At(history.end()));
+    let highest = files::highest(dir.path(), view).unwrap().unwrap();
+    let numbers = files::builds(dir.path(), view).unwrap();
+    assert_eq!(numbers.len(), 2, "{numbers:?}");
+    assert_eq!(numbers[1], highest);
+    let expected = dumped(&given_commits::<Catalog>(history.commits()));
+    assert!(dumped(&crate::Db::of(live).unwrap()) == expected);
 }

@@ -74,7 +74,11 @@ impl Store {
         std::fs::create_dir_all(folder).map_err(fault)?;
         let (number, path, may_create) = match files::highest(folder, view)? {
             Some(build) => (build.number, build.path, false),
-            None => (1, files::path(folder, view, 1, true), true),
+            None => {
+                // Not the number of a build at work: it would take the place of a file that is in use.
+                let number = files::next(folder, view)?;
+                (number, files::path(folder, view, number, true), true)
+            }
         };
         let connection = connect(&path, may_create).map_err(open_fault(view))?;
         let place = Place {
@@ -88,15 +92,13 @@ impl Store {
 
     /// Makes the next build, to be renamed once it has caught up.
     pub(crate) fn build(folder: &Path, view: &'static Registered) -> Result<Self, Error> {
-        let last = files::builds(folder, view)?
-            .last()
-            .map_or(0, |build| build.number);
-        let path = files::path(folder, view, last + 1, false);
+        let number = files::next(folder, view)?;
+        let path = files::path(folder, view, number, false);
         let connection = connect(&path, true).map_err(open_fault(view))?;
         let place = Place {
             folder: folder.to_owned(),
             path,
-            number: last + 1,
+            number,
             is_pinned: true,
         };
         let mut store = Self::begin(view, connection, Some(place))?;
@@ -214,7 +216,12 @@ impl Store {
         let Some(place) = &self.place else {
             return Ok(Ok(()));
         };
-        let live = match files::highest(&place.folder, view)? {
+        let highest = files::highest(&place.folder, view)?;
+        let number = highest.as_ref().map_or(place.number, |build| {
+            // A live build may have been begun under the same number while no other was complete.
+            place.number.max(build.number + 1)
+        });
+        let live = match highest {
             Some(build) => Some(connect(&build.path, false).map_err(open_fault(view))?),
             None => None,
         };
@@ -231,7 +238,7 @@ impl Store {
             .map_err(write_fault(view))?;
         let (from, to) = (
             place.path.clone(),
-            files::path(&place.folder, view, place.number, true),
+            files::path(&place.folder, view, number, true),
         );
         // Closing removes the write-ahead log, which bears the old name.
         self.connection
