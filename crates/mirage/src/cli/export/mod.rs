@@ -1,6 +1,6 @@
 //! `mirage export`: a scan for other programs, as a stream of any length.
 //!
-//! To add a format: its name in [`Format`], its arm in [`write`].
+//! To add a format: its name in [`Format`], its arm in [`write()`].
 //! **Invariant:** a file that is named appears whole or not at all.
 
 mod cloud_events;

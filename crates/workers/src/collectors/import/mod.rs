@@ -1,8 +1,8 @@
 //! Importers: files that other tools (or other logs) wrote, each read as a scan of its own.
 //!
 //! The one seed of such a scan is the `file` entity; its key is the SHA-256 under which the file is kept as evidence, so
-//! an importer is a collector whose input names all that it reads. A format is a [`Format`]: it reads a file from its
-//! start, as often as it likes, and says what stands there as [`Item`]s.
+//! an importer is a collector whose input names all that it reads. A format is a `Format`: it reads a file from its
+//! start, as often as it likes, and says what stands there as `Item`s.
 //! To add one: its file, its line in [`IMPORTERS`].
 //!
 //! **Invariant:** a file is read in pieces, whatever its size; what a record may take is bounded in `source.rs`.
