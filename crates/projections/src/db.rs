@@ -138,6 +138,20 @@ impl Db {
         Ok(checkpoint.map_err(|source| self.fault(source))?.position)
     }
 
+    /// A position to read as of: the checkpoint, or one that the view has reached.
+    pub(crate) fn reached(&self, at: Option<Position>) -> Result<Position, Error> {
+        let position = self.position()?;
+        match at {
+            Some(wanted) if wanted > position => Err(Error::Lagging {
+                view: self.view.name,
+                position,
+                wanted,
+                waited: Duration::ZERO,
+            }),
+            at => Ok(at.unwrap_or(position)),
+        }
+    }
+
     /// Streams with an event that cannot be applied, oldest first.
     pub fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, Error> {
         let sql = "SELECT stream, cursor, error,

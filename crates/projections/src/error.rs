@@ -91,6 +91,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// An event that cannot be applied, and why.
+    pub(crate) fn unfit(cursor: Cursor, reason: &str) -> Self {
+        Self::Unfit {
+            cursor,
+            reason: reason.to_owned(),
+        }
+    }
+
     /// Whether the same may succeed later without a change.
     pub fn may_retry(&self) -> bool {
         match self {

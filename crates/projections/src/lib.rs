@@ -18,6 +18,7 @@ pub mod catalog;
 pub mod graph;
 pub mod search;
 
+mod claims;
 mod db;
 mod dump;
 mod error;
@@ -25,6 +26,7 @@ mod files;
 #[cfg(test)]
 mod laws;
 mod operations;
+mod page;
 mod runner;
 mod sink;
 mod store;
@@ -37,6 +39,7 @@ pub use db::{Db, Quarantined};
 pub use dump::dump;
 pub use error::Error;
 pub use operations::{Operations, Table, Value};
+pub use page::{PAGE_ROWS_MAX, Page};
 pub use runner::{Runner, Status};
 pub use store::{Checkpoint, Folded, Store};
 

@@ -1,7 +1,8 @@
 //! `mirage entities`: what was found, once each, or one thing with all that is said about it.
 
 use mirage_api::error::Exit;
-use mirage_projections::catalog::{EntityDetail, EntityFilter, PAGE_ROWS_MAX, Page, Reader};
+use mirage_projections::PAGE_ROWS_MAX;
+use mirage_projections::catalog::{EntityDetail, EntityFilter, Page, Reader};
 
 use super::global::AtArgument;
 use super::ids::{self, LAST};

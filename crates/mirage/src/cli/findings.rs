@@ -2,7 +2,8 @@
 
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Cursor, ModuleName};
-use mirage_projections::catalog::{FindingFilter, PAGE_ROWS_MAX, Page, Reader, Since};
+use mirage_projections::PAGE_ROWS_MAX;
+use mirage_projections::catalog::{FindingFilter, Page, Reader, Since};
 use mirage_workers::collectors::import::IMPORTERS;
 use mirage_workers::seed;
 

@@ -1,7 +1,8 @@
 //! `mirage marks`: what analysts said about findings, as far as it holds.
 
 use mirage_api::error::Exit;
-use mirage_projections::catalog::{MarkRow, PAGE_ROWS_MAX, Page, Reader};
+use mirage_projections::PAGE_ROWS_MAX;
+use mirage_projections::catalog::{MarkRow, Page, Reader};
 use serde_json::Value;
 
 use super::global::AtArgument;

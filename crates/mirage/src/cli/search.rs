@@ -2,11 +2,10 @@
 
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::ModuleName;
+use mirage_projections::PAGE_ROWS_MAX;
 use mirage_projections::Projection;
 use mirage_projections::catalog::{self, Count};
-use mirage_projections::search::{
-    Facets, Filter, Found, PAGE_ROWS_MAX, Page, Query, QueryError, Reader, Search,
-};
+use mirage_projections::search::{Facets, Filter, Found, Page, Query, QueryError, Reader, Search};
 use serde::Serialize;
 
 use super::global::AtArgument;

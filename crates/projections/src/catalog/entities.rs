@@ -11,11 +11,11 @@ use rusqlite::Row;
 use serde::Serialize;
 
 use super::findings::{FindingFilter, FindingRow};
-use super::page::{Listed, PAGE_ROWS_MAX, Page};
+use super::page::{Listed, Page};
 use super::reader::{Reader, page_by, parsed, position, time};
 use super::sql::Sql;
 use crate::db::stands;
-use crate::{Error, Value};
+use crate::{Error, PAGE_ROWS_MAX, Value};
 
 /// Which entities are wanted; the default is all of the workspace, over its scans once each.
 #[derive(Debug, Clone, Default)]

@@ -18,7 +18,7 @@ use super::page::{Listed, Page};
 use super::reader::{Reader, page_by, parsed, parsed_option, position, time};
 use super::sql::Sql;
 use crate::db::stands;
-use crate::{Error, Value};
+use crate::{Error, PAGE_ROWS_MAX, Value};
 
 /// From when on findings are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl Reader<'_> {
         id: FindingId,
         limit: u32,
     ) -> Result<Vec<FindingRow>, Error> {
-        let limit = Value::from(limit.min(super::PAGE_ROWS_MAX));
+        let limit = Value::from(limit.min(PAGE_ROWS_MAX));
         let sql = Sql::new(
             "SELECT f.* FROM findings f WHERE f.workspace = ? AND f.cursor <= ? AND f.scan = ? AND f.finding = ?
              ORDER BY f.cursor LIMIT ?",

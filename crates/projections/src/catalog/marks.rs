@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::page::{Listed, Page};
 use super::reader::{Reader, page_by, parsed, position, time};
 use super::sql::Sql;
-use crate::{Error, Value};
+use crate::{Error, PAGE_ROWS_MAX, Value};
 
 /// One word on a finding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -76,7 +76,7 @@ impl Reader<'_> {
                 self.workspace(),
                 self.last(),
                 self.last(),
-                limit.min(super::PAGE_ROWS_MAX).into(),
+                limit.min(PAGE_ROWS_MAX).into(),
             ],
         );
         self.all(sql, |row| Ok((FindingId(row.get("own")?), mark(row)?)))

@@ -34,7 +34,7 @@ pub use entities::{Edge, EntityDetail, EntityFilter, EntityRow};
 pub use findings::{FindingFilter, FindingRow, Since};
 pub use ids::Resolved;
 pub use marks::MarkRow;
-pub use page::{After, Listed, PAGE_ROWS_MAX, Page};
+pub use page::{After, Listed, Page};
 pub use progress::{Limited, Module, Remark, ScanDetail};
 pub use reader::Reader;
 pub(crate) use reader::{parsed, parsed_option, time};

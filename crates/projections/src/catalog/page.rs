@@ -7,9 +7,7 @@ use mirage_domain::id::{Cursor, Position};
 use serde::Serialize;
 
 use crate::Error;
-
-/// Most rows of one page.
-pub const PAGE_ROWS_MAX: u32 = 1_000;
+use crate::page::{rows, same_moment};
 
 /// Where the next page of a list begins, opaque to those who hand it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +54,7 @@ impl Serialize for After {
 #[derive(Debug, Clone, Copy)]
 pub struct Page {
     pub after: Option<After>,
-    /// At most [`PAGE_ROWS_MAX`]; more is cut to that.
+    /// At most [`crate::PAGE_ROWS_MAX`]; more is cut to that.
     pub limit: u32,
     pub is_newest_first: bool,
 }
@@ -88,18 +86,17 @@ impl Page {
     }
 
     pub(super) fn rows(&self) -> usize {
-        self.limit.clamp(1, PAGE_ROWS_MAX) as usize
+        rows(self.limit)
     }
 
     /// Packed cursors between which the page's rows lie, both exclusive.
     pub(super) fn bounds(&self, at: Position) -> Result<(i64, i64), Error> {
         let (from, until) = (0, Cursor::after(at).packed() + 1);
+        if let Some(after) = self.after {
+            same_moment(after.at, at)?;
+        }
         match self.after {
             None => Ok((from, until)),
-            Some(after) if after.at != at => Err(Error::OtherPosition {
-                begun: after.at,
-                asked: at,
-            }),
             Some(after) if self.is_newest_first => Ok((from, after.key)),
             Some(after) => Ok((after.key, until)),
         }

@@ -4,12 +4,12 @@ use mirage_domain::id::{Position, ScanId};
 use serde::Serialize;
 
 use super::counts::Count;
-use super::page::{PAGE_ROWS_MAX, Page};
+use super::page::Page;
 use super::reader::{Reader, position};
 use super::scans::ScanRow;
 use super::sql::Sql;
 use super::tasks::{TaskFilter, TaskRow};
-use crate::{Error, Value};
+use crate::{Error, PAGE_ROWS_MAX, Value};
 
 /// How far a module is with a scan, in tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -23,20 +23,10 @@ pub struct Reader<'db> {
 impl<'db> Reader<'db> {
     /// Reads as of a position, or as of the view's checkpoint. A position that the view has not reached is an error.
     pub fn new(db: &'db Db, workspace: &WorkspaceId, at: Option<Position>) -> Result<Self, Error> {
-        let position = db.position()?;
-        let at = at.unwrap_or(position);
-        if at > position {
-            return Err(Error::Lagging {
-                view: db.view().name,
-                position,
-                wanted: at,
-                waited: std::time::Duration::ZERO,
-            });
-        }
         Ok(Self {
             db,
             workspace: workspace.clone(),
-            at,
+            at: db.reached(at)?,
             fallen: OnceCell::new(),
         })
     }

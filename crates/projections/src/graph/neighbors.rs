@@ -185,7 +185,8 @@ impl Reader<'_> {
 
     /// A page of an entity's neighbours, in the order of their ids; a row per neighbour, relation and direction.
     pub fn expand(&self, id: EntityId, among: &Among, page: &Page) -> Result<Expanded, Error> {
-        let part = page.mark(self.position())?.map_or(Part::All, Part::After);
+        let mark = page.after.map(|after| after.checked(self.position()));
+        let part = mark.transpose()?.map_or(Part::All, Part::After);
         let mut rows = self.joined(id, among, part, page.rows() + 1)?;
         let is_more = rows.len() > page.rows();
         rows.truncate(page.rows());

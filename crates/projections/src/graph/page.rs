@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::neighbors::Neighbor;
 use crate::Error;
-use crate::catalog::PAGE_ROWS_MAX;
+use crate::page::same_moment;
 
 /// Which claims and neighbours count; the default is all of the workspace. An empty list asks for nothing in
 /// particular.
@@ -44,6 +44,12 @@ impl After {
     /// The position as of which the list was begun, and is to be continued.
     pub fn position(self) -> Position {
         self.at
+    }
+
+    /// The mark, if it belongs to a list of this position.
+    pub(super) fn checked(self, at: Position) -> Result<Self, Error> {
+        same_moment(self.at, at)?;
+        Ok(self)
     }
 }
 
@@ -81,42 +87,8 @@ impl Serialize for After {
     }
 }
 
-/// Which part of a list is wanted.
-#[derive(Debug, Clone, Copy)]
-pub struct Page {
-    pub after: Option<After>,
-    /// At most [`PAGE_ROWS_MAX`]; more is cut to that.
-    pub limit: u32,
-}
-
-impl Page {
-    pub fn first(limit: u32) -> Self {
-        Self { after: None, limit }
-    }
-
-    /// The rows behind the last page.
-    pub fn after(self, after: After) -> Self {
-        Self {
-            after: Some(after),
-            ..self
-        }
-    }
-
-    pub(super) fn rows(&self) -> usize {
-        self.limit.clamp(1, PAGE_ROWS_MAX) as usize
-    }
-
-    /// The mark, if it belongs to a list of this position.
-    pub(super) fn mark(&self, at: Position) -> Result<Option<After>, Error> {
-        match self.after {
-            Some(after) if after.at != at => Err(Error::OtherPosition {
-                begun: after.at,
-                asked: at,
-            }),
-            after => Ok(after),
-        }
-    }
-}
+/// Which part of the neighbours is wanted.
+pub type Page = crate::Page<After>;
 
 /// One page of neighbours.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -141,10 +113,9 @@ mod tests {
             direction: Direction::In,
         };
         assert_eq!(after.to_string().parse::<After>().unwrap(), after);
-        let page = Page::first(10).after(after);
-        assert_eq!(page.mark(Position(300)).unwrap(), Some(after));
+        assert_eq!(after.checked(Position(300)).unwrap(), after);
         assert!(matches!(
-            page.mark(Position(301)),
+            after.checked(Position(301)),
             Err(Error::OtherPosition { .. })
         ));
         for wrong in ["", "12", "1.2.3.4", "12c.07.resolves-to.in"] {

@@ -1,7 +1,5 @@
 //! A reader of the graph: one workspace, as of one position. Its questions stand beside it.
 
-use std::time::Duration;
-
 use mirage_domain::id::{Cursor, FindingId, Position, WorkspaceId};
 use rusqlite::{Row, params_from_iter};
 
@@ -25,20 +23,10 @@ pub struct Reader<'db> {
 impl<'db> Reader<'db> {
     /// Reads as of a position, or as of the view's checkpoint. A position that the view has not reached is an error.
     pub fn new(db: &'db Db, workspace: &WorkspaceId, at: Option<Position>) -> Result<Self, Error> {
-        let position = db.position()?;
-        let at = at.unwrap_or(position);
-        if at > position {
-            return Err(Error::Lagging {
-                view: db.view().name,
-                position,
-                wanted: at,
-                waited: Duration::ZERO,
-            });
-        }
         Ok(Self {
             db,
             workspace: workspace.clone(),
-            at,
+            at: db.reached(at)?,
             fallen: None,
         })
     }

@@ -10,8 +10,8 @@ use super::neighbors::modules;
 use super::nodes::{Name, Node, name};
 use super::page::Among;
 use super::reader::Reader;
-use crate::catalog::{PAGE_ROWS_MAX, Sql, parsed, time};
-use crate::{Error, Value};
+use crate::catalog::{Sql, parsed, time};
+use crate::{Error, PAGE_ROWS_MAX, Value};
 
 /// A relation between two entities, however many claims assert it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

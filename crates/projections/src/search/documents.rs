@@ -2,13 +2,11 @@
 
 use std::fmt::Write as _;
 
-use mirage_domain::event::Event;
-use mirage_domain::finding::{Attributes, Finding};
-use mirage_domain::id::{Cursor, ScanId};
-use mirage_domain::task;
+use mirage_domain::finding::Attributes;
 use mirage_log::Recorded;
 use serde_json::Value as Json;
 
+use crate::claims::{self, Claim};
 use crate::{Error, Operations, Table};
 
 static DOCUMENTS: Table = Table {
@@ -28,61 +26,28 @@ static DOCUMENTS: Table = Table {
 };
 
 pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error> {
-    for (cursor, entry) in recorded.entries() {
-        match &entry.event {
-            Event::Task(task::Event::Found(finding)) => {
-                let scan = recorded.commit.stream.scan.as_ref();
-                let scan = scan.ok_or_else(|| unfit(cursor, "the stream belongs to no scan"))?;
-                document(finding, recorded, scan, cursor, operations)?;
-            }
-            Event::Task(_)
-            | Event::Scan(_)
-            | Event::Plan(_)
-            | Event::Mark(_)
-            | Event::Log(_)
-            | Event::Workspace(_) => {}
-        }
+    for claim in claims::of_commit(recorded) {
+        document(claim?, operations)?;
     }
     Ok(())
 }
 
-fn unfit(cursor: Cursor, reason: &str) -> Error {
-    Error::Unfit {
-        cursor,
-        reason: reason.to_owned(),
-    }
-}
-
-fn document(
-    finding: &Finding,
-    recorded: &Recorded,
-    scan: &ScanId,
-    cursor: Cursor,
-    operations: &mut Operations,
-) -> Result<(), Error> {
-    let key = finding.key.open();
-    if key.is_some_and(|key| key.contains('\0')) {
-        return Err(unfit(cursor, "a key holds a NUL"));
-    }
+fn document(claim: Claim<'_>, operations: &mut Operations) -> Result<(), Error> {
+    let finding = claim.finding;
+    let key = claim.key()?;
     let text = finding.attributes.open().map(text);
     let unspaced = text.as_deref().and_then(unspaced);
-    let commit = &recorded.commit;
-    // An import has no module; it is known by who wrote it.
-    let module = match &commit.context {
-        Some(context) => context.module.to_string(),
-        None => commit.actor.id.replace('\0', "\u{fffd}"),
-    };
     operations.insert(
         &DOCUMENTS,
         [
-            cursor.packed().into(),
+            claim.cursor(),
             finding.id.0.into(),
             finding.entity.0.into(),
-            commit.stream.workspace.to_string().into(),
-            scan.to_string().into(),
-            module.into(),
+            claim.workspace(),
+            claim.scan(),
+            claims::module(claim.commit),
             finding.kind.as_str().into(),
-            key.cloned().into(),
+            key,
             text.filter(|text| !text.is_empty()).into(),
             unspaced.into(),
         ],

@@ -28,7 +28,7 @@ mod stream;
 use mirage_log::Recorded;
 
 pub use facets::{FINDINGS_MAX, Facets};
-pub use page::{After, Found, PAGE_ROWS_MAX, Page};
+pub use page::{After, Found, Page};
 pub use query::{Query, QueryError};
 pub use reader::{Filter, Hit, Reader};
 

@@ -8,9 +8,7 @@ use serde::Serialize;
 
 use super::reader::Hit;
 use crate::Error;
-
-/// Most hits of one page.
-pub const PAGE_ROWS_MAX: u32 = 1_000;
+use crate::page::same_moment;
 
 /// Where the next page begins, opaque to those who hand it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +37,7 @@ impl After {
 
     /// The cursor before which to go on, if it is the same search.
     pub(super) fn checked(self, at: Position, question: &str) -> Result<i64, Error> {
-        if self.at != at {
-            return Err(Error::OtherPosition {
-                begun: self.at,
-                asked: at,
-            });
-        }
+        same_moment(self.at, at)?;
         match self == Self::new(at, self.cursor, question) {
             true => Ok(self.cursor),
             false => Err(Error::OtherQuery),
@@ -82,30 +75,7 @@ impl Serialize for After {
 }
 
 /// Which part of the hits is wanted.
-#[derive(Debug, Clone, Copy)]
-pub struct Page {
-    pub after: Option<After>,
-    /// At most [`PAGE_ROWS_MAX`]; more is cut to that.
-    pub limit: u32,
-}
-
-impl Page {
-    pub fn first(limit: u32) -> Self {
-        Self { after: None, limit }
-    }
-
-    /// The hits behind the last page.
-    pub fn after(self, after: After) -> Self {
-        Self {
-            after: Some(after),
-            ..self
-        }
-    }
-
-    pub(super) fn rows(&self) -> usize {
-        self.limit.clamp(1, PAGE_ROWS_MAX) as usize
-    }
-}
+pub type Page = crate::Page<After>;
 
 /// One page of hits. It may hold fewer than asked for and yet go on: looking on would have taken too long.
 #[derive(Debug, Clone, PartialEq, Serialize)]

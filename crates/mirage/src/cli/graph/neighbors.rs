@@ -6,8 +6,8 @@ use std::io::{Write, stdout};
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::EntityId;
 use mirage_domain::relation::Direction;
+use mirage_projections::PAGE_ROWS_MAX;
 use mirage_projections::Projection as _;
-use mirage_projections::catalog::PAGE_ROWS_MAX;
 use mirage_projections::graph::{
     Among, COUNTED_MAX, Graph, KindCount, Kinds, Neighbor, Node, Page, Reader,
 };

@@ -12,9 +12,8 @@ use std::sync::Arc;
 
 use mirage_api::error::Exit;
 use mirage_domain::id::{FindingId, ScanId};
-use mirage_projections::catalog::{
-    FindingFilter, MarkRow, PAGE_ROWS_MAX, Page, Reader, ScanFilter, State,
-};
+use mirage_projections::PAGE_ROWS_MAX;
+use mirage_projections::catalog::{FindingFilter, MarkRow, Page, Reader, ScanFilter, State};
 use mirage_workers::node::{Caller, Node};
 
 pub(crate) use request::manifest;

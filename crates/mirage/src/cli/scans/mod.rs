@@ -5,7 +5,8 @@ mod get;
 mod rerun;
 
 use mirage_api::error::Exit;
-use mirage_projections::catalog::{PAGE_ROWS_MAX, Page, ScanFilter};
+use mirage_projections::PAGE_ROWS_MAX;
+use mirage_projections::catalog::{Page, ScanFilter};
 
 pub(crate) use rerun::request as request_of;
 

@@ -10,6 +10,7 @@ use mirage_domain::event::Event;
 use mirage_domain::id::{Cursor, ScanId};
 use mirage_log::Recorded;
 
+use crate::claims::{scan_of, text, time};
 use crate::{Error, Operations, Table, Value};
 
 static TIMES: Table = Table {
@@ -44,36 +45,14 @@ impl At<'_> {
         time(self.at)
     }
     fn unfit(&self, reason: &str) -> Error {
-        unfit(self.cursor, reason)
+        Error::unfit(self.cursor, reason)
     }
-}
-
-fn unfit(cursor: Cursor, reason: &str) -> Error {
-    Error::Unfit {
-        cursor,
-        reason: reason.to_owned(),
-    }
-}
-
-/// Nanoseconds since 1970; a time beyond the years 1678 to 2262 is held there.
-fn time(at: Timestamp) -> Value {
-    let nanoseconds = at.as_nanosecond();
-    let held = nanoseconds.clamp(i64::MIN.into(), i64::MAX.into());
-    Value::Integer(held as i64)
-}
-
-/// Free text of a source. PostgreSQL keeps no NUL, and both stores must say the same.
-fn text(text: &str) -> Value {
-    text.replace('\0', "\u{fffd}").into()
 }
 
 pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error> {
     clock(recorded, operations);
     for (cursor, entry) in recorded.entries() {
-        let scan = || {
-            let scan = recorded.commit.stream.scan.as_ref();
-            scan.ok_or_else(|| unfit(cursor, "the stream belongs to no scan"))
-        };
+        let scan = || scan_of(recorded, cursor);
         let at = |scan| At {
             recorded,
             scan,

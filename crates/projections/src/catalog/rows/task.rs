@@ -3,9 +3,9 @@
 use mirage_domain::finding::Finding;
 use mirage_domain::sealed::Sealable;
 use mirage_domain::task::{Cost, Event, Failed, Finished, Remarked};
-use mirage_log::Commit;
 
-use super::{At, text, time};
+use super::At;
+use crate::claims::{key, module, text, time};
 use crate::{Error, Operations, Table, Value};
 
 static FINDINGS: Table = Table {
@@ -202,20 +202,9 @@ fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(
     Ok(())
 }
 
-/// Who claims: the module of the task, or whoever wrote a commit without one (an import).
-fn module(commit: &Commit) -> Value {
-    match &commit.context {
-        Some(context) => context.module.to_string().into(),
-        None => text(&commit.actor.id),
-    }
-}
-
 /// Key and attributes, null once they are erased.
 fn open_fields(finding: &Finding, at: At<'_>) -> Result<(Value, Value), Error> {
-    let key = match finding.key.open() {
-        Some(key) if key.contains('\0') => return Err(at.unfit("a key holds a NUL")),
-        key => key.cloned().into(),
-    };
+    let key = key(finding, at.cursor)?.cloned().into();
     let attributes = finding
         .attributes
         .open()
