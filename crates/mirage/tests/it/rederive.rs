@@ -25,6 +25,18 @@ fn an_import_derives_the_same_from_the_file_that_was_kept() {
 }
 
 #[test]
+fn an_import_is_not_run_again_as_a_scan_of_the_world() {
+    let place = Place::empty();
+    let file = place.path().join("scan.xml");
+    std::fs::write(&file, NMAP).unwrap();
+    let file = file.to_str().unwrap();
+    place.run(&["import", "--format", "nmap", file]).done();
+    let answer = place.run(&["scans", "rerun", "@last"]).refused(2, "usage");
+    assert!(answer.contains("mirage rederive scn_"), "{answer}");
+    assert_eq!(place.run(&["scans", "-o", "jsonl"]).objects().len(), 1);
+}
+
+#[test]
 fn a_rederivation_is_not_scanned_anew_since_it_has_no_limits() {
     let place = Place::empty();
     let scan = ["scan", "+44 20 7946 0958", "--modules", "dns", "-o", "json"];

@@ -36,19 +36,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let views = context.views().await?;
     let id = ids::scan(&views.reader(None)?, &arguments.scan)?;
     let node = Arc::new(context.node().await?);
-    let mut first = id.clone();
-    while let Origin::Rederivation { of } = requested(&node, &first).await?.origin {
-        first = of;
-    }
-    if first != id {
-        // It sent nothing, so it spared nothing: it has none of the limits that a scan of the world needs.
-        let problem = Problem::new(
-            "usage",
-            format!("{id} derived {first} anew and sent nothing"),
-        );
-        let hint = format!("mirage rederive {first}, or mirage scans rerun {first}");
-        return Err(problem.try_this(hint).into());
-    }
+    must_ask_the_world(&node, &id).await?;
     let mut request = request(&node, &id).await?;
     request.consent = consent::obtain(context, request.profile)?;
     let caller = arguments.key.caller(&["rerun", id.as_str()]);
@@ -63,6 +51,27 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
         true => started(context, &fresh, position.0),
         false => end(context, node, &fresh, false).await,
     }
+}
+
+/// Only a scan of the world may find something else when it is run again, and only it has the limits for that.
+async fn must_ask_the_world(node: &Node, id: &ScanId) -> Result<(), Failure> {
+    let (mut first, mut origin) = (id.clone(), requested(node, id).await?.origin);
+    while let Origin::Rederivation { of } = origin {
+        origin = requested(node, &of).await?.origin;
+        first = of;
+    }
+    let (why, hint) = match origin {
+        Origin::Scan { .. } if first == *id => return Ok(()),
+        Origin::Scan { .. } => (
+            format!("{id} derived {first} anew and sent nothing"),
+            format!("mirage rederive {first}, or mirage scans rerun {first}"),
+        ),
+        Origin::Import { .. } | Origin::Rederivation { .. } => (
+            format!("{first} read a file that does not change"),
+            format!("mirage rederive {first} reads it by today's importer"),
+        ),
+    };
+    Err(Problem::new("usage", why).try_this(hint).into())
 }
 
 /// The request of a scan, put together again.
