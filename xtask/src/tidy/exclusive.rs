@@ -23,6 +23,11 @@ const STORE: &str = "ask a projection's query or the log";
 
 const DOORS: &[Door] = &[
     Door {
+        dependency: "async-nats",
+        users: &["mirage-log"],
+        instead: STORE,
+    },
+    Door {
         dependency: "getrandom",
         users: EDGE,
         instead: PURE,
@@ -38,13 +43,24 @@ const DOORS: &[Door] = &[
         instead: NETWORK,
     },
     Door {
+        dependency: "neo4rs",
+        users: &["mirage-projections"],
+        instead: STORE,
+    },
+    Door {
+        dependency: "object_store",
+        users: &["mirage-log"],
+        instead: STORE,
+    },
+    Door {
         dependency: "rand",
         users: EDGE,
         instead: PURE,
     },
     Door {
         dependency: "reqwest",
-        users: &["mirage-workers"],
+        // The stores that speak HTTP: servers of the operator, never of a target.
+        users: &["mirage-log", "mirage-projections"],
         instead: NETWORK,
     },
     Door {
@@ -57,6 +73,11 @@ const DOORS: &[Door] = &[
         dependency: "tokio",
         users: EDGE,
         instead: PURE,
+    },
+    Door {
+        dependency: "tokio-postgres",
+        users: &["mirage-projections"],
+        instead: STORE,
     },
 ];
 
