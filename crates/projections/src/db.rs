@@ -1,13 +1,16 @@
-//! A view's file opened for asking: read-only, the highest complete build.
+//! A view opened for asking: the highest complete build, read-only.
 
 use std::cell::RefCell;
 use std::path::Path;
 use std::time::Duration;
 
 use mirage_domain::id::{Cursor, FindingId, Position, WorkspaceId};
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, OpenFlags, params_from_iter};
 
-use crate::{Error, Registered, Store, files, store};
+use crate::error::Cause;
+use crate::row::Row;
+use crate::store::{Checkpoint, sqlite};
+use crate::{Error, Folder, Home, Registered, Value};
 
 /// How long a question waits for a lock; in WAL mode only a recovery holds one.
 const BUSY_MAX: Duration = Duration::from_secs(5);
@@ -25,7 +28,7 @@ macro_rules! stands {
         concat!(
             "AND ",
             $alias,
-            ".finding NOT IN (SELECT finding FROM temp.fallen)"
+            ".finding NOT IN (SELECT finding FROM fallen)"
         )
     };
 }
@@ -42,10 +45,15 @@ pub struct Quarantined {
     pub skipped: u64,
 }
 
+/// Who answers.
+enum Source {
+    Sqlite(Connection),
+}
+
 /// See the module's doc. Every call blocks: within an async runtime, ask from a blocking task.
 pub struct Db {
     view: &'static Registered,
-    connection: Connection,
+    source: Source,
     /// Whose fallen findings, as of when, the connection leaves out.
     stands: RefCell<Option<(WorkspaceId, Position)>>,
 }
@@ -53,19 +61,13 @@ pub struct Db {
 impl Db {
     /// Opens the view of a data directory.
     pub fn open(data: &Path, view: &'static Registered) -> Result<Self, Error> {
-        let folder = files::folder(data);
-        // A build may be replaced between the look and the opening; the next look sees the new one.
-        Self::open_highest(&folder, view).or_else(|_| Self::open_highest(&folder, view))
+        Folder::of(data).ask(view)
     }
 
-    fn open_highest(folder: &Path, view: &'static Registered) -> Result<Self, Error> {
-        let build = files::highest(folder, view)?.ok_or(Error::NotBuilt(view.name))?;
-        let fault = |source| Error::Open {
-            view: view.name,
-            source,
-        };
+    pub(crate) fn open_file(path: &Path, view: &'static Registered) -> Result<Self, Error> {
+        let fault = |error| Error::open(view, error);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&build.path, flags).map_err(fault)?;
+        let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
         connection.busy_timeout(BUSY_MAX).map_err(fault)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
         let version = connection.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
@@ -73,28 +75,24 @@ impl Db {
             // Another process has made the file and not yet its tables.
             return Err(Error::NotBuilt(view.name));
         }
-        connection.execute_batch(FALLEN).map_err(fault)?;
-        Ok(Self {
-            view,
-            connection,
-            stands: RefCell::default(),
-        })
+        Self::on_sqlite(view, connection)
     }
 
-    /// Asks a store itself: for views in memory.
-    pub fn of(store: Store) -> Result<Self, Error> {
-        let view = store.view();
-        let connection = store.into_connection();
-        let fault = |source| Error::Open {
-            view: view.name,
-            source,
-        };
-        connection.execute_batch(FALLEN).map_err(fault)?;
-        Ok(Self {
+    pub(crate) fn on_sqlite(
+        view: &'static Registered,
+        connection: Connection,
+    ) -> Result<Self, Error> {
+        let made = connection.execute_batch(FALLEN);
+        made.map_err(|error| Error::open(view, error))?;
+        Ok(Self::on(view, Source::Sqlite(connection)))
+    }
+
+    fn on(view: &'static Registered, source: Source) -> Self {
+        Self {
             view,
-            connection,
+            source,
             stands: RefCell::default(),
-        })
+        }
     }
 
     /// Whether the connection leaves out what does not stand there.
@@ -119,23 +117,22 @@ impl Db {
 
     /// From now on every answer is made without these findings: they do not stand.
     pub fn exclude(&self, fallen: &[FindingId]) -> Result<(), Error> {
-        let exclude = || {
-            self.connection.execute("DELETE FROM temp.fallen", [])?;
-            let mut insert = self
-                .connection
-                .prepare_cached("INSERT OR IGNORE INTO temp.fallen VALUES (?)")?;
-            for finding in fallen {
-                insert.execute([finding.0])?;
-            }
-            Ok(())
+        let excluded = match &self.source {
+            Source::Sqlite(connection) => exclude(connection, fallen),
         };
-        exclude().map_err(|source| self.fault(source))
+        excluded.map_err(|error| Error::query(self.view, error))
+    }
+
+    pub(crate) fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let checkpoint = match &self.source {
+            Source::Sqlite(connection) => sqlite::checkpoint(connection),
+        };
+        checkpoint.map_err(|error| Error::query(self.view, error))
     }
 
     /// The view's checkpoint: a question without a position is one as of here.
     pub fn position(&self) -> Result<Position, Error> {
-        let checkpoint = store::checkpoint(&self.connection);
-        Ok(checkpoint.map_err(|source| self.fault(source))?.position)
+        Ok(self.checkpoint()?.position)
     }
 
     /// A position to read as of: the checkpoint, or one that the view has reached.
@@ -157,49 +154,107 @@ impl Db {
         let sql = "SELECT stream, cursor, error,
             (SELECT count(*) FROM skipped s WHERE s.stream = q.stream) AS skipped
             FROM quarantine q ORDER BY cursor LIMIT ?";
-        self.rows(sql, [limit], |row| {
+        self.rows(sql, &[limit.into()], |row| {
             Ok(Quarantined {
                 stream: row.get("stream")?,
-                cursor: Cursor::unpacked(row.get("cursor")?),
+                cursor: row.get("cursor")?,
                 error: row.get("error")?,
-                skipped: row.get::<_, i64>("skipped")? as u64,
+                skipped: row.get("skipped")?,
             })
         })
+    }
+
+    /// How many streams are set aside.
+    pub(crate) fn quarantined(&self) -> Result<u64, Error> {
+        let count = self.row("SELECT count(*) FROM quarantine", &[], |row| row.get(0))?;
+        Ok(count.unwrap_or(0))
     }
 
     pub(crate) fn view(&self) -> &'static Registered {
         self.view
     }
+
+    #[cfg(test)]
     pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
-    }
-    pub(crate) fn fault(&self, source: rusqlite::Error) -> Error {
-        Error::Query {
-            view: self.view.name,
-            source,
+        match &self.source {
+            Source::Sqlite(connection) => connection,
         }
     }
 
-    /// All rows of a statement that is prepared once.
+    /// The view's tables by name, each with the columns of its primary key.
+    pub(crate) fn tables(&self) -> Result<Vec<(String, Vec<String>)>, Error> {
+        let tables = match &self.source {
+            Source::Sqlite(connection) => sqlite::tables(connection),
+        };
+        tables.map_err(|error| Error::query(self.view, error))
+    }
+
+    /// Asks several things of one moment of the store.
+    pub(crate) fn at_one_moment<T>(
+        &self,
+        ask: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match &self.source {
+            Source::Sqlite(connection) => {
+                let begun = connection.unchecked_transaction();
+                let _transaction = begun.map_err(|error| Error::query(self.view, error))?;
+                ask()
+            }
+        }
+    }
+
+    /// Row by row, so that an answer of any length takes constant memory; the statement is prepared once.
+    pub(crate) fn each(
+        &self,
+        sql: &str,
+        values: &[Value],
+        mut take: impl FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let fault = |error| Error::query(self.view, error);
+        match &self.source {
+            Source::Sqlite(connection) => {
+                let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+                let mut rows = statement.query(params_from_iter(values)).map_err(fault)?;
+                while let Some(row) = rows.next().map_err(fault)? {
+                    take(&Row::Sqlite(row))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// All rows of a statement.
     pub(crate) fn rows<T>(
         &self,
         sql: &str,
-        values: impl rusqlite::Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        values: &[Value],
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
     ) -> Result<Vec<T>, Error> {
-        let fault = |source| self.fault(source);
-        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
-        let rows = statement.query_map(values, read).map_err(fault)?;
-        rows.collect::<rusqlite::Result<_>>().map_err(fault)
+        let mut all = Vec::new();
+        self.each(sql, values, |row| {
+            all.push(read(row).map_err(|cause| Error::query(self.view, cause))?);
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     /// The one row of a statement, if there is one.
     pub(crate) fn row<T>(
         &self,
         sql: &str,
-        values: impl rusqlite::Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        values: &[Value],
+        read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
     ) -> Result<Option<T>, Error> {
         Ok(self.rows(sql, values, read)?.into_iter().next())
     }
+}
+
+fn exclude(connection: &Connection, fallen: &[FindingId]) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM temp.fallen", [])?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO temp.fallen VALUES (?) ON CONFLICT DO NOTHING")?;
+    for finding in fallen {
+        insert.execute([finding.0])?;
+    }
+    Ok(())
 }

@@ -7,6 +7,39 @@ use std::time::Duration;
 use mirage_domain::id::{Cursor, Position};
 use mirage_log::{Fault, ReadError};
 
+use crate::Registered;
+
+/// What a store said.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    #[error("a column holds {found} where {wanted} is expected")]
+    Shape {
+        wanted: &'static str,
+        found: &'static str,
+    },
+    #[error("a column holds what cannot be read")]
+    Value(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Cause {
+    pub(crate) fn value(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Value(error.into())
+    }
+
+    /// Whether the same may succeed later without a change.
+    fn may_retry(&self) -> bool {
+        match self {
+            Self::Sqlite(error) => matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull)
+            ),
+            Self::Shape { .. } | Self::Value(_) => false,
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("there is no view `{0}`")]
@@ -47,19 +80,19 @@ pub enum Error {
     Open {
         view: &'static str,
         #[source]
-        source: rusqlite::Error,
+        source: Cause,
     },
     #[error("writing view {view}")]
     Write {
         view: &'static str,
         #[source]
-        source: rusqlite::Error,
+        source: Cause,
     },
     #[error("asking view {view}")]
     Query {
         view: &'static str,
         #[source]
-        source: rusqlite::Error,
+        source: Cause,
     },
     #[error("writing out view {view}")]
     Dump {
@@ -91,6 +124,25 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn open(view: &Registered, source: impl Into<Cause>) -> Self {
+        Self::Open {
+            view: view.name,
+            source: source.into(),
+        }
+    }
+    pub(crate) fn write(view: &Registered, source: impl Into<Cause>) -> Self {
+        Self::Write {
+            view: view.name,
+            source: source.into(),
+        }
+    }
+    pub(crate) fn query(view: &Registered, source: impl Into<Cause>) -> Self {
+        Self::Query {
+            view: view.name,
+            source: source.into(),
+        }
+    }
+
     /// An event that cannot be applied, and why.
     pub(crate) fn unfit(cursor: Cursor, reason: &str) -> Self {
         Self::Unfit {
@@ -107,10 +159,7 @@ impl Error {
             }
             Self::Log { source, .. } => source.may_retry(),
             Self::Open { source, .. } | Self::Write { source, .. } | Self::Query { source, .. } => {
-                matches!(
-                    source.sqlite_error_code(),
-                    Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull)
-                )
+                source.may_retry()
             }
             _ => false,
         }

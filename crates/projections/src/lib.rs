@@ -22,13 +22,12 @@ mod claims;
 mod db;
 mod dump;
 mod error;
-mod files;
 #[cfg(test)]
 mod laws;
 mod operations;
 mod page;
+mod row;
 mod runner;
-mod sink;
 mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -37,11 +36,12 @@ use mirage_log::Recorded;
 
 pub use db::{Db, Quarantined};
 pub use dump::dump;
-pub use error::Error;
+pub use error::{Cause, Error};
 pub use operations::{Operations, Table, Value};
 pub use page::{PAGE_ROWS_MAX, Page};
 pub use runner::{Runner, Status};
-pub use store::{Checkpoint, Folded, Store};
+pub use store::sqlite::Folder;
+pub use store::{Checkpoint, Completed, Folded, Home, Store, Target};
 
 /// One view: what the log means, for one kind of question.
 pub trait Projection {

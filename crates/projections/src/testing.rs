@@ -27,7 +27,7 @@ pub fn given<P: Projection>(history: &History) -> Db {
 pub fn given_commits<P: Projection>(commits: &[Arc<Recorded>]) -> Db {
     let mut store = Store::in_memory(leaked::<P>()).expect("memory");
     store.fold(commits).expect("a good batch");
-    Db::of(store).expect("a table in memory")
+    store.into_db().expect("a table in memory")
 }
 
 /// Registrations live as long as the program; a test makes few.
@@ -76,7 +76,7 @@ fn in_batches<P: Projection>(commits: &[Arc<Recorded>], mut size: impl FnMut() -
         assert_eq!(store.fold(batch).expect("a good batch"), Folded::At(last));
         rest = later;
     }
-    Db::of(store).expect("a table in memory")
+    store.into_db().expect("a table in memory")
 }
 
 /// The rows of a dump: all of it but the checkpoint.
@@ -95,7 +95,7 @@ fn prefixes_change_nothing<P: Projection>(commits: &[Arc<Recorded>], whole: &str
         store.rewind();
         store.fold(prefix).expect("a good batch");
         let end = prefix.len();
-        let again = dumped(&Db::of(store).expect("a table in memory"));
+        let again = dumped(&store.into_db().expect("a table in memory"));
         assert!(
             rows(&again) == rows(whole),
             "the first {end} commits applied twice"

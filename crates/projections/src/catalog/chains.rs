@@ -196,7 +196,7 @@ impl Reader<'_> {
     ) -> Result<Vec<Link>, Error> {
         let sql = Sql::new(
             "SELECT f.finding AS finding, f.parent_entity AS parent, min(f.cursor) AS cursor,
-                    f.finding NOT IN (SELECT finding FROM temp.fallen) AS stands
+                    f.finding NOT IN (SELECT finding FROM fallen) AS stands
              FROM findings f WHERE f.entity = ? AND f.scan = ? AND f.workspace = ? AND f.cursor <= ?",
             [entity.into(), scan.into(), self.workspace(), self.last()],
         );

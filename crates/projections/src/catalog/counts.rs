@@ -36,7 +36,7 @@ pub(super) const FAILURES: &str =
 macro_rules! claimed {
     () => {
         concat!(
-            "AND (NOT EXISTS (SELECT 1 FROM temp.fallen) OR EXISTS (
+            "AND (NOT EXISTS (SELECT 1 FROM fallen) OR EXISTS (
             SELECT 1 FROM findings s WHERE s.entity = e.entity AND s.scan = e.scan AND s.cursor <= ? ",
             stands!("s"),
             "))"

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use mirage_domain::entity::Kind;
 use mirage_domain::id::{EntityId, Position, ScanId};
 use mirage_domain::relation::{Direction, Relation};
-use rusqlite::Row;
 use serde::Serialize;
 
 use super::findings::{FindingFilter, FindingRow};
 use super::page::{Listed, Page};
-use super::reader::{Reader, page_by, parsed, position, time};
+use super::reader::{Reader, page_by, position};
 use super::sql::Sql;
 use crate::db::stands;
+use crate::error::Cause;
+use crate::row::{Row, parsed, time};
 use crate::{Error, PAGE_ROWS_MAX, Value};
 
 /// Which entities are wanted; the default is all of the workspace, over its scans once each.
@@ -87,7 +88,7 @@ const IN_SCOPE: &str = concat!(
 
 /// Some claim of the entity stands, where there are any that do not.
 const CLAIMED: &str = concat!(
-    "AND (NOT EXISTS (SELECT 1 FROM temp.fallen) OR EXISTS (
+    "AND (NOT EXISTS (SELECT 1 FROM fallen) OR EXISTS (
     SELECT 1 FROM findings s WHERE s.entity = e.entity AND s.workspace = f.workspace AND s.cursor <= ?
     AND s.scan = coalesce(?, s.scan) ",
     stands!("s"),
@@ -251,7 +252,7 @@ impl Reader<'_> {
     }
 }
 
-fn first_claim(row: &Row<'_>) -> rusqlite::Result<EntityRow> {
+fn first_claim(row: &Row<'_>) -> Result<EntityRow, Cause> {
     let observed_at = time(row, "observed_at")?;
     Ok(EntityRow {
         entity_id: EntityId(row.get("entity")?),

@@ -11,13 +11,14 @@ use mirage_domain::id::{
     Cursor, Digest, EntityId, FindingId, ModuleName, Position, ScanId, TaskId,
 };
 use mirage_domain::relation::{Direction, Relation};
-use rusqlite::Row;
 use serde::Serialize;
 
 use super::page::{Listed, Page};
-use super::reader::{Reader, page_by, parsed, parsed_option, position, time};
+use super::reader::{Reader, page_by, position};
 use super::sql::Sql;
 use crate::db::stands;
+use crate::error::Cause;
+use crate::row::{Row, parsed, parsed_option, time};
 use crate::{Error, PAGE_ROWS_MAX, Value};
 
 /// From when on findings are wanted.
@@ -199,7 +200,7 @@ fn nanoseconds(time: Timestamp) -> Value {
 }
 
 /// A claim as its row has it.
-pub(super) fn claim(row: &Row<'_>) -> rusqlite::Result<FindingRow> {
+pub(super) fn claim(row: &Row<'_>) -> Result<FindingRow, Cause> {
     let direction: Option<String> = row.get("direction")?;
     let id = |column| row.get::<_, Option<[u8; 16]>>(column);
     Ok(FindingRow {
@@ -229,7 +230,7 @@ pub(super) fn claim(row: &Row<'_>) -> rusqlite::Result<FindingRow> {
     })
 }
 
-fn attributes(row: &Row<'_>) -> rusqlite::Result<Attributes> {
+fn attributes(row: &Row<'_>) -> Result<Attributes, Cause> {
     let text: Option<String> = row.get("attributes")?;
     // Erased attributes are none; what this program wrote as JSON reads back.
     Ok(text
@@ -237,7 +238,7 @@ fn attributes(row: &Row<'_>) -> rusqlite::Result<Attributes> {
         .unwrap_or_default())
 }
 
-fn evidence(row: &Row<'_>) -> rusqlite::Result<Vec<Digest>> {
+fn evidence(row: &Row<'_>) -> Result<Vec<Digest>, Cause> {
     let bytes: Option<Vec<u8>> = row.get("evidence")?;
     let (digests, _) = bytes.as_deref().unwrap_or_default().as_chunks::<32>();
     Ok(digests.iter().map(|digest| Digest(*digest)).collect())

@@ -4,8 +4,9 @@ use mirage_domain::id::{EntityId, FindingId, ScanId, TaskId};
 
 use super::entities::EntityDetail;
 use super::findings::FindingRow;
-use super::reader::{Reader, parsed};
+use super::reader::Reader;
 use super::sql::Sql;
+use crate::row::parsed;
 use crate::{Error, Value};
 
 /// Candidates that are told of an ambiguous beginning.

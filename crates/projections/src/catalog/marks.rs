@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use mirage_domain::id::{EntityId, FindingId, Position, ScanId};
 use mirage_domain::standing::{self, Claim};
-use rusqlite::Row;
 use serde::Serialize;
 
 use super::page::{Listed, Page};
-use super::reader::{Reader, page_by, parsed, position, time};
+use super::reader::{Reader, page_by, position};
 use super::sql::Sql;
+use crate::error::Cause;
+use crate::row::{Row, parsed, time};
 use crate::{Error, PAGE_ROWS_MAX, Value};
 
 /// One word on a finding.
@@ -105,7 +106,7 @@ impl Reader<'_> {
     /// Whether a finding stands: neither marked nor left hanging by a mark.
     pub fn stands(&self, finding: FindingId) -> Result<bool, Error> {
         let sql = Sql::new(
-            "SELECT count(*) FROM temp.fallen WHERE finding = ?",
+            "SELECT count(*) FROM fallen WHERE finding = ?",
             [finding.into()],
         );
         Ok(self.number(sql)? == 0)
@@ -150,7 +151,7 @@ impl Reader<'_> {
     }
 }
 
-fn mark(row: &Row<'_>) -> rusqlite::Result<MarkRow> {
+fn mark(row: &Row<'_>) -> Result<MarkRow, Cause> {
     Ok(MarkRow {
         finding_id: FindingId(row.get("finding")?),
         scan_id: parsed(row, "scan")?,

@@ -37,7 +37,6 @@ pub use marks::MarkRow;
 pub use page::{After, Listed, Page};
 pub use progress::{Limited, Module, Remark, ScanDetail};
 pub use reader::Reader;
-pub(crate) use reader::{parsed, parsed_option, time};
 pub use scans::{ScanFilter, ScanRow, State};
 pub(crate) use sql::Sql;
 pub use tasks::{TaskFilter, TaskRow, TaskState};

@@ -2,13 +2,12 @@
 
 use std::cell::OnceCell;
 
-use jiff::Timestamp;
 use mirage_domain::id::{Cursor, FindingId, Position, WorkspaceId};
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use rusqlite::{Row, params_from_iter};
 
 use super::page::{Listed, Page};
 use super::sql::Sql;
+use crate::error::Cause;
+use crate::row::Row;
 use crate::{Db, Error, Value};
 
 /// Answers are consistent without a transaction: rows never change, and later ones are not looked at.
@@ -62,7 +61,7 @@ impl<'db> Reader<'db> {
     pub(super) fn all<T>(
         &self,
         sql: Sql,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
     ) -> Result<Vec<T>, Error> {
         self.stand()?;
         self.all_claims(sql, read)
@@ -79,15 +78,15 @@ impl<'db> Reader<'db> {
     pub(super) fn all_claims<T>(
         &self,
         sql: Sql,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
     ) -> Result<Vec<T>, Error> {
-        self.db.rows(&sql.text, params_from_iter(&sql.values), read)
+        self.db.rows(&sql.text, &sql.values, read)
     }
 
     pub(super) fn one<T>(
         &self,
         sql: Sql,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
     ) -> Result<Option<T>, Error> {
         Ok(self.all(sql, read)?.into_iter().next())
     }
@@ -104,7 +103,7 @@ impl<'db> Reader<'db> {
         sql: Sql,
         page: &Page,
         page_by: PageBy,
-        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
     ) -> Result<Listed<T>, Error> {
         let (from, until) = page.bounds(self.at)?;
         let limit = Value::Integer(page.rows() as i64 + 1);
@@ -157,57 +156,6 @@ impl PageBy {
     }
 }
 
-/// Nanoseconds since 1970, as the catalog keeps times.
-pub(crate) struct Time(pub(crate) Timestamp);
-
-impl FromSql for Time {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let nanoseconds = i64::column_result(value)?;
-        let time = Timestamp::from_nanosecond(nanoseconds.into());
-        time.map(Self)
-            .map_err(|error| FromSqlError::Other(error.into()))
-    }
-}
-
-/// An id or a name that reads back from its text.
-pub(super) struct Parsed<T>(pub(super) T);
-
-impl<T> FromSql for Parsed<T>
-where
-    T: std::str::FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let parsed = value.as_str()?.parse::<T>();
-        parsed
-            .map(Self)
-            .map_err(|error| FromSqlError::Other(error.into()))
-    }
-}
-
-/// A column that reads back from its text.
-pub(crate) fn parsed<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
-where
-    T: std::str::FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    row.get::<_, Parsed<T>>(column).map(|parsed| parsed.0)
-}
-
-/// A column that reads back from its text, or is null.
-pub(crate) fn parsed_option<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>>
-where
-    T: std::str::FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    let parsed = row.get::<_, Option<Parsed<T>>>(column)?;
-    Ok(parsed.map(|parsed| parsed.0))
-}
-
-pub(crate) fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
-    row.get::<_, Time>(column).map(|time| time.0)
-}
-
-pub(super) fn position(row: &Row<'_>) -> rusqlite::Result<Position> {
-    Ok(Cursor::unpacked(row.get("cursor")?).position)
+pub(super) fn position(row: &Row<'_>) -> Result<Position, Cause> {
+    Ok(row.get::<_, Cursor>("cursor")?.position)
 }

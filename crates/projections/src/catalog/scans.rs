@@ -8,13 +8,14 @@ use std::fmt;
 use jiff::Timestamp;
 use mirage_domain::id::{Cursor, Digest, Position, ScanId};
 use mirage_domain::module::Profile;
-use rusqlite::Row;
 use serde::Serialize;
 
 use super::page::{Listed, Page};
-use super::reader::{Reader, page_by, parsed, parsed_option, position, time};
+use super::reader::{Reader, page_by, position};
 use super::sql::Sql;
 use crate::Error;
+use crate::error::Cause;
+use crate::row::{Row, parsed, parsed_option, time};
 
 /// Where a scan is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -182,7 +183,7 @@ fn fold(scan: &mut ScanRow, change: &str, detail: Option<String>, at: Timestamp)
 }
 
 /// The request alone: running, until a change says otherwise.
-fn request(row: &Row<'_>) -> rusqlite::Result<ScanRow> {
+fn request(row: &Row<'_>) -> Result<ScanRow, Cause> {
     let profile: String = row.get("profile")?;
     let profile = Profile::ALL.iter().find(|known| known.as_str() == profile);
     Ok(ScanRow {

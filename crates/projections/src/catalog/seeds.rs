@@ -2,8 +2,9 @@
 
 use mirage_domain::id::ScanId;
 
-use super::reader::{Reader, parsed};
+use super::reader::Reader;
 use super::sql::Sql;
+use crate::row::parsed;
 use crate::{Error, Value};
 
 /// Seeds that a scan's row shows; a scan may have a million.

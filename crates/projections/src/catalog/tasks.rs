@@ -4,12 +4,13 @@ use std::fmt;
 
 use jiff::Timestamp;
 use mirage_domain::id::{Digest, ModuleName, Position, ScanId, TaskId};
-use rusqlite::Row;
 use serde::Serialize;
 
 use super::page::{Listed, Page};
-use super::reader::{Reader, page_by, parsed, parsed_option, position, time};
+use super::reader::{Reader, page_by, position};
 use super::sql::Sql;
+use crate::error::Cause;
+use crate::row::{Row, parsed, parsed_option, time};
 use crate::{Error, Value};
 
 /// Where a task is in its life.
@@ -191,7 +192,7 @@ fn apply(task: &mut TaskRow, change: Change) {
     (task.duration_ms, task.failures) = (duration_ms, failures);
 }
 
-fn scheduled(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
+fn scheduled(row: &Row<'_>) -> Result<TaskRow, Cause> {
     Ok(TaskRow {
         task_id: parsed(row, "task")?,
         scan_id: parsed(row, "scan")?,
@@ -213,7 +214,7 @@ fn scheduled(row: &Row<'_>) -> rusqlite::Result<TaskRow> {
     })
 }
 
-fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
+fn change(row: &Row<'_>) -> Result<Change, Cause> {
     Ok(Change {
         change: row.get("change")?,
         attempt: row.get("attempt")?,

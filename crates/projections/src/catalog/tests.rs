@@ -625,7 +625,7 @@ fn a_list_is_walked_along_an_index_and_never_sorted() {
         let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
         // Whether anything fell at all is one look at a table that is empty but for marks.
         let is_walked = steps.iter().all(|step| {
-            step == "SCAN temp.fallen" || !step.contains("TEMP B-TREE") && !step.starts_with("SCAN")
+            step == "SCAN fallen" || !step.contains("TEMP B-TREE") && !step.starts_with("SCAN")
         });
         assert!(is_walked, "{text}\n{}", steps.join("\n"));
     };

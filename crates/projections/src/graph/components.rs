@@ -64,7 +64,7 @@ impl Reader<'_> {
             let sql = self
                 .standing(sql, &among)
                 .and::<0>("ORDER BY c.subject", []);
-            let read = |row: &rusqlite::Row<'_>| row.get::<_, Option<[u8; 16]>>("subject");
+            let read = |row: &crate::row::Row<'_>| row.get::<_, Option<[u8; 16]>>("subject");
             self.each(&sql, read, |subject| {
                 forest.join(object, subject.map_or(object, EntityId));
                 Ok(())

@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use mirage_domain::entity::Kind;
 use mirage_domain::id::{EntityId, Position};
 use mirage_domain::relation::{Direction, Relation};
-use rusqlite::Row;
 use serde::Serialize;
 
 use super::nodes::{Name, Node, name};
 use super::page::{After, Among, Expanded, Page};
 use super::reader::Reader;
-use crate::catalog::{Sql, parsed, parsed_option, time};
+use crate::catalog::Sql;
+use crate::error::Cause;
+use crate::row::{Row, parsed, parsed_option, time};
 use crate::{Error, Value};
 
 /// Most neighbours that are counted by kind; a hub may have millions.
@@ -270,7 +271,7 @@ fn mark(after: After) -> [Value; 3] {
     [after.entity.into(), relation.into(), direction.into()]
 }
 
-fn neighbor(row: &Row<'_>) -> rusqlite::Result<Neighbor> {
+fn neighbor(row: &Row<'_>) -> Result<Neighbor, Cause> {
     Ok(Neighbor {
         relation: parsed(row, "relation")?,
         direction: match row.get_ref("way")?.as_str()? {
@@ -287,7 +288,7 @@ fn neighbor(row: &Row<'_>) -> rusqlite::Result<Neighbor> {
 }
 
 /// Names of modules, sorted.
-pub(super) fn modules(row: &Row<'_>) -> rusqlite::Result<Vec<String>> {
+pub(super) fn modules(row: &Row<'_>) -> Result<Vec<String>, Cause> {
     // What the store wrote as JSON reads back.
     let mut names: Vec<String> =
         serde_json::from_str(row.get_ref("modules")?.as_str()?).unwrap_or_default();

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use mirage_domain::entity::Kind;
 use mirage_domain::id::EntityId;
-use rusqlite::Row;
 use serde::Serialize;
 
 use super::page::Among;
 use super::reader::Reader;
 use crate::Error;
-use crate::catalog::{Sql, parsed, time};
+use crate::catalog::Sql;
+use crate::error::Cause;
+use crate::row::{Row, parsed, time};
 
 /// Which entity it is.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -85,7 +86,7 @@ impl Reader<'_> {
     }
 }
 
-pub(super) fn name(row: &Row<'_>) -> rusqlite::Result<Name> {
+pub(super) fn name(row: &Row<'_>) -> Result<Name, Cause> {
     Ok(Name {
         entity_id: EntityId(row.get("entity")?),
         kind: parsed(row, "kind")?,

@@ -1,11 +1,12 @@
 //! A reader of the graph: one workspace, as of one position. Its questions stand beside it.
 
 use mirage_domain::id::{Cursor, FindingId, Position, WorkspaceId};
-use rusqlite::{Row, params_from_iter};
 
 use super::page::Among;
 use crate::catalog::{self, Sql};
 use crate::db::stands;
+use crate::error::Cause;
+use crate::row::Row;
 use crate::{Db, Error, Value};
 
 /// Claims that a question may look at: of the workspace, not after the position, and of findings that stand.
@@ -79,16 +80,16 @@ impl<'db> Reader<'db> {
     pub(super) fn all<T>(
         &self,
         sql: &Sql,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
     ) -> Result<Vec<T>, Error> {
         self.stand()?;
-        self.db.rows(&sql.text, params_from_iter(&sql.values), read)
+        self.db.rows(&sql.text, &sql.values, read)
     }
 
     pub(super) fn one<T>(
         &self,
         sql: &Sql,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
     ) -> Result<Option<T>, Error> {
         Ok(self.all(sql, read)?.into_iter().next())
     }
@@ -97,22 +98,12 @@ impl<'db> Reader<'db> {
     pub(super) fn each<T>(
         &self,
         sql: &Sql,
-        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        mut read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
         mut take: impl FnMut(T) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.stand()?;
-        let fault = |source| self.db.fault(source);
-        let mut statement = self
-            .db
-            .connection()
-            .prepare_cached(&sql.text)
-            .map_err(fault)?;
-        let mut rows = statement
-            .query(params_from_iter(&sql.values))
-            .map_err(fault)?;
-        while let Some(row) = rows.next().map_err(fault)? {
-            take(read(row).map_err(fault)?)?;
-        }
-        Ok(())
+        self.db.each(&sql.text, &sql.values, |row| {
+            take(read(row).map_err(|cause| Error::query(self.db.view(), cause))?)
+        })
     }
 }

@@ -3,14 +3,15 @@
 use jiff::Timestamp;
 use mirage_domain::id::{EntityId, ScanId};
 use mirage_domain::relation::Relation;
-use rusqlite::Row;
 use serde::Serialize;
 
 use super::neighbors::modules;
 use super::nodes::{Name, Node, name};
 use super::page::Among;
 use super::reader::Reader;
-use crate::catalog::{Sql, parsed, time};
+use crate::catalog::Sql;
+use crate::error::Cause;
+use crate::row::{Row, parsed, time};
 use crate::{Error, PAGE_ROWS_MAX, Value};
 
 /// A relation between two entities, however many claims assert it.
@@ -100,7 +101,7 @@ impl Reader<'_> {
     }
 }
 
-fn edge(row: &Row<'_>) -> rusqlite::Result<Edge> {
+fn edge(row: &Row<'_>) -> Result<Edge, Cause> {
     Ok(Edge {
         subject: EntityId(row.get("subject")?),
         relation: parsed(row, "relation")?,

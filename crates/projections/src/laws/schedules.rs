@@ -22,7 +22,7 @@ fn expected(history: &History) -> Vec<String> {
     let fold = |view| {
         let mut store = Store::in_memory(view).unwrap();
         store.fold(history.commits()).unwrap();
-        dumped(&crate::Db::of(store).unwrap())
+        dumped(&store.into_db().unwrap())
     };
     ALL.iter().map(fold).collect()
 }

@@ -3,11 +3,10 @@
 //! **Never:** a file made or changed.
 
 use jiff::Timestamp;
-use mirage_domain::id::{Digest, Position};
 
 use super::status::Progress;
 use super::{Runner, Status, check, follow};
-use crate::{Checkpoint, Db, Error};
+use crate::Error;
 
 impl Runner {
     /// Each view by its name; `now` is the edge's clock. One that cannot be read does not hide the others.
@@ -24,28 +23,15 @@ impl Runner {
         progress: &Progress,
         now: Timestamp,
     ) -> Result<Status, Error> {
-        let (data, view) = (self.data.clone(), progress.view);
-        let checkpoint = follow::blocking(view, move || {
-            let db = match Db::open(&data, view) {
-                Err(Error::NotBuilt(_)) => return Ok(None),
-                db => db?,
-            };
-            db.row(
-                "SELECT position, log_hash, hash FROM checkpoint",
-                [],
-                |row| {
-                    Ok(Checkpoint {
-                        position: Position(row.get::<_, i64>(0)? as u64),
-                        log_hash: Digest(row.get(1)?),
-                        hash: Digest(row.get(2)?),
-                    })
-                },
-            )
+        let (home, view) = (progress.home.clone(), progress.view);
+        let checkpoint = follow::blocking(view, move || match home.ask(view) {
+            Err(Error::NotBuilt(_)) => Ok(None),
+            db => db?.checkpoint().map(Some),
         })
         .await?;
         if let Some(checkpoint) = checkpoint {
             check(self.log.as_ref(), view, checkpoint).await?;
         }
-        progress.status(self.log.as_ref(), &self.data, now).await
+        progress.status(self.log.as_ref(), now).await
     }
 }

@@ -12,7 +12,7 @@ mod rebuild;
 mod status;
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,15 +26,13 @@ use tokio::sync::watch;
 use status::Progress;
 pub use status::Status;
 
-use crate::{ALL, Checkpoint, Db, Error, Registered, Store, files};
+use crate::{ALL, Checkpoint, Db, Error, Folder, Home, Registered, Store};
 
 /// Commits between two views that still share one reading of the log.
 const NEAR: u64 = 10_000;
 
 /// See the module's doc.
 pub struct Runner {
-    data: PathBuf,
-    folder: PathBuf,
     log: Arc<dyn EventLog>,
     views: Vec<Arc<Progress>>,
 }
@@ -51,19 +49,21 @@ impl Runner {
         log: Arc<dyn EventLog>,
         views: &'static [Registered],
     ) -> Result<Self, Error> {
-        let folder = files::folder(data);
-        for view in views {
-            files::sweep(&folder, view)?;
+        let folder: Arc<dyn Home> = Arc::new(Folder::of(data));
+        Self::open_at(log, views.iter().map(|view| (view, folder.clone())))
+    }
+
+    /// Views wherever each of them lies.
+    pub fn open_at(
+        log: Arc<dyn EventLog>,
+        views: impl IntoIterator<Item = (&'static Registered, Arc<dyn Home>)>,
+    ) -> Result<Self, Error> {
+        let mut all = Vec::new();
+        for (view, home) in views {
+            home.sweep(view)?;
+            all.push(Arc::new(Progress::new(view, home)));
         }
-        Ok(Self {
-            data: data.to_owned(),
-            folder,
-            log,
-            views: views
-                .iter()
-                .map(|view| Arc::new(Progress::new(view)))
-                .collect(),
-        })
+        Ok(Self { log, views: all })
     }
 
     /// Keeps every view at the log's head until `until` is ready.
@@ -121,8 +121,8 @@ impl Runner {
 
     /// Opens a view and holds its checkpoint against the log.
     async fn begin(&self, progress: &Progress) -> Result<Store, Error> {
-        let (folder, view) = (self.folder.clone(), progress.view);
-        let store = follow::blocking(view, move || Store::open(&folder, view)).await?;
+        let (home, view) = (progress.home.clone(), progress.view);
+        let store = follow::blocking(view, move || Store::open(&*home, view)).await?;
         check(self.log.as_ref(), view, store.checkpoint()).await?;
         progress.began(&store);
         Ok(store)
@@ -158,14 +158,15 @@ impl Runner {
     pub async fn status(&self, now: Timestamp) -> Result<Vec<Status>, Error> {
         let mut all = Vec::with_capacity(self.views.len());
         for progress in &self.views {
-            all.push(progress.status(self.log.as_ref(), &self.data, now).await?);
+            all.push(progress.status(self.log.as_ref(), now).await?);
         }
         Ok(all)
     }
 
-    /// Opens a view for asking; blocks for as long as a file takes to open.
+    /// Opens a view for asking; blocks for as long as that takes.
     pub fn db(&self, view: &str) -> Result<Db, Error> {
-        Db::open(&self.data, self.progress(view)?.view)
+        let progress = self.progress(view)?;
+        progress.home.ask(progress.view)
     }
 
     fn progress(&self, view: &str) -> Result<&Arc<Progress>, Error> {

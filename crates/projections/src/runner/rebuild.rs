@@ -9,7 +9,8 @@ use mirage_domain::id::Position;
 
 use super::status::Progress;
 use super::{Runner, follow};
-use crate::{Error, Store, files};
+use crate::store::LINGER;
+use crate::{Error, Store};
 
 impl Runner {
     /// Builds a view anew from the log; answers the position at which it took the place of the old one.
@@ -19,24 +20,25 @@ impl Runner {
         let progress = self.progress(view)?.clone();
         let view = progress.view;
         if self.is_lost(&progress).await {
-            self.discard(view).await?;
+            discard(&progress).await?;
         }
-        let folder = self.folder.clone();
-        let mut store = follow::blocking(view, move || {
-            let fault = |source| Error::Folder {
-                path: folder.clone(),
-                source,
-            };
-            std::fs::create_dir_all(&folder).map_err(fault)?;
-            Store::build(&folder, view)
+        let home = progress.home.clone();
+        let mut store = follow::blocking(view, {
+            let home = home.clone();
+            move || Store::build(&*home, view)
         })
         .await?;
         loop {
-            store = follow::to_head(self.log.clone(), Arc::new(Progress::new(view)), store).await?;
+            store = follow::to_head(
+                self.log.clone(),
+                Arc::new(Progress::new(view, home.clone())),
+                store,
+            )
+            .await?;
             let position = store.checkpoint().position;
             match follow::blocking(view, move || store.complete()).await? {
                 Ok(()) => {
-                    self.sweep_later(view);
+                    sweep_later(&progress);
                     return Ok(position);
                 }
                 Err(behind) => store = behind,
@@ -55,27 +57,20 @@ impl Runner {
             Ok(_) => false,
         }
     }
+}
 
-    async fn discard(&self, view: &'static crate::Registered) -> Result<(), Error> {
-        let folder = self.folder.clone();
-        follow::blocking(view, move || {
-            let builds = files::builds(&folder, view)?.into_iter();
-            builds
-                .filter(|build| build.is_complete)
-                .for_each(|build| files::delete(&build.path));
-            Ok(())
-        })
-        .await
-    }
+async fn discard(progress: &Progress) -> Result<(), Error> {
+    let (home, view) = (progress.home.clone(), progress.view);
+    follow::blocking(view, move || home.discard(view)).await
+}
 
-    fn sweep_later(&self, view: &'static crate::Registered) {
-        let folder = self.folder.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(files::LINGER).await;
-            let swept = follow::blocking(view, move || files::sweep(&folder, view)).await;
-            if let Err(error) = swept {
-                tracing::warn!(view.name = view.name, %error, "an old build stays until the next open");
-            }
-        });
-    }
+fn sweep_later(progress: &Progress) {
+    let (home, view) = (progress.home.clone(), progress.view);
+    tokio::spawn(async move {
+        tokio::time::sleep(LINGER).await;
+        let swept = follow::blocking(view, move || home.sweep(view)).await;
+        if let Err(error) = swept {
+            tracing::warn!(view.name = view.name, %error, "an old build stays until the next open");
+        }
+    });
 }

@@ -1,7 +1,6 @@
 //! How a view is doing: position, lag, age, rate, what is quarantined, and why it stopped.
 
-use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -11,7 +10,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::follow::read_fault;
-use crate::{Db, Error, Registered, Store};
+use crate::{Error, Home, Registered, Store};
 
 /// Time over which a rate is taken.
 const WINDOW: Duration = Duration::from_secs(1);
@@ -37,6 +36,7 @@ pub struct Status {
 /// What the runner and its readers share about one view.
 pub(super) struct Progress {
     pub(super) view: &'static Registered,
+    pub(super) home: Arc<dyn Home>,
     position: watch::Sender<Position>,
     state: Mutex<State>,
 }
@@ -50,9 +50,10 @@ struct State {
 }
 
 impl Progress {
-    pub(super) fn new(view: &'static Registered) -> Self {
+    pub(super) fn new(view: &'static Registered, home: Arc<dyn Home>) -> Self {
         Self {
             view,
+            home,
             position: watch::channel(Position(0)).0,
             state: Mutex::default(),
         }
@@ -99,13 +100,8 @@ impl Progress {
         })
     }
 
-    pub(super) async fn status(
-        &self,
-        log: &dyn EventLog,
-        data: &Path,
-        now: Timestamp,
-    ) -> Result<Status, Error> {
-        let (position, quarantined) = self.on_disk(data).await?;
+    pub(super) async fn status(&self, log: &dyn EventLog, now: Timestamp) -> Result<Status, Error> {
+        let (position, quarantined) = self.as_stored().await?;
         let fault = |source: mirage_log::ReadError| read_fault(self.view, source.into());
         let head = log.head().await.map_err(fault)?.position;
         let lag = head.0.saturating_sub(position.0);
@@ -129,18 +125,15 @@ impl Progress {
         }))
     }
 
-    /// Position and quarantine as the file has them: another process may be the one that folds.
-    async fn on_disk(&self, data: &Path) -> Result<(Position, u64), Error> {
-        let (data, view) = (data.to_owned(), self.view);
+    /// Position and quarantine as the store has them: another process may be the one that folds.
+    async fn as_stored(&self) -> Result<(Position, u64), Error> {
+        let (home, view) = (self.home.clone(), self.view);
         super::follow::blocking(view, move || {
-            let db = match Db::open(&data, view) {
+            let db = match home.ask(view) {
                 Err(Error::NotBuilt(_)) => return Ok((Position(0), 0)),
                 db => db?,
             };
-            let count = db.row("SELECT count(*) FROM quarantine", [], |row| {
-                row.get::<_, i64>(0)
-            })?;
-            Ok((db.position()?, count.unwrap_or(0) as u64))
+            Ok((db.position()?, db.quarantined()?))
         })
         .await
     }

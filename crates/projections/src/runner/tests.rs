@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::catalog::{Catalog, FindingFilter, Page, Reader};
+use crate::store::sqlite::files;
 use crate::testing::history::{Dice, History, made_up};
 use crate::testing::made_scan::{MadeScan, workspace};
 use crate::testing::{dumped, given_commits};
@@ -204,7 +205,7 @@ async fn a_rebuilt_view_has_every_row_and_index_of_the_live_one() {
         let sql =
             "SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name";
         let db = runner.db(view).unwrap();
-        db.rows(sql, [], |row| row.get::<_, String>(0)).unwrap()
+        db.rows(sql, &[], |row| row.get::<_, String>(0)).unwrap()
     };
     for view in ALL {
         let live = indexes(view.name);
@@ -411,10 +412,11 @@ async fn a_panic_in_apply_is_quarantined_and_mended_by_a_rebuild() {
 #[test]
 fn views_near_one_another_read_the_log_together() {
     static VIEWS: &[Registered] = &[registered::<Catalog>(), registered::<Fragile>()];
+    let home: Arc<dyn Home> = Arc::new(Folder::of(Path::new("nowhere")));
     let store = |at: usize, history: &History, view: &'static Registered| {
         let mut store = Store::in_memory(view).unwrap();
         store.fold(&history.commits()[..at]).unwrap();
-        (Arc::new(Progress::new(view)), store)
+        (Arc::new(Progress::new(view, home.clone())), store)
     };
     let history = made_up(12, 1, 30);
     let near = vec![
@@ -429,19 +431,20 @@ fn a_build_does_not_take_the_place_of_a_view_that_was_begun_meanwhile() {
     let history = made_up(5, 2, 80);
     let (first, rest) = history.commits().split_at(40);
     let dir = tempfile::tempdir().unwrap();
+    let (home, folder) = (Folder::of(dir.path()), files::folder(dir.path()));
     let view = crate::named("catalog").unwrap();
-    let mut build = Store::build(dir.path(), view).unwrap();
-    let mut live = Store::open(dir.path(), view).unwrap();
+    let mut build = Store::build(&home, view).unwrap();
+    let mut live = Store::open(&home, view).unwrap();
     live.fold(first).unwrap();
     build.fold(first).unwrap();
     let behind = build.complete().unwrap().err();
     assert_eq!(behind.map(|build| build.checkpoint()), None);
     // The one that is in use changes over, and no file is pulled from under it.
     assert_eq!(live.fold(rest).unwrap(), Folded::At(history.end()));
-    let highest = files::highest(dir.path(), view).unwrap().unwrap();
-    let numbers = files::builds(dir.path(), view).unwrap();
+    let highest = files::highest(&folder, view).unwrap().unwrap();
+    let numbers = files::builds(&folder, view).unwrap();
     assert_eq!(numbers.len(), 2, "{numbers:?}");
     assert_eq!(numbers[1], highest);
     let expected = dumped(&given_commits::<Catalog>(history.commits()));
-    assert!(dumped(&crate::Db::of(live).unwrap()) == expected);
+    assert!(dumped(&live.into_db().unwrap()) == expected);
 }

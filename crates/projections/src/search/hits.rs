@@ -2,12 +2,13 @@
 
 use mirage_domain::entity::Kind;
 use mirage_domain::id::{EntityId, FindingId, ScanId};
-use rusqlite::{Row, params_from_iter};
 
 use super::query::Query;
 use super::reader::{Filter, Reader};
 use super::stream::Term;
 use crate::db::stands;
+use crate::error::Cause;
+use crate::row::{Row, parsed};
 use crate::{Error, Value};
 
 /// Steps of one walk: 50 000 took 12 ms (debug build). A walk that is longer is cut, and says where it goes on.
@@ -131,9 +132,8 @@ impl<'a> Hits<'a> {
 
     fn document(&self, cursor: i64) -> Result<Option<Document>, Error> {
         let values = std::iter::once(Value::from(cursor)).chain(self.values.iter().cloned());
-        self.reader
-            .db
-            .row(&self.sql, params_from_iter(values), document)
+        let values: Vec<Value> = values.collect();
+        self.reader.db.row(&self.sql, &values, document)
     }
 
     /// Whether a newer claim of the same finding matches too, and so was a hit before.
@@ -143,8 +143,8 @@ impl<'a> Hits<'a> {
         let (db, last) = (self.reader.db, self.reader.last());
         let mut cursor = document.cursor;
         loop {
-            let values = rusqlite::params![document.finding.0, cursor, last];
-            cursor = match db.row(sql, values, |row| row.get(0))? {
+            let values = [document.finding.into(), cursor.into(), last.into()];
+            cursor = match db.row(sql, &values, |row| row.get(0))? {
                 Some(newer) => newer,
                 None => return Ok(false),
             };
@@ -200,7 +200,7 @@ fn document_sql(reader: &Reader<'_>, filter: &Filter) -> (String, Vec<Value>) {
     (sql, values)
 }
 
-fn document(row: &Row<'_>) -> rusqlite::Result<Document> {
+fn document(row: &Row<'_>) -> Result<Document, Cause> {
     Ok(Document {
         cursor: row.get(0)?,
         finding: FindingId(row.get(1)?),
@@ -211,16 +211,4 @@ fn document(row: &Row<'_>) -> rusqlite::Result<Document> {
         key: row.get(6)?,
         text: row.get(7)?,
     })
-}
-
-/// A column that reads back from its text.
-fn parsed<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
-where
-    T: std::str::FromStr,
-    T::Err: std::error::Error + Send + Sync + 'static,
-{
-    let fault = |error: T::Err| {
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, error.into())
-    };
-    row.get_ref(column)?.as_str()?.parse().map_err(fault)
 }

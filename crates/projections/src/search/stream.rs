@@ -7,7 +7,7 @@ use mirage_domain::id::WorkspaceId;
 
 use super::query::Clause;
 use super::reader::Filter;
-use crate::{Db, Error};
+use crate::{Db, Error, Value};
 
 /// Rows of the first page of a list, and of the largest.
 const ROWS_MIN: usize = 64;
@@ -77,8 +77,12 @@ impl List {
             (false, rows) => (rows * 4).min(ROWS_MAX),
         };
         *steps = steps.saturating_add(PAGE_STEPS);
-        let values = rusqlite::params![self.expression, limit, self.rows as i64];
-        self.page = db.rows(self.index.list, values, |row| row.get(0))?;
+        let values = [
+            self.expression.clone().into(),
+            limit.into(),
+            Value::Integer(self.rows as i64),
+        ];
+        self.page = db.rows(self.index.list, &values, |row| row.get(0))?;
         *steps = steps.saturating_add(self.page.len() as u32 / STEP_ROWS);
         self.at = 0;
         self.is_last = self.page.len() < self.rows;
@@ -86,8 +90,8 @@ impl List {
     }
 
     fn holds(&self, db: &Db, cursor: i64) -> Result<bool, Error> {
-        let values = rusqlite::params![self.expression, cursor];
-        Ok(db.row(self.index.probe, values, |_| Ok(()))?.is_some())
+        let values = [self.expression.clone().into(), cursor.into()];
+        Ok(db.row(self.index.probe, &values, |_| Ok(()))?.is_some())
     }
 }
 
@@ -193,7 +197,7 @@ fn words_beginning(db: &Db, beginning: &str) -> Result<Option<Vec<String>>, Erro
     let sql = "SELECT term FROM vocabulary WHERE term >= ?1 ORDER BY term LIMIT 1";
     let mut words = Vec::new();
     let mut from = beginning.to_owned();
-    while let Some(word) = db.row(sql, [&from], |row| row.get::<_, String>(0))? {
+    while let Some(word) = db.row(sql, &[from.clone().into()], |row| row.get::<_, String>(0))? {
         if !word.starts_with(beginning) {
             break;
         }

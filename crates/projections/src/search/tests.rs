@@ -15,7 +15,7 @@ use super::*;
 use crate::testing::history::{Dice, History, made_up};
 use crate::testing::made_scan::{MadeScan, workspace};
 use crate::testing::{dumped, given, given_commits, obeys_projection_law};
-use crate::{Db, Registered, Runner, Store, registered};
+use crate::{Db, Folder, Registered, Runner, Store, registered};
 
 static VIEWS: &[Registered] = &[registered::<Search>()];
 
@@ -481,13 +481,14 @@ fn the_indexes_hold_what_the_rows_hold_whatever_the_batches() {
         // Rows are kept and the checkpoint is lost: everything comes again.
         store.rewind();
         store.fold(commits).unwrap();
-        let connection = store.into_connection();
-        check_indexes(&connection);
+        let db = store.into_db().unwrap();
+        let connection = db.connection();
+        check_indexes(connection);
         // The check sees what it is for.
         let sql = "UPDATE documents SET key = 'other'
             WHERE cursor = (SELECT max(cursor) FROM documents)";
         connection.execute(sql, []).unwrap();
-        assert!(!is_whole(&connection, "words") && !is_whole(&connection, "parts"));
+        assert!(!is_whole(connection, "words") && !is_whole(connection, "parts"));
     }
 }
 
@@ -517,8 +518,8 @@ async fn kills_between_and_within_batches_leave_indexes_that_hold_what_the_rows_
     runner.fold_to_head().await.unwrap();
     let live = dumped(&runner.db(Search::NAME).unwrap());
     assert!(live == dumped(&given::<Search>(&history)));
-    let store = Store::open(&dir.path().join("views"), &VIEWS[0]).unwrap();
-    check_indexes(&store.into_connection());
+    let store = Store::open(&Folder::of(dir.path()), &VIEWS[0]).unwrap();
+    check_indexes(store.into_db().unwrap().connection());
     runner.rebuild(Search::NAME).await.unwrap();
     assert!(live == dumped(&runner.db(Search::NAME).unwrap()));
 }

@@ -4,12 +4,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
+use crate::store::LINGER;
 use crate::{Error, Registered};
-
-/// How long an old build or an abandoned one stays, for those who still read or write it.
-pub(crate) const LINGER: Duration = Duration::from_secs(60);
 
 const COMPLETE: &str = "db";
 const BUILDING: &str = "building";

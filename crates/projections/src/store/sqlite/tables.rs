@@ -5,13 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use mirage_domain::id::{Digest, Position};
-use mirage_log::Recorded;
-use rusqlite::{
-    Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params,
-};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
+use super::insert;
 use crate::operations::Operations;
-use crate::{Registered, sink};
+use crate::{Checkpoint, Registered};
 
 /// How long a batch waits for another process's; it is over in milliseconds.
 const BUSY_MAX: Duration = Duration::from_secs(5);
@@ -27,32 +25,6 @@ const FRAME: &str = "
     CREATE TABLE quarantine (stream TEXT PRIMARY KEY, cursor INTEGER NOT NULL, error TEXT NOT NULL);
     CREATE TABLE skipped (stream TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (stream, position));
 ";
-
-/// The last commit that a view holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Checkpoint {
-    pub position: Position,
-    /// Log hash up to there.
-    pub log_hash: Digest,
-    /// SHA-256 of that commit.
-    pub hash: Digest,
-}
-
-impl Checkpoint {
-    pub const NONE: Self = Self {
-        position: Position(0),
-        log_hash: Digest::EMPTY,
-        hash: Digest::EMPTY,
-    };
-
-    pub(super) fn of(recorded: &Recorded) -> Self {
-        Self {
-            position: recorded.position,
-            log_hash: recorded.log_hash,
-            hash: recorded.hash,
-        }
-    }
-}
 
 /// Pages that a view's writer keeps, in KiB: ids are hashes, so each row falls on another page of an index.
 const CACHE_KIB: i64 = 24 * 1024;
@@ -137,15 +109,16 @@ pub(super) fn quarantined(connection: &Connection) -> rusqlite::Result<HashSet<S
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
+/// Ends a transaction that was begun.
 pub(super) fn finish(
-    transaction: Transaction<'_>,
+    connection: &Connection,
     view: &Registered,
     operations: &Operations,
     last: Checkpoint,
 ) -> rusqlite::Result<()> {
-    sink::execute(&transaction, operations)?;
-    transaction.execute_batch(view.settle)?;
-    transaction
+    insert::execute(connection, operations)?;
+    connection.execute_batch(view.settle)?;
+    connection
         .prepare_cached(
             "INSERT INTO checkpoint (id, position, log_hash, hash) VALUES (1, ?1, ?2, ?3) \
              ON CONFLICT (id) DO UPDATE SET position = ?1, log_hash = ?2, hash = ?3",
@@ -155,5 +128,23 @@ pub(super) fn finish(
             last.log_hash.0,
             last.hash.0
         ])?;
-    transaction.commit()
+    connection.execute_batch("COMMIT")
+}
+
+/// Tables by name, each with the columns of its primary key.
+pub(crate) fn tables(connection: &Connection) -> rusqlite::Result<Vec<(String, Vec<String>)>> {
+    let mut statement = connection.prepare(
+        "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite_%'
+         ORDER BY name",
+    )?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    let names: Vec<String> = names.collect::<rusqlite::Result<_>>()?;
+    let mut keys =
+        connection.prepare("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")?;
+    let with_keys = names.into_iter().map(|name| {
+        let columns = keys.query_map([&name], |row| row.get(0))?;
+        let columns = columns.collect::<rusqlite::Result<_>>()?;
+        Ok((name, columns))
+    });
+    with_keys.collect()
 }

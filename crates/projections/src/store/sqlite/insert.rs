@@ -1,4 +1,4 @@
-//! The sink of SQLite: operations become multi-row inserts by cached statements.
+//! Operations as multi-row inserts by cached statements.
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql};
