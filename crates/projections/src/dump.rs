@@ -1,4 +1,4 @@
-//! The canonical dump: every table of a view as JSON lines, equal for equal views, whatever the store.
+//! The canonical dump: every table of a view as JSON lines, equal for equal views.
 //!
 //! Tables by name, rows by primary key, columns in the schema's order, bytes in hexadecimal. A full-text index is no
 //! part of it: its pages tell how it was merged, and what it says is in the table that it indexes.

@@ -1,4 +1,4 @@
-//! A row of an answer, whichever store gave it: columns by name or place, in the four shapes that views keep.
+//! A row of an answer, whichever store gave it: columns in the four shapes that views keep.
 
 use jiff::Timestamp;
 use mirage_domain::id::Cursor;

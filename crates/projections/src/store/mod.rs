@@ -10,6 +10,8 @@
 //! **Invariant:** a batch begins by taking the view for itself and reads the checkpoint again: processes take turns.
 
 mod quarantine;
+#[cfg(test)]
+mod remote;
 pub(crate) mod sqlite;
 
 use std::collections::HashSet;

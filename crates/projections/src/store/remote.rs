@@ -1,0 +1,48 @@
+//! Waiting for a server where a view's calls block, as they do for a file.
+//!
+//! Connections live on a runtime of their own, so that a question may be asked from any thread: from a blocking task,
+//! from a test without a runtime, and from within a runtime whose one thread then waits.
+
+use std::future::Future;
+use std::sync::LazyLock;
+
+use tokio::runtime::{Builder, Runtime};
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let built = Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("views")
+        .enable_all()
+        .build();
+    built.expect("a thread can be started")
+});
+
+/// Waits for an answer; what it spawns stays on the runtime of connections.
+pub(crate) fn wait<T>(answer: impl Future<Output = T>) -> T {
+    let _entered = RUNTIME.enter();
+    futures::executor::block_on(answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::wait;
+
+    async fn answer() -> u8 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::spawn(async { 7 }).await.unwrap()
+    }
+
+    #[test]
+    fn an_answer_is_waited_for_without_a_runtime() {
+        assert_eq!(wait(answer()), 7);
+    }
+
+    #[tokio::test]
+    async fn and_on_the_one_thread_of_a_runtime() {
+        assert_eq!(wait(answer()), 7);
+        let asked = tokio::task::spawn_blocking(|| wait(answer()));
+        assert_eq!(asked.await.unwrap(), 7);
+    }
+}
