@@ -40,7 +40,7 @@ pub struct Folders {
 /// What is carried: a log that others may write to meanwhile, and what lies beside it.
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
-    pub log: &'a Sqlite,
+    pub log: &'a dyn EventLog,
     pub folders: &'a Folders,
     /// Its key is missed if it is not there; those of the others are taken as they are found.
     pub workspace: &'a WorkspaceId,

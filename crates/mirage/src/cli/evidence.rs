@@ -4,9 +4,8 @@ use std::io::{SeekFrom, Write, stdout};
 
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Digest, Position};
-use mirage_log::evidence::{Bad, Cited, EvidenceStore, Files, Stored, check_cited};
+use mirage_log::evidence::{Bad, Cited, Stored, check_cited};
 use mirage_log::{EventLog, Filter};
-use mirage_workers::node::Place;
 
 use super::{Answer, Context};
 use crate::output::{Failure, Field, Listing, Shape};
@@ -63,19 +62,13 @@ fn digest(hash: &str) -> Result<Digest, Problem> {
 }
 
 async fn get(context: &Context, digest: Digest) -> Result<Box<dyn Stored>, Failure> {
-    context.data.must_hold_a_log()?;
+    context.log().await?;
     let absent = || Problem::new("no_such_evidence", digest).into();
-    let Some(store) = store(context)? else {
+    let Some(store) = context.evidence().await? else {
         return Err(absent());
     };
     let found = store.open(&context.workspace()?, digest).await?;
     found.ok_or_else(absent)
-}
-
-/// The store of a directory that has one: opening it would make its folder.
-pub(super) fn store(context: &Context) -> Result<Option<Files>, Failure> {
-    let folder = Place(context.data.dir.clone()).evidence();
-    Ok(folder.exists().then(|| Files::open(&folder)).transpose()?)
 }
 
 /// Items that are listed; there is no use in more.
@@ -92,7 +85,7 @@ static BAD: Listing = Listing {
 };
 
 async fn verify(context: &Context) -> Answer {
-    let log = context.data.log()?;
+    let log = context.log().await?;
     let cited = verify_cited(context, &*log, Filter::All).await?;
     context.output.say(format_args!(
         "{} items with {} bytes are cited, all as they were stored",
@@ -107,10 +100,9 @@ pub(super) async fn verify_cited(
     log: &dyn EventLog,
     filter: Filter,
 ) -> Result<Cited, Failure> {
-    let store = store(context)?;
-    let store = store.as_ref().map(|store| store as &dyn EvidenceStore);
+    let store = context.evidence().await?;
     let mut all = Vec::new();
-    let cited = check_cited(log, store, Position(0), filter, |bad| {
+    let cited = check_cited(log, store.as_deref(), Position(0), filter, |bad| {
         if all.len() < BAD_SHOWN_MAX {
             all.push(bad);
         }

@@ -12,7 +12,7 @@ use mirage_domain::event::Event;
 use mirage_domain::id::{Cursor, Position};
 use mirage_domain::{plan, scan, task};
 use mirage_log::commit::Entry;
-use mirage_log::{EventLog, Filter, Read, Recorded, verify};
+use mirage_log::{Filter, Read, Recorded, verify};
 use serde_json::Value;
 
 use super::global::AtArgument;
@@ -128,7 +128,7 @@ pub(super) static EVENTS: Listing = Listing {
 };
 
 async fn tail(context: &Context, arguments: &Tail) -> Answer {
-    let log = context.data.log()?;
+    let log = context.log().await?;
     let head = match arguments.at.text() {
         None => log.head().await?.position,
         at => context.views().await?.reader(at)?.position(),
@@ -216,7 +216,7 @@ async fn show(context: &Context, arguments: &Show) -> Answer {
         .at
         .parse()
         .map_err(|error| Problem::new("bad_id", format!("`{}`: {error}", arguments.at)))?;
-    let log = context.data.log()?;
+    let log = context.log().await?;
     let recorded = log.commit(cursor.position).await?;
     if arguments.raw {
         let mut out = stdout().lock();
@@ -253,8 +253,8 @@ static PROOF: Listing = Listing {
 };
 
 async fn verify_log(context: &Context) -> Answer {
-    let log = context.data.log()?;
-    log.check_file().await?;
+    let log = context.log().await?;
+    context.check_file().await?;
     let verified = verify(&*log).await?;
     let values = vec![
         verified.head.position.0.into(),

@@ -50,7 +50,7 @@ async fn derive(context: &Context, arguments: &Arguments) -> Result<u64, Failure
     let modules = modules(&arguments.modules)?;
     let of = finished(context, &arguments.scan).await?;
     // A finding without its evidence would silently be gone: better to say so before anything is written.
-    evidence::verify_cited(context, &*context.data.log()?, Filter::Scan(of.clone())).await?;
+    evidence::verify_cited(context, &*context.log().await?, Filter::Scan(of.clone())).await?;
     let node = Arc::new(context.node().await?);
     let fresh = start(&node, &of, &modules, arguments).await?;
     context

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use futures::StreamExt;
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::Position;
-use mirage_log::{EventLog, Filter, Read};
+use mirage_log::{Filter, Read};
 
 use super::{Answer, Context, ids, known, log};
 use crate::output::{Failure, Form};

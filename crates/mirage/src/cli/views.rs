@@ -72,7 +72,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
         Command::Rebuild { name } => {
             check(&name)?;
             // Nothing is folded first: a view that has stopped is a reason to make it anew.
-            let position = context.data.runner()?.rebuild(&name).await?;
+            let position = context.runner().await?.rebuild(&name).await?;
             context.output.say(format_args!(
                 "{name} is made anew, up to position {position}"
             ));
@@ -100,7 +100,7 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
 
 /// The views as they are: asking folds what it needs, and this asks none of them.
 async fn list(context: &Context) -> Answer {
-    let runner = context.data.runner()?;
+    let runner = context.runner().await?;
     let mut rows = context.output.rows(&LISTING)?;
     for (_, status) in runner.inspect(Timestamp::now()).await {
         rows.push(values(&LISTING, &status?))?;
@@ -121,7 +121,7 @@ static QUARANTINE: Listing = Listing {
 };
 
 async fn quarantine(context: &Context, name: Option<&str>, retry: bool) -> Answer {
-    let runner = context.data.runner()?;
+    let runner = context.runner().await?;
     if let Some(name) = name.filter(|_| retry) {
         let position = runner.rebuild(name).await?;
         context.output.say(format_args!(

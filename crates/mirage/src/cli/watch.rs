@@ -5,7 +5,7 @@ use std::io::{IsTerminal, stdout};
 use futures::StreamExt;
 use mirage_api::error::Exit;
 use mirage_domain::id::Position;
-use mirage_log::{EventLog, Filter, Read};
+use mirage_log::{Filter, Read};
 
 use super::tally::Tally;
 use super::{Answer, Context, ids, known, log};

@@ -4,9 +4,7 @@ use std::io::{Write as _, stdout};
 
 use mirage_api::error::{Exit, Problem};
 use mirage_api::why::{self, Asked, Proven, Prover, Verdict};
-use mirage_log::evidence::{EvidenceStore, Files};
 use mirage_projections::catalog::{Reader, Resolved, Why};
-use mirage_workers::node::Place;
 use serde_json::Value;
 
 use super::global::AtArgument;
@@ -65,17 +63,13 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 }
 
 async fn prove(context: &Context, views: &Views, found: Why) -> Result<Proven, Failure> {
-    let folder = Place(context.data.dir.clone()).evidence();
-    // Opening the store would make its folder; without one, all evidence is missing.
-    let store = match folder.exists() {
-        true => Files::open(&folder).ok(),
-        false => None,
-    };
+    // Without a store, all evidence is missing.
+    let store = context.evidence().await.ok().flatten();
     let key = context.id_key(views.log.clone()).await.ok().flatten();
     let prover = Prover {
         workspace: &context.workspace()?,
         log: &*views.log,
-        evidence: store.as_ref().map(|store| store as &dyn EvidenceStore),
+        evidence: store.as_deref(),
         key: key.as_ref(),
     };
     Ok(prover.prove(found).await)

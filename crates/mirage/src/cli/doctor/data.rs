@@ -7,19 +7,18 @@ use std::path::Path;
 use jiff::Timestamp;
 use mirage_api::error::Problem;
 use mirage_domain::id::{Position, WorkspaceId};
-use mirage_log::evidence::{EvidenceStore, check_cited};
-use mirage_log::sqlite::Sqlite;
+use mirage_log::evidence::check_cited;
 use mirage_log::{EventLog, Filter, keys};
 use mirage_projections::Status;
 use mirage_workers::leases::Leases;
 use mirage_workers::node::Place;
 
-use super::super::{Context, evidence as store};
+use super::super::Context;
 use super::repair::Repair;
 use super::{Check, NEWEST, fail, of_problem, ok, refused, warn};
 use crate::output::Failure;
 
-pub(super) async fn checks(context: &Context, log: &Sqlite, is_deep: bool) -> Vec<Check> {
+pub(super) async fn checks(context: &Context, log: &dyn EventLog, is_deep: bool) -> Vec<Check> {
     let mut all = keys_of(context, log).await;
     all.push(evidence(context, log, is_deep).await);
     all.extend(views(context).await);
@@ -27,7 +26,7 @@ pub(super) async fn checks(context: &Context, log: &Sqlite, is_deep: bool) -> Ve
     all
 }
 
-async fn keys_of(context: &Context, log: &Sqlite) -> Vec<Check> {
+async fn keys_of(context: &Context, log: &dyn EventLog) -> Vec<Check> {
     let folder = Place(context.data.dir.clone()).keys();
     let mut workspaces: BTreeSet<WorkspaceId> = keys::held(&folder).into_iter().collect();
     match context.workspace() {
@@ -41,7 +40,7 @@ async fn keys_of(context: &Context, log: &Sqlite) -> Vec<Check> {
     all
 }
 
-async fn key(log: &Sqlite, folder: &Path, workspace: &WorkspaceId) -> Check {
+async fn key(log: &dyn EventLog, folder: &Path, workspace: &WorkspaceId) -> Check {
     let fingerprint = match keys::fingerprint(log, workspace).await {
         Ok(Some(fingerprint)) => fingerprint,
         Ok(None) => return ok("key", format_args!("workspace {workspace} has none yet")),
@@ -78,23 +77,22 @@ fn is_open_to_others(_: &fs::Metadata) -> bool {
 }
 
 /// Holds what the newest commits cite, or all that is cited, against its hashes.
-async fn evidence(context: &Context, log: &Sqlite, is_deep: bool) -> Check {
+async fn evidence(context: &Context, log: &dyn EventLog, is_deep: bool) -> Check {
     match cited(context, log, is_deep).await {
         Ok(check) => check,
         Err(failure) => refused("evidence", &failure),
     }
 }
 
-async fn cited(context: &Context, log: &Sqlite, is_deep: bool) -> Result<Check, Failure> {
-    let store = store::store(context)?;
-    let store = store.as_ref().map(|store| store as &dyn EvidenceStore);
+async fn cited(context: &Context, log: &dyn EventLog, is_deep: bool) -> Result<Check, Failure> {
+    let store = context.evidence().await?;
     let head = log.head().await?.position;
     let after = match is_deep {
         true => Position(0),
         false => Position(head.0.saturating_sub(NEWEST)),
     };
     let mut first = None;
-    let cited = check_cited(log, store, after, Filter::All, |bad| {
+    let cited = check_cited(log, store.as_deref(), after, Filter::All, |bad| {
         first.get_or_insert(bad);
     })
     .await?;
@@ -124,7 +122,7 @@ async fn cited(context: &Context, log: &Sqlite, is_deep: bool) -> Result<Check, 
 
 /// Looks at the files as they are: a doctor folds nothing.
 async fn views(context: &Context) -> Vec<Check> {
-    let runner = match context.data.runner() {
+    let runner = match context.runner().await {
         Ok(runner) => runner,
         Err(failure) => return vec![refused("view", &failure)],
     };

@@ -5,23 +5,24 @@ use std::path::Path;
 use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 use mirage_domain::id::Position;
-use mirage_log::sqlite::{Anchor, Sqlite};
-use mirage_log::{EventLog, Filter, Read, ReadError, verify};
+use mirage_log::sqlite::Anchor;
+use mirage_log::{EventLog, Filter, Read, verify};
 
 use super::super::Context;
-use super::{Check, NEWEST, fail, of_problem, ok, warn};
+use super::{Check, NEWEST, fail, of_problem, ok, refused, warn};
+use crate::output::Failure;
 
 /// SQLite before this one may corrupt a log in WAL mode when it is reset (sqlite.org, 3.51.3 release notes).
 const SQLITE_MIN: [u32; 3] = [3, 51, 3];
 /// A clock may be this much behind the last commit.
 const CLOCK_OFF: SignedDuration = SignedDuration::from_mins(1);
 
-pub(super) async fn checks(context: &Context, log: &Sqlite, is_deep: bool) -> Vec<Check> {
+pub(super) async fn checks(context: &Context, log: &dyn EventLog, is_deep: bool) -> Vec<Check> {
     let dir = &context.data.dir;
     let mut all = vec![durable(log), sqlite_version(&log.capabilities().server)];
     match log.head().await {
         Ok(head) => {
-            all.push(commits(log, head.position, is_deep).await);
+            all.push(commits(context, log, head.position, is_deep).await);
             all.push(anchor(dir, head.position));
             all.extend(clock(log, head.position).await);
         }
@@ -31,19 +32,19 @@ pub(super) async fn checks(context: &Context, log: &Sqlite, is_deep: bool) -> Ve
 }
 
 /// Holds the newest commits, or all, against their hashes.
-async fn commits(log: &Sqlite, head: Position, is_deep: bool) -> Check {
+async fn commits(context: &Context, log: &dyn EventLog, head: Position, is_deep: bool) -> Check {
     let looked = match is_deep {
-        true => all_commits(log).await,
+        true => all_commits(context, log).await,
         false => newest(log, head).await,
     };
     match looked {
         Ok(looked) => ok("log", format_args!("ends at position {head}; {looked}")),
-        Err(error) => of_problem("log", &error.into()).try_this("mirage log restore BACKUP"),
+        Err(failure) => refused("log", &failure).try_this("mirage log restore BACKUP"),
     }
 }
 
-async fn all_commits(log: &Sqlite) -> Result<String, ReadError> {
-    log.check_file().await?;
+async fn all_commits(context: &Context, log: &dyn EventLog) -> Result<String, Failure> {
+    context.check_file().await?;
     let verified = verify(log).await?;
     Ok(format!(
         "all {} events are as they were written",
@@ -51,7 +52,7 @@ async fn all_commits(log: &Sqlite) -> Result<String, ReadError> {
     ))
 }
 
-async fn newest(log: &Sqlite, head: Position) -> Result<String, ReadError> {
+async fn newest(log: &dyn EventLog, head: Position) -> Result<String, Failure> {
     let after = Position(head.0.saturating_sub(NEWEST));
     let mut read = log.read(after, Filter::All);
     while let Some(Read::Commit(_)) = read.next().await.transpose()? {}
@@ -61,7 +62,7 @@ async fn newest(log: &Sqlite, head: Position) -> Result<String, ReadError> {
     })
 }
 
-fn durable(log: &Sqlite) -> Check {
+fn durable(log: &dyn EventLog) -> Check {
     let capabilities = log.capabilities();
     match capabilities.is_durable {
         true => ok(
@@ -113,7 +114,7 @@ fn anchor(dir: &Path, head: Position) -> Check {
     }
 }
 
-async fn clock(log: &Sqlite, head: Position) -> Option<Check> {
+async fn clock(log: &dyn EventLog, head: Position) -> Option<Check> {
     if head == Position(0) {
         return None;
     }

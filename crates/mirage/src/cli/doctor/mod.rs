@@ -156,10 +156,10 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 
 async fn checks(context: &Context, is_deep: bool) -> Vec<Check> {
     let mut all = vec![configuration(context)];
-    match context.data.log() {
+    match context.log().await {
         Ok(log) => {
-            all.extend(log::checks(context, &log, is_deep).await);
-            all.extend(data::checks(context, &log, is_deep).await);
+            all.extend(log::checks(context, &*log, is_deep).await);
+            all.extend(data::checks(context, &*log, is_deep).await);
         }
         Err(failure) => all.push(refused("log", &failure)),
     }

@@ -30,7 +30,7 @@ impl Repair {
     pub(super) async fn make(&self, context: &Context) -> Result<String, Failure> {
         match self {
             Self::Rebuild(view) => {
-                let position = context.data.runner()?.rebuild(view).await?;
+                let position = context.runner().await?.rebuild(view).await?;
                 Ok(format!("{view} was made anew, up to position {position}"))
             }
             Self::Mode(path) => {

@@ -6,7 +6,6 @@ use std::io::{BufWriter, Write, stdout};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Position, ScanId};
-use mirage_log::EventLog as _;
 use mirage_projections::graph::{self, Format, Graph, Head, Written};
 use mirage_projections::{Error, Projection as _, catalog};
 

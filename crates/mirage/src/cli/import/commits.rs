@@ -37,7 +37,7 @@ pub(super) async fn obstacle(
     let theirs = archive.header().key(&workspace);
     // Damage has its own words and its own exit code, whatever becomes of the commits.
     archive.try_for_each(|archived| archived.map(drop))?;
-    let Some(log) = context.data.log_if_any()? else {
+    let Some(log) = context.log_if_any().await? else {
         return Ok(Some("this workspace has no id key yet"));
     };
     let own = keys::fingerprint(&*log, &workspace).await?;
@@ -53,7 +53,7 @@ pub(super) async fn obstacle(
 
 /// Appends what is not here yet.
 pub(super) async fn append(context: &Context, file: &mut File) -> Answer {
-    let (log, workspace) = (context.data.log()?, context.workspace()?);
+    let (log, workspace) = (context.log().await?, context.workspace()?);
     let done = archive::append(&*log, reader(file)?, &workspace).await?;
     if done.commits == done.there {
         context

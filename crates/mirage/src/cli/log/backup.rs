@@ -60,7 +60,7 @@ static CARRIED: Listing = Listing {
 };
 
 pub(super) async fn back_up(context: &Context, arguments: &BackUp) -> Answer {
-    let log = context.data.log()?;
+    let log = context.log().await?;
     must_be_two(&context.data.dir, &arguments.to)?;
     let (from, to) = (
         wire::folders(&context.data.dir),
@@ -69,7 +69,7 @@ pub(super) async fn back_up(context: &Context, arguments: &BackUp) -> Answer {
     let how = arguments.damaged.how();
     let workspace = context.workspace()?;
     let source = Source {
-        log: &log,
+        log: &*log,
         folders: &from,
         workspace: &workspace,
     };

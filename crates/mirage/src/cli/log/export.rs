@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::Position;
 use mirage_log::archive::{self, Header, Reader, Whole, Writer};
-use mirage_log::sqlite::Sqlite;
 use mirage_log::{EventLog, Head};
 use mirage_workers::node::Place;
 
@@ -42,7 +41,7 @@ static EXPORTED: Listing = Listing {
 };
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
-    let log = context.data.log()?;
+    let log = context.log().await?;
     let head = log.head().await?.position;
     let upto = Position(arguments.to.unwrap_or(head.0));
     let from = arguments.from.unwrap_or(1);
@@ -51,7 +50,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
         return Err(Problem::new("no_such_position", detail).into());
     }
     if arguments.out.as_os_str() == "-" {
-        let header = header(context, &log, Position(from - 1)).await?;
+        let header = header(context, &*log, Position(from - 1)).await?;
         let out = BufWriter::with_capacity(BUFFER_BYTES, stdout().lock());
         archive::export(&*log, begin(out, header)?, upto)
             .await
@@ -64,9 +63,9 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
         (Some((header, _)), None) => header.after,
         _ => Position(from - 1),
     };
-    let fresh = header(context, &log, after).await?;
+    let fresh = header(context, &*log, after).await?;
     let begun = match there {
-        Some((header, whole)) => go_on(&log, path, (&header, whole), &fresh, upto).await?,
+        Some((header, whole)) => go_on(&*log, path, (&header, whole), &fresh, upto).await?,
         None => None,
     };
     let bytes = begun.map_or(0, |whole| whole.bytes);
@@ -101,7 +100,7 @@ fn show(
     context.output.thing(&EXPORTED, values)
 }
 
-async fn header(context: &Context, log: &Sqlite, after: Position) -> Result<Header, Failure> {
+async fn header(context: &Context, log: &dyn EventLog, after: Position) -> Result<Header, Failure> {
     let keys = Place(context.data.dir.clone()).keys();
     Ok(Header::of(log, &keys, after).await?)
 }
@@ -148,7 +147,7 @@ fn named(path: &Path, error: archive::Error) -> Problem {
 
 /// Where an archive can go on; `None` if it must begin anew, because keys came to the directory meanwhile.
 async fn go_on(
-    log: &Sqlite,
+    log: &dyn EventLog,
     path: &Path,
     (header, whole): (&Header, Whole),
     fresh: &Header,

@@ -1,12 +1,14 @@
 //! The whole log into a fresh data directory, where views are folded from it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::Position;
 use mirage_log::EventLog;
 use mirage_log::backup::{self, Source};
 use mirage_log::evidence::Copying;
+use mirage_projections::Runner;
 
 use super::super::log::backup::{must_be_two, tell_keyless};
 use super::super::{Answer, Context};
@@ -26,7 +28,7 @@ static REPLAYED: Listing = Listing {
 };
 
 pub(super) async fn run(context: &Context, dir: &Path, upto: Option<Position>) -> Answer {
-    let log = context.data.log()?;
+    let log = context.log().await?;
     must_be_two(&context.data.dir, dir)?;
     let head = log.head().await?.position;
     let upto = upto.unwrap_or(head);
@@ -38,7 +40,7 @@ pub(super) async fn run(context: &Context, dir: &Path, upto: Option<Position>) -
     let workspace = context.workspace()?;
     let how = Copying::default();
     let source = Source {
-        log: &log,
+        log: &*log,
         folders: &from,
         workspace: &workspace,
     };
@@ -47,9 +49,9 @@ pub(super) async fn run(context: &Context, dir: &Path, upto: Option<Position>) -
     let fresh = Data {
         dir: dir.to_owned(),
     };
-    let runner = fresh.runner()?;
-    runner.fold_to_head().await?;
-    let end = fresh.log()?.head().await?;
+    let fresh: Arc<dyn EventLog> = Arc::new(fresh.log()?);
+    Runner::open(dir, fresh.clone())?.fold_to_head().await?;
+    let end = fresh.head().await?;
     let values = vec![
         dir.display().to_string().into(),
         end.position.0.into(),

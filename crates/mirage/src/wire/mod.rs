@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use mirage_api::error::Problem;
 use mirage_domain::id::{IdKey, Position, ScanId, StreamId, WorkspaceId};
 use mirage_log::backup::Folders;
-use mirage_log::sqlite::{self, Anchor, Sqlite};
 use mirage_log::{EventLog, keys};
 use mirage_projections::catalog::{Catalog, Reader};
 use mirage_projections::{Db, Projection, Runner};
@@ -17,6 +16,10 @@ use mirage_workers::leases::Leases;
 use mirage_workers::node::{self, Caller, Node, Place};
 use mirage_workers::orchestrate;
 use mirage_workers::probe::proxy::Proxy;
+
+mod stores;
+
+pub(crate) use stores::Data;
 
 use crate::cli::Context;
 use crate::cli::time::At;
@@ -51,18 +54,18 @@ impl Context {
 
 /// The views of a data directory for asking: the catalog folded to the log's head, the others when they are asked for.
 pub(crate) struct Views {
-    pub(crate) log: Arc<Sqlite>,
+    pub(crate) log: Arc<dyn EventLog>,
     pub(crate) runner: Runner,
     db: Db,
     workspace: WorkspaceId,
 }
 
 impl Context {
-    /// Opens the views of a directory that has a log.
+    /// Opens the views of a log that is there.
     pub(crate) async fn views(&self) -> Result<Views, Failure> {
         let workspace = self.workspace()?;
-        let log = self.data.log()?;
-        let runner = Runner::open(&self.data.dir, log.clone())?;
+        let log = self.log().await?;
+        let runner = self.runner_of(log.clone())?;
         runner.fold_view_to_head(Catalog::NAME).await?;
         let db = runner.db(Catalog::NAME)?;
         Ok(Views {
@@ -74,7 +77,7 @@ impl Context {
     }
 
     /// The workspace's id key, under which entities have their ids; `None` before the workspace has begun.
-    pub(crate) async fn id_key(&self, log: Arc<Sqlite>) -> Result<Option<IdKey>, Failure> {
+    pub(crate) async fn id_key(&self, log: Arc<dyn EventLog>) -> Result<Option<IdKey>, Failure> {
         let workspace = self.workspace()?;
         let stream = StreamId::workspace(&workspace);
         if log.read_stream(&stream, Position(0)).await?.is_empty() {
@@ -131,55 +134,6 @@ impl Views {
     pub(crate) async fn db(&self, view: &str) -> Result<Db, Failure> {
         self.runner.fold_view_to_head(view).await?;
         Ok(self.runner.db(view)?)
-    }
-}
-
-/// A data directory, not yet opened.
-#[derive(Debug, Clone)]
-pub(crate) struct Data {
-    pub(crate) dir: PathBuf,
-}
-
-impl Data {
-    /// Opens the log of a directory that has one.
-    pub(crate) fn log(&self) -> Result<Arc<Sqlite>, Failure> {
-        self.must_hold_a_log()?;
-        Ok(Arc::new(Sqlite::open(&self.dir)?))
-    }
-
-    /// The same, or none where there is none yet.
-    pub(crate) fn log_if_any(&self) -> Result<Option<Arc<Sqlite>>, Failure> {
-        match self.log() {
-            Err(Failure::Problem(problem)) if problem.row.code == "no_log" => Ok(None),
-            opened => opened.map(Some),
-        }
-    }
-
-    /// What folds the views of a directory that has a log.
-    pub(crate) fn runner(&self) -> Result<Runner, Failure> {
-        Ok(Runner::open(&self.dir, self.log()?)?)
-    }
-
-    /// A missing log beside an anchor is a lost log, and for the log itself to say.
-    pub(crate) fn must_hold_a_log(&self) -> Result<(), Failure> {
-        let unopenable = |path: &Path, error: std::io::Error| {
-            Problem::new("log_unopenable", format!("{}: {error}", path.display()))
-        };
-        let path = sqlite::path(&self.dir);
-        if path
-            .try_exists()
-            .map_err(|error| unopenable(&path, error))?
-        {
-            // Opening for reading tells of missing permission before anything is tried.
-            std::fs::File::open(&path).map_err(|error| unopenable(&path, error))?;
-            return Ok(());
-        }
-        match Anchor::read(&self.dir) {
-            Ok(None) => {
-                Err(Problem::new("no_log", format!("{} does not exist", path.display())).into())
-            }
-            Ok(Some(_)) | Err(_) => Ok(()),
-        }
     }
 }
 

@@ -1,0 +1,90 @@
+//! Where each part lies: log, evidence and views, as the configuration says.
+//!
+//! **Never:** a directory or file made by a command that only reads.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use mirage_api::error::Problem;
+use mirage_log::EventLog;
+use mirage_log::evidence::{EvidenceStore, Files};
+use mirage_log::sqlite::{self, Anchor, Sqlite};
+use mirage_projections::Runner;
+use mirage_workers::node::Place;
+
+use crate::cli::Context;
+use crate::output::Failure;
+
+impl Context {
+    /// Opens a log that is there.
+    pub(crate) async fn log(&self) -> Result<Arc<dyn EventLog>, Failure> {
+        Ok(Arc::new(self.data.log()?))
+    }
+
+    /// The same, or none where there is none yet.
+    pub(crate) async fn log_if_any(&self) -> Result<Option<Arc<dyn EventLog>>, Failure> {
+        match self.log().await {
+            Err(Failure::Problem(problem)) if problem.row.code == "no_log" => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    /// Holds the store of the log itself against its own checks, where it has some.
+    pub(crate) async fn check_file(&self) -> Result<(), Failure> {
+        Ok(self.data.log()?.check_file().await?)
+    }
+
+    /// What folds the views of a log that is there.
+    pub(crate) async fn runner(&self) -> Result<Runner, Failure> {
+        self.runner_of(self.log().await?)
+    }
+
+    pub(super) fn runner_of(&self, log: Arc<dyn EventLog>) -> Result<Runner, Failure> {
+        Ok(Runner::open(&self.data.dir, log)?)
+    }
+
+    /// The store of evidence, where there is one: opening it would make its folder.
+    pub(crate) async fn evidence(&self) -> Result<Option<Arc<dyn EvidenceStore>>, Failure> {
+        let folder = Place(self.data.dir.clone()).evidence();
+        match folder.exists() {
+            true => Ok(Some(Arc::new(Files::open(&folder)?))),
+            false => Ok(None),
+        }
+    }
+}
+
+/// A data directory, not yet opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Data {
+    pub(crate) dir: PathBuf,
+}
+
+impl Data {
+    /// Opens the log of a directory that has one.
+    pub(crate) fn log(&self) -> Result<Sqlite, Failure> {
+        self.must_hold_a_log()?;
+        Ok(Sqlite::open(&self.dir)?)
+    }
+
+    /// A missing log beside an anchor is a lost log, and for the log itself to say.
+    pub(crate) fn must_hold_a_log(&self) -> Result<(), Failure> {
+        let unopenable = |path: &Path, error: std::io::Error| {
+            Problem::new("log_unopenable", format!("{}: {error}", path.display()))
+        };
+        let path = sqlite::path(&self.dir);
+        if path
+            .try_exists()
+            .map_err(|error| unopenable(&path, error))?
+        {
+            // Opening for reading tells of missing permission before anything is tried.
+            std::fs::File::open(&path).map_err(|error| unopenable(&path, error))?;
+            return Ok(());
+        }
+        match Anchor::read(&self.dir) {
+            Ok(None) => {
+                Err(Problem::new("no_log", format!("{} does not exist", path.display())).into())
+            }
+            Ok(Some(_)) | Err(_) => Ok(()),
+        }
+    }
+}
