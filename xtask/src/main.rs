@@ -1,4 +1,4 @@
-//! The project's own commands, run as `cargo xtask …`: test, tidy, new, demo, bench.
+//! The project's own commands, run as `cargo xtask …`: test, servers, tidy, new, demo, bench.
 //!
 //! One subcommand, one file; each has a `run` and its arguments, and this file only lists them.
 #![expect(
@@ -10,6 +10,7 @@ mod bench;
 mod demo;
 mod new;
 mod python;
+mod servers;
 mod test;
 mod tidy;
 mod workspace;
@@ -35,6 +36,8 @@ enum Command {
     New(new::Arguments),
     /// Scan a made-up company on the loopback interface and show what was found
     Demo(demo::Arguments),
+    /// The real servers that tests speak to: fetch, list, start
+    Servers(servers::Arguments),
     /// Measure against the bare libraries, in a release build
     Bench(bench::Arguments),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::New(arguments) => new::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Servers(arguments) => servers::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
     };
     // The chain of causes in one line; a backtrace of ours would only hide what was found.

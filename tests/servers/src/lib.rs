@@ -1,0 +1,42 @@
+//! The real servers of a cluster, for tests: found, started, hurt, and stopped by pid.
+//!
+//! ```ignore
+//! let Some(nats) = mirage_servers::nats(1) else { return };
+//! connect(&nats.url()).await?;
+//! ```
+//!
+//! - A server that cannot be had is a skip that is printed, recorded and counted; where
+//!   `MIRAGE_SERVERS_REQUIRED` names it, it is a panic that says how to get it.
+//! - A server that is there and does not start is always a panic, with the tail of its log.
+//! - Programs come from `cargo xtask servers fetch`, whose cache is looked at first, then from the machine.
+//! - Each has ports and a folder of its own; [`Process`] can be killed, stopped, continued and started again.
+//! - Starting is synchronous, so that any test can use it; it sleeps while it polls the server's own protocol.
+//!
+//! **Invariant:** no server outlives the process that started it, however that one ends (`process`).
+//! **Never:** a fixed port, an address off the loopback interface, a process stopped by its name.
+
+mod folder;
+mod ledger;
+mod nats;
+mod ports;
+mod process;
+mod program;
+mod wire;
+
+pub use nats::{
+    MINIMUM as NATS_MINIMUM, Nats, NatsNode, NatsOptions, VERSION as NATS_VERSION, nats, nats_with,
+};
+pub use process::Process;
+pub use program::{Program, cache, cached};
+
+/// One kind of server, as `cargo xtask servers` lists it.
+pub struct Kind {
+    pub name: &'static str,
+    /// The program and its version, or why it cannot be had and what to do about it.
+    pub find: fn() -> Result<Program, String>,
+}
+
+pub const ALL: &[Kind] = &[Kind {
+    name: "nats",
+    find: nats::find,
+}];
