@@ -38,6 +38,9 @@ pub enum AppendError {
     Write(#[source] Cause),
     #[error("the log is closed after a failed write; restart to go on")]
     Closed,
+    /// It may have landed: the same append again tells.
+    #[error("the log's server does not answer; nothing is acknowledged, and the same append may be tried again")]
+    Unavailable(#[source] Cause),
     #[error("the log is behind its anchor or damaged")]
     Damaged(#[source] Box<ReadError>),
 }
@@ -45,7 +48,10 @@ pub enum AppendError {
 impl AppendError {
     /// Whether the same append may succeed later without a change.
     pub fn may_retry(&self) -> bool {
-        matches!(self, Self::Busy { .. } | Self::Full(_))
+        matches!(
+            self,
+            Self::Busy { .. } | Self::Full(_) | Self::Unavailable(_)
+        )
     }
     pub fn fault(&self) -> Fault {
         match self {
@@ -53,7 +59,11 @@ impl AppendError {
             | Self::TooLarge { .. }
             | Self::Gap { .. }
             | Self::Occupied { .. } => Fault::Caller,
-            Self::Busy { .. } | Self::Full(_) | Self::Write(_) | Self::Closed => Fault::Store,
+            Self::Busy { .. }
+            | Self::Full(_)
+            | Self::Write(_)
+            | Self::Closed
+            | Self::Unavailable(_) => Fault::Store,
             Self::Damaged(_) => Fault::Damage,
         }
     }
@@ -66,6 +76,7 @@ impl AppendError {
             Self::Busy { .. } => "log_busy",
             Self::Full(_) => "disk_full",
             Self::Write(_) | Self::Closed => "log_write_failed",
+            Self::Unavailable(_) => "log_unavailable",
             Self::Damaged(_) => "log_damaged",
         }
     }
@@ -164,6 +175,59 @@ pub enum OpenError {
     Key { workspace: String, path: PathBuf },
     #[error("making the log")]
     Create(#[source] Box<AppendError>),
+    #[error("the option `{name}` of the log must be {wanted}")]
+    Option {
+        name: &'static str,
+        wanted: &'static str,
+    },
+    #[error("none of the log's servers answers: {servers}")]
+    Unreachable {
+        servers: String,
+        #[source]
+        source: Cause,
+    },
+    #[error("{server} is nats-server {found}; the log needs {}.{} or newer: upgrade it", wanted.0, wanted.1)]
+    ServerTooOld {
+        server: String,
+        found: String,
+        wanted: (u64, u64),
+    },
+    #[error("{server} has no JetStream for this account: put `jetstream {{ sync_interval: always }}` into its file")]
+    NoJetStream {
+        server: String,
+        #[source]
+        source: Cause,
+    },
+    #[error(
+        "{node} may lose what it has acknowledged: put `sync_interval: always` into `jetstream {{ … }}` of its file and \
+         restart it, or allow a volatile log"
+    )]
+    NotSynced { node: String },
+    #[error(
+        "{node} does not say whether it syncs always: put `http: \"HOST:8222\"` into its file and name that among the \
+         log's monitors, or allow a volatile log"
+    )]
+    Unproven {
+        node: String,
+        #[source]
+        source: Option<Cause>,
+    },
+    #[error(
+        "the JetStream stream {stream} is not what a log must be: {field} is {found}, and must be {wanted}; change it \
+         with `nats stream edit {stream}`, or name another one"
+    )]
+    Configuration {
+        stream: String,
+        field: &'static str,
+        found: String,
+        wanted: String,
+    },
+    #[error("{doing} on the server")]
+    Server {
+        doing: &'static str,
+        #[source]
+        source: Cause,
+    },
 }
 
 impl From<event::ReadError> for crate::commit::DecodeError {

@@ -1,7 +1,7 @@
 //! What happened: the one durable, ordered log, and the store of evidence beside it.
 //!
 //! An [`EventLog`] keeps commits: 1..n events of one stream, appended atomically, numbered 1, 2, 3 … without gaps.
-//! Backends: [`memory`] (tests), [`sqlite`] (one file). Each passes the one suite in `contract.rs`.
+//! Backends: [`memory`] (tests), [`sqlite`] (one file), [`jetstream`] (a cluster). Each passes the one suite in `contract.rs`.
 //! To add one: its file, the trait, `contract::suite!(backend)`.
 //!
 //! **Invariant:** bytes are stored and hashed as they were written; only [`commit`] turns them into events.
@@ -14,6 +14,7 @@ pub mod commit;
 pub mod evidence;
 pub mod execute;
 
+pub mod jetstream;
 pub mod keys;
 pub mod memory;
 pub mod seal;

@@ -1,0 +1,2 @@
+//! The log on real servers: the contract, and each rule that a server could break.
+
