@@ -39,7 +39,9 @@ pub enum AppendError {
     #[error("the log is closed after a failed write; restart to go on")]
     Closed,
     /// It may have landed: the same append again tells.
-    #[error("the log's server does not answer; nothing is acknowledged, and the same append may be tried again")]
+    #[error(
+        "the log's server does not answer; nothing is acknowledged, and the same append may be tried again"
+    )]
     Unavailable(#[source] Cause),
     #[error("the log is behind its anchor or damaged")]
     Damaged(#[source] Box<ReadError>),
@@ -192,7 +194,9 @@ pub enum OpenError {
         found: String,
         wanted: (u64, u64),
     },
-    #[error("{server} has no JetStream for this account: put `jetstream {{ sync_interval: always }}` into its file")]
+    #[error(
+        "{server} has no JetStream for this account: put `jetstream {{ sync_interval: always }}` into its file"
+    )]
     NoJetStream {
         server: String,
         #[source]

@@ -62,7 +62,10 @@ pub(super) async fn append(
     let _permit = window.enter(commit.bytes.len()).await;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let headers = headers(&commit, &[(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, after)]);
+        let headers = headers(
+            &commit,
+            &[(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, after)],
+        );
         let silence = match publish(asker, &subject, headers, &commit).await? {
             Sent::At(position, false) => return Ok(tip(&commit, position)),
             Sent::At(..) | Sent::Late => None,
@@ -195,10 +198,7 @@ fn unavailable(error: ReadError) -> AppendError {
     }
 }
 
-fn headers(
-    commit: &EncodedCommit,
-    expected: &[(header::HeaderName, Position)],
-) -> HeaderMap {
+fn headers(commit: &EncodedCommit, expected: &[(header::HeaderName, Position)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::NATS_MESSAGE_ID, commit.id.to_string());
     for (name, position) in expected {

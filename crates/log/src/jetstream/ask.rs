@@ -154,7 +154,10 @@ impl Asker {
         subject: &str,
         from: Position,
     ) -> Result<Option<Raw>, ReadError> {
-        let ask = || self.stream.get_first_raw_message_by_subject(subject, from.0);
+        let ask = || {
+            self.stream
+                .get_first_raw_message_by_subject(subject, from.0)
+        };
         self.leader(ask).await
     }
 
@@ -256,7 +259,10 @@ fn ended(mark: &Message, messages: Vec<Raw>) -> Answer {
 
 /// A message of a page, if it follows on the one before it: each names the position of its predecessor in the page.
 fn linked(message: &Message, before: Option<&Raw>) -> Result<Option<Raw>, Cause> {
-    let headers = message.headers.as_ref().ok_or("a message without headers")?;
+    let headers = message
+        .headers
+        .as_ref()
+        .ok_or("a message without headers")?;
     let position = number(message, header::NATS_SEQUENCE.as_ref()).ok_or("no position")?;
     let subject = headers.get(header::NATS_SUBJECT).ok_or("no subject")?;
     let previous = number(message, header::NATS_LAST_SEQUENCE.as_ref()).unwrap_or_default();

@@ -2,8 +2,8 @@
 //!
 //! **Invariant:** a log lies in a JetStream stream that forgets nothing; one that may is refused, field by field.
 
-use async_nats::jetstream::context::{Context, GetStreamErrorKind};
 use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{Context, GetStreamErrorKind};
 use async_nats::jetstream::stream::{
     Compression, Config, DiscardPolicy, Info, PersistenceMode, RetentionPolicy, StorageType,
 };
@@ -116,7 +116,11 @@ pub(super) fn difference(wanted: &Config, found: &Config) -> Option<Difference> 
 
 /// The first node that keeps the stream and is not among the proven ones. A lone server keeps it by itself.
 pub(super) fn unproven(info: &Info, server_id: &str, proven: &Proven) -> Option<String> {
-    let Some(cluster) = info.cluster.as_ref().filter(|cluster| cluster.leader.is_some()) else {
+    let Some(cluster) = info
+        .cluster
+        .as_ref()
+        .filter(|cluster| cluster.leader.is_some())
+    else {
         return (!proven.contains_key(server_id)).then(|| server_id.to_owned());
     };
     let is_proven = |name: &String| proven.values().any(|known| known == name);

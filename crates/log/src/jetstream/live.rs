@@ -134,7 +134,9 @@ async fn catch_up(asker: &Asker, seen: &watch::Sender<Seen>) -> Result<Option<Po
 /// Tells positions until nobody listens, or the consumer is lost.
 async fn follow(asker: &Asker, seen: &watch::Sender<Seen>) -> Result<(), Cause> {
     let name = format!("mirage-live-{}", uuid::Uuid::now_v7().simple());
-    let made = asker.stream.create_consumer(config(&name, seen.borrow().head));
+    let made = asker
+        .stream
+        .create_consumer(config(&name, seen.borrow().head));
     let followed = match made.await {
         Ok(consumer) => hear(consumer, seen).await,
         Err(error) => Err(error.into()),

@@ -76,7 +76,11 @@ impl Marks {
     /// The newest mark that was written, wherever it stands.
     pub(super) async fn newest(&self) -> Option<Mark> {
         let all = format!("{}.*", self.prefix);
-        let message = self.stream.get_last_raw_message_by_subject(&all).await.ok()?;
+        let message = self
+            .stream
+            .get_last_raw_message_by_subject(&all)
+            .await
+            .ok()?;
         serde_json::from_slice(&message.payload).ok()
     }
 

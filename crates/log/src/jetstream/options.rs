@@ -83,7 +83,11 @@ impl fmt::Debug for Credentials {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let open = |urls: &[String]| urls.iter().map(|url| without_secret(url)).collect::<Vec<_>>();
+        let open = |urls: &[String]| {
+            urls.iter()
+                .map(|url| without_secret(url))
+                .collect::<Vec<_>>()
+        };
         f.debug_struct("Options")
             .field("servers", &open(&self.servers))
             .field("name", &self.name)

@@ -106,14 +106,14 @@ impl Page {
 
 /// The messages after a position that is not the log's last one. Where the first is not the next one, the leader says
 /// whether that is missing.
-pub(super) async fn next(
-    asker: &Asker,
-    of: Of<'_>,
-    after: Position,
-) -> Result<Answer, ReadError> {
+pub(super) async fn next(asker: &Asker, of: Of<'_>, after: Position) -> Result<Answer, ReadError> {
     let at = Position(after.0 + 1);
     let answer = asker.page(of, at).await?;
-    if answer.messages.first().is_some_and(|raw| raw.position == at) {
+    if answer
+        .messages
+        .first()
+        .is_some_and(|raw| raw.position == at)
+    {
         return Ok(answer);
     }
     match asker.at(at).await? {

@@ -66,7 +66,18 @@ mod tests {
     #[test]
     fn what_would_be_routing_or_break_the_protocol_is_no_part() {
         let long = "x".repeat(65);
-        let bad = ["", "a.b", "*", ">", "a b", "a\r\nPUB x 0", "a\tb", "é", "a/b", &long];
+        let bad = [
+            "",
+            "a.b",
+            "*",
+            ">",
+            "a b",
+            "a\r\nPUB x 0",
+            "a\tb",
+            "é",
+            "a/b",
+            &long,
+        ];
         for text in bad {
             assert!(part(text).is_err(), "{text:?}");
             assert!(join(&["mirage", text, "x"]).is_err(), "{text:?}");

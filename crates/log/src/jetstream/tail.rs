@@ -125,7 +125,10 @@ impl Tail {
             let seen = *self.live.borrow_and_update();
             if let Some(head) = seen.cut {
                 let what = Damage::BehindAnchor { head };
-                return Err(ReadError::Damaged { at: seen.head, what });
+                return Err(ReadError::Damaged {
+                    at: seen.head,
+                    what,
+                });
             }
             if seen.head > after {
                 return Ok(());

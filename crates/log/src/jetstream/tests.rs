@@ -1,2 +1,4 @@
 //! The log on real servers: the contract, and each rule that a server could break.
 
+mod contract;
+mod world;
