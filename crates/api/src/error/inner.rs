@@ -79,6 +79,15 @@ impl From<OpenError> for Problem {
             OpenError::Newer { .. } => Self::of("log_newer", &error),
             OpenError::Store { .. } => Self::of("log_unopenable", &error),
             OpenError::Key { .. } => Self::of("id_key_missing", &error),
+            OpenError::Option { .. } => Self::of("bad_config", &error),
+            OpenError::Unreachable { .. } | OpenError::Server { .. } => {
+                Self::of("log_unreachable", &error)
+            }
+            OpenError::ServerTooOld { .. }
+            | OpenError::NoJetStream { .. }
+            | OpenError::NotSynced { .. }
+            | OpenError::Unproven { .. }
+            | OpenError::Configuration { .. } => Self::of("log_unfit", &error),
         }
     }
 }

@@ -14,6 +14,9 @@ use crate::cli::{suggest, time};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Text,
+    /// Text that is never shown.
+    Secret,
+    Truth,
     /// A whole number, and the greatest.
     Number(u64),
     Span,
@@ -40,7 +43,9 @@ impl Form {
             }
         };
         match self {
-            Self::Text | Self::Names => Ok(()),
+            Self::Text | Self::Secret | Self::Names => Ok(()),
+            Self::Truth if ["true", "false"].contains(&text) => Ok(()),
+            Self::Truth => Err(format!("`{text}` is neither true nor false")),
             Self::Number(max) => match text.parse::<u64>() {
                 Ok(number) if number <= max => Ok(()),
                 _ => Err(format!("`{text}` is no whole number up to {max}")),
@@ -78,6 +83,8 @@ impl Form {
     pub(crate) fn name(self) -> String {
         match self {
             Self::Text => "text".into(),
+            Self::Secret => "text, never shown".into(),
+            Self::Truth => "true|false".into(),
             Self::Number(_) => "number".into(),
             Self::Span => "time (30s, 10m, 2h)".into(),
             Self::Choice(all) => all.join("|"),
@@ -138,8 +145,35 @@ type Line = (
 /// Name, form, flag, default, help; sorted by name.
 #[rustfmt::skip]
 const FIXED: &[Line] = &[
+    ("catalog.ca", Form::Text, None, None, "File of certificates that sign the server's"),
+    ("catalog.password", Form::Secret, None, None, "Password of the catalog's server"),
+    ("catalog.url", Form::Text, None, None, "PostgreSQL for the catalog, postgres://USER@HOST:PORT/DATABASE, instead of a file"),
     ("color", Form::Choice(COLORS), Some("color"), Some("auto"), "When to use colour"),
     ("data", Form::Text, Some("data"), None, "The data directory"),
+    ("evidence.access_key", Form::Text, None, None, "Access key of the bucket"),
+    ("evidence.bucket", Form::Text, None, None, "Bucket for evidence, instead of the data directory"),
+    ("evidence.ca", Form::Text, None, None, "File of certificates that sign the server's"),
+    ("evidence.endpoint", Form::Text, None, None, "S3 for evidence, https://HOST:PORT"),
+    ("evidence.prefix", Form::Text, None, Some("evidence"), "First part of each object's name"),
+    ("evidence.region", Form::Text, None, Some("us-east-1"), "Region of the bucket"),
+    ("evidence.secret_key", Form::Secret, None, None, "Secret key of the bucket"),
+    ("graph.password", Form::Secret, None, None, "Password of the graph's server"),
+    ("graph.url", Form::Text, None, None, "Neo4j for the graph, bolt://HOST:PORT, instead of a file"),
+    ("graph.user", Form::Text, None, Some("neo4j"), "User of the graph's server"),
+    ("log.allow_volatile", Form::Truth, Some("allow_volatile_log"), Some("false"), "Take a log that may lose what it has acknowledged"),
+    ("log.ca", Form::Text, None, None, "File of certificates that sign the servers'"),
+    ("log.certificate", Form::Text, None, None, "File of this program's certificate"),
+    ("log.credentials", Form::Text, None, None, "A .creds file: token and seed"),
+    ("log.key", Form::Text, None, None, "File of the certificate's key"),
+    ("log.max_bytes", Form::Number(u64::MAX), None, Some("17179869184"), "Bytes after which the log takes no more"),
+    ("log.monitors", Form::Names, None, None, "Monitoring of each node, http://HOST:8222, where it proves that it syncs always"),
+    ("log.name", Form::Text, None, Some("mirage"), "Name of the log on its servers"),
+    ("log.nkey", Form::Secret, None, None, "Seed of an nkey"),
+    ("log.password", Form::Secret, None, None, "Password of the log's servers"),
+    ("log.replicas", Form::Number(5), None, Some("1"), "Copies of each commit: 1, 3 or 5"),
+    ("log.servers", Form::Names, None, None, "NATS servers of the log, nats://HOST:PORT, instead of a file"),
+    ("log.token", Form::Secret, None, None, "Token of the log's servers"),
+    ("log.user", Form::Text, None, None, "User of the log's servers"),
     ("output", Form::Choice(FORMS), Some("output"), Some("table"), "The form of the output"),
     ("scan.allow_private", Form::Networks, Some("allow_private"), None, "Private ranges that a scan may contact"),
     ("scan.depth", Form::Number(mirage_domain::scan::DEPTH_MAX as u64), Some("depth"), None, "Longest chain from a seed"),
@@ -153,6 +187,11 @@ const FIXED: &[Line] = &[
     ("scan.rate", Form::Number(100_000), Some("rate"), None, "Requests per second to one host at most"),
     ("scan.resolver", Form::Resolvers, Some("resolver"), None, "DNS servers instead of the system's"),
     ("scan.user_agent", Form::Text, Some("user_agent"), None, "How the scan introduces itself to web servers"),
+    ("search.key", Form::Secret, None, None, "API key of the search's server"),
+    ("search.url", Form::Text, None, None, "Meilisearch for the search, http://HOST:PORT, instead of a file"),
+    ("serve.listen", Form::Text, Some("listen"), Some("127.0.0.1:8640"), "Where a node tells how it is, ADDRESS:PORT"),
+    ("serve.roles", Form::Names, Some("role"), Some("all"), "What a node does: orchestrate, collect, project"),
+    ("serve.tasks", Form::Number(1024), Some("tasks"), Some("8"), "Tasks that a collecting node runs at once"),
     ("timeout", Form::Span, Some("timeout"), None, "Give up waiting after this time"),
     ("workspace", Form::Text, Some("workspace"), Some("default"), "The workspace"),
 ];
@@ -164,7 +203,7 @@ pub(super) fn all() -> impl Iterator<Item = Key> {
         form,
         flag,
         default: default.map(str::to_owned),
-        is_secret: false,
+        is_secret: form == Form::Secret,
         help,
     });
     let of_modules = collectors::ALL.iter().flat_map(|collector| {

@@ -17,6 +17,7 @@ use mirage_workers::node::{self, Caller, Node, Place};
 use mirage_workers::orchestrate;
 use mirage_workers::probe::proxy::Proxy;
 
+mod servers;
 mod stores;
 
 pub(crate) use stores::Data;

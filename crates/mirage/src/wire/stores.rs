@@ -8,17 +8,22 @@ use std::sync::Arc;
 use mirage_api::error::Problem;
 use mirage_log::EventLog;
 use mirage_log::evidence::{EvidenceStore, Files};
+use mirage_log::jetstream::JetStream;
 use mirage_log::sqlite::{self, Anchor, Sqlite};
 use mirage_projections::Runner;
 use mirage_workers::node::Place;
 
+use super::servers;
 use crate::cli::Context;
 use crate::output::Failure;
 
 impl Context {
-    /// Opens a log that is there.
+    /// Opens a log that is there: on its servers, if the configuration names some, or in the data directory.
     pub(crate) async fn log(&self) -> Result<Arc<dyn EventLog>, Failure> {
-        Ok(Arc::new(self.data.log()?))
+        match servers::log(&self.config) {
+            Some(options) => Ok(Arc::new(JetStream::open(options).await?)),
+            None => Ok(Arc::new(self.data.log()?)),
+        }
     }
 
     /// The same, or none where there is none yet.
@@ -31,7 +36,11 @@ impl Context {
 
     /// Holds the store of the log itself against its own checks, where it has some.
     pub(crate) async fn check_file(&self) -> Result<(), Failure> {
-        Ok(self.data.log()?.check_file().await?)
+        match servers::log(&self.config) {
+            // A server looks after its own files.
+            Some(_) => Ok(()),
+            None => Ok(self.data.log()?.check_file().await?),
+        }
     }
 
     /// What folds the views of a log that is there.
