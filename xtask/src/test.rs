@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use anyhow::{Context, bail};
 
+use crate::servers::Shared;
 use crate::{python, tidy, workspace};
 
 #[derive(clap::Args)]
@@ -27,6 +28,8 @@ enum Action {
     Cargo(&'static [&'static str]),
     /// Libraries by which tests read files as other programs do, where a package index is in reach.
     Python,
+    /// The servers that tests speak to: fetched, and those that all suites share started.
+    Servers,
     /// Tests name what they skipped, for want of a tool or a right, in a file.
     Tests(&'static [&'static str]),
     /// Rustdoc takes its "warnings are errors" from the environment only.
@@ -71,6 +74,11 @@ const STEPS: &[Step] = &[
         action: Action::Python,
     },
     Step {
+        name: "servers",
+        is_fast: false,
+        action: Action::Servers,
+    },
+    Step {
         name: "tests",
         is_fast: false,
         action: Action::Tests(&["test", "--workspace", "--locked"]),
@@ -111,6 +119,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .collect();
     let started = Instant::now();
     let mut skipped = Vec::new();
+    let mut servers = None;
     for (index, step) in steps.iter().enumerate() {
         println!(
             "==> {}/{} {}: {}",
@@ -120,7 +129,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             step.action
         );
         let step_started = Instant::now();
-        match step.action.perform() {
+        match step.action.perform(&mut servers) {
             Ok(Outcome::Passed) => println!("    passed in {}", seconds(step_started)),
             Ok(Outcome::Skipped(reason)) => {
                 println!("    skipped: {reason}");
@@ -146,7 +155,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 impl Action {
-    fn perform(&self) -> anyhow::Result<Outcome> {
+    fn perform(&self, servers: &mut Option<Shared>) -> anyhow::Result<Outcome> {
         match self {
             Self::Tidy => tidy::run()?,
             Self::Cargo(words) => cargo(words, &[])?,
@@ -155,7 +164,15 @@ impl Action {
                     return Ok(Outcome::Skipped(reason));
                 }
             }
-            Self::Tests(words) => tests(words)?,
+            Self::Servers => {
+                let missing = servers.insert(Shared::prepare()?).missing();
+                if !missing.is_empty() {
+                    let reason = format!("no server for {}", missing.join(" and "));
+                    return Ok(Outcome::Skipped(reason));
+                }
+            }
+            // They are stopped with the last test.
+            Self::Tests(words) => tests(words, servers.take())?,
             Self::Doc(words) => cargo(words, &[("RUSTDOCFLAGS", "-D warnings")])?,
             Self::Optional(words) if !is_installed(words[0]) => {
                 return Ok(Outcome::Skipped(format!(
@@ -174,6 +191,7 @@ impl std::fmt::Display for Action {
         match self {
             Self::Tidy => formatter.write_str("cargo xtask tidy"),
             Self::Python => formatter.write_str("python3 with networkx and pydot"),
+            Self::Servers => formatter.write_str("cargo xtask servers fetch"),
             Self::Doc(words) => {
                 write!(
                     formatter,
@@ -198,19 +216,30 @@ fn cargo(words: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the tests and says with a count what they skipped.
-fn tests(words: &[&str]) -> anyhow::Result<()> {
+/// Runs the tests and says with counts what they skipped and which servers they spoke to.
+fn tests(words: &[&str], servers: Option<Shared>) -> anyhow::Result<()> {
     let skips = tempfile::NamedTempFile::new().context("making a file for skips")?;
     let path = skips
         .path()
         .to_str()
         .context("a temporary path that is text")?;
-    let outcome = cargo(words, &[("TEST_SKIPS", path)]);
+    let told = servers
+        .as_ref()
+        .map(Shared::environment)
+        .unwrap_or_default();
+    let mut environment: Vec<(&str, &str)> = vec![("TEST_SKIPS", path)];
+    environment.extend(told.iter().map(|(key, value)| (*key, value.as_str())));
+    let outcome = cargo(words, &environment);
     let said = std::fs::read_to_string(skips.path()).context("reading the skips")?;
     for line in said.lines() {
         println!("    {line}");
     }
     println!("    skipped inside the tests: {}", said.lines().count());
+    if let Some(servers) = servers {
+        for line in servers.account()?.lines() {
+            println!("    {line}");
+        }
+    }
     outcome
 }
 

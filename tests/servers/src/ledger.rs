@@ -10,8 +10,10 @@ use std::path::Path;
 
 use crate::Program;
 
-pub(crate) const LEDGER: &str = "MIRAGE_SERVERS_LEDGER";
-pub(crate) const REQUIRED: &str = "MIRAGE_SERVERS_REQUIRED";
+/// The file of uses.
+pub const LEDGER: &str = "MIRAGE_SERVERS_LEDGER";
+/// Names of servers, parted by commas, whose lack is a failure.
+pub const REQUIRED: &str = "MIRAGE_SERVERS_REQUIRED";
 const SKIPS: &str = "TEST_SKIPS";
 
 /// The program of `server` for the running test. Without one: a recorded skip, or a panic where it is required.
@@ -33,7 +35,7 @@ pub(crate) fn demand(server: &str, found: Result<Program, String>) -> Option<Pro
     }
 }
 
-pub(crate) fn used(server: &str, version: &str) {
+fn used(server: &str, version: &str) {
     let line = format!("{server}\t{version}\tused\t{}\n", suite());
     append(std::env::var_os(LEDGER).as_deref(), &line);
 }

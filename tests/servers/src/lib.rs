@@ -17,17 +17,27 @@
 
 mod folder;
 mod ledger;
+mod meilisearch;
 mod nats;
+mod neo4j;
 mod ports;
+mod postgres;
 mod process;
 mod program;
+mod s3;
+mod user;
 mod wire;
 
-pub use nats::{
-    MINIMUM as NATS_MINIMUM, Nats, NatsNode, NatsOptions, VERSION as NATS_VERSION, nats, nats_with,
+pub use ledger::{LEDGER, REQUIRED};
+pub use meilisearch::{Meilisearch, meilisearch};
+pub use nats::{Nats, NatsNode, NatsOptions, VERSION as NATS_VERSION, nats, nats_with};
+pub use neo4j::{GIVEN as NEO4J_GIVEN, Neo4j, VERSION as NEO4J_VERSION, java, neo4j, neo4j_alone};
+pub use postgres::{
+    GIVEN as POSTGRES_GIVEN, Postgres, VERSION as POSTGRES_VERSION, postgres, postgres_alone,
 };
 pub use process::Process;
 pub use program::{Program, cache, cached};
+pub use s3::{S3, VERSION as S3_VERSION, s3};
 
 /// One kind of server, as `cargo xtask servers` lists it.
 pub struct Kind {
@@ -36,7 +46,25 @@ pub struct Kind {
     pub find: fn() -> Result<Program, String>,
 }
 
-pub const ALL: &[Kind] = &[Kind {
-    name: "nats",
-    find: nats::find,
-}];
+pub const ALL: &[Kind] = &[
+    Kind {
+        name: "meilisearch",
+        find: meilisearch::find,
+    },
+    Kind {
+        name: "nats",
+        find: nats::find,
+    },
+    Kind {
+        name: "neo4j",
+        find: neo4j::find,
+    },
+    Kind {
+        name: "postgres",
+        find: postgres::find,
+    },
+    Kind {
+        name: "s3",
+        find: s3::find,
+    },
+];

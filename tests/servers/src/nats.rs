@@ -1,7 +1,10 @@
 //! nats-server, alone or as a cluster of three, with JetStream that syncs before it acknowledges.
 
 use std::io::{BufRead, BufReader};
+use std::ops::Deref;
 use std::time::Duration;
+
+pub use configuration::NatsOptions;
 
 use crate::process::{End, Failure, Launch, Process};
 use crate::{Program, ledger, ports, program, wire};
@@ -9,7 +12,11 @@ use crate::{Program, ledger, ports, program, wire};
 /// Fetched: the newest of the first line that syncs before it acknowledges wherever it compacts.
 pub const VERSION: &str = "2.15.2";
 /// Accepted: older ones ignore in silence what the log asks of them.
+<<<<<<< HEAD:tests/servers/src/nats.rs
 pub const MINIMUM: (u32, u32) = (2, 15);
+=======
+const MINIMUM: (u32, u32) = (2, 15);
+>>>>>>> 491c3f2 (Start PostgreSQL, Neo4j, S3 and Meilisearch for tests):tests/servers/src/nats/mod.rs
 
 const NAME: &str = "nats";
 /// A cluster elects its leader within two seconds on an idle machine.
@@ -44,7 +51,7 @@ pub struct Nats {
     version: String,
 }
 
-/// One server of a cluster.
+/// One server of a cluster; its process can be killed, stopped and continued.
 pub struct NatsNode {
     process: Process,
     name: String,
@@ -232,27 +239,6 @@ impl NatsNode {
         format!("nats://127.0.0.1:{}", self.client)
     }
 
-    /// # Panics
-    /// If it was killed and not started again.
-    pub fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
-    /// SIGKILL; it is gone on return.
-    pub fn kill(&self) {
-        self.process.kill();
-    }
-
-    /// SIGSTOP: it keeps its connections and does not answer.
-    pub fn stop(&self) {
-        self.process.stop();
-    }
-
-    /// SIGCONT, after [`NatsNode::stop`].
-    pub fn cont(&self) {
-        self.process.cont();
-    }
-
     /// Starts it again on its store and ports (a running one is killed first) and waits until it greets clients;
     /// [`Nats::ready`] waits for the cluster.
     ///
@@ -262,11 +248,6 @@ impl NatsNode {
         self.process.spawn();
         self.until_it_greets()
             .unwrap_or_else(|failure| panic!("{failure}"));
-    }
-
-    /// Configuration, log and store.
-    pub fn folder(&self) -> &std::path::Path {
-        self.process.folder()
     }
 
     fn until_it_greets(&self) -> Result<(), Failure> {
@@ -298,5 +279,13 @@ impl NatsNode {
         let told = wire::get(self.monitor, "/jsz")?;
         let told: serde_json::Value = serde_json::from_str(&told).ok()?;
         Some(told["meta_cluster"].clone())
+    }
+}
+
+impl Deref for NatsNode {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
     }
 }

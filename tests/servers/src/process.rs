@@ -1,4 +1,4 @@
-//! One server process: its folder, its log, its signals, and the guard that ends it when we are gone.
+//! One server process: folder, log, signals, and the guard that ends it when we are gone.
 //!
 //! The guard is a shell that reads our pid lines from a pipe. The pipe closes when this process ends, however it
 //! ends, and then the guard ends the server and removes its folder. (A signal that the kernel sends on a parent's
@@ -16,6 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::user::{self, User};
 
 /// Between two looks at a server that starts.
 const POLL: Duration = Duration::from_millis(20);
@@ -42,7 +44,7 @@ pub(crate) struct Launch {
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
     /// User and group that it runs as, where they are not ours.
-    pub(crate) user: Option<(u32, u32)>,
+    pub(crate) user: User,
     pub(crate) end: End,
 }
 
@@ -144,6 +146,11 @@ impl Process {
             if is_ready() {
                 return Ok(());
             }
+            let failure = self.failure("cannot listen");
+            if failure.is_taken_port() {
+                // Not each of them ends then.
+                return Err(failure);
+            }
             if started.elapsed() > limit {
                 return Err(self.failure(&format!("was not ready after {limit:?}")));
             }
@@ -183,9 +190,7 @@ impl Process {
             .stderr(log().expect("a file in our own folder"))
             // Ctrl-C ends us, and the guard ends the server.
             .process_group(0);
-        if let Some((user, group)) = self.launch.user {
-            command.uid(user).gid(group);
-        }
+        user::run_as(&mut command, self.launch.user);
         command
     }
 
@@ -246,7 +251,12 @@ fn guard(folder: &Path, end: End) -> io::Result<Child> {
 impl Failure {
     /// All of these servers say it in these words.
     pub(crate) fn is_taken_port(&self) -> bool {
-        self.0.to_lowercase().contains("address already in use")
+        self.says("address already in use")
+    }
+
+    /// Whether the end of its log says it, in upper or lower case.
+    pub(crate) fn says(&self, words: &str) -> bool {
+        self.0.to_lowercase().contains(words)
     }
 }
 

@@ -30,12 +30,14 @@ pub fn cached(name: &str, version: &str) -> PathBuf {
 
 /// `name` in the cache, then in each folder of `PATH`.
 pub(crate) fn candidates(name: &str, version: &str) -> Vec<PathBuf> {
+    let cached = std::iter::once(cached(name, version).join(name)).filter(|file| file.is_file());
+    cached.chain(on_path(name)).collect()
+}
+
+pub(crate) fn on_path(name: &str) -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::iter::once(cached(name, version)).chain(std::env::split_paths(&path));
-    folders
-        .map(|folder| folder.join(name))
-        .filter(|file| file.is_file())
-        .collect()
+    let files = std::env::split_paths(&path).map(|folder| folder.join(name));
+    files.filter(|file| file.is_file()).collect()
 }
 
 /// The first version number in what `program ARGUMENT` prints.
@@ -49,14 +51,18 @@ pub(crate) fn version(program: &Path, argument: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Whether `version` is `major.minor` or later; a suffix such as `-RC.1` does not matter.
-pub(crate) fn is_at_least(version: &str, (major, minor): (u32, u32)) -> bool {
+/// Whether `version` is `major.minor` or later.
+pub(crate) fn is_at_least(version: &str, minimum: (u32, u32)) -> bool {
+    numbers(version) >= minimum
+}
+
+/// Major and minor; a suffix such as `-RC.1` does not matter, and what is no version is 0.0.
+pub(crate) fn numbers(version: &str) -> (u32, u32) {
     let mut numbers = version.split('.').map(|part| {
         let digits: String = part.chars().take_while(char::is_ascii_digit).collect();
-        digits.parse().unwrap_or(0_u32)
+        digits.parse().unwrap_or(0)
     });
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    found >= (major, minor)
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 #[cfg(test)]

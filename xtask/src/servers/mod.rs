@@ -1,11 +1,14 @@
-//! `servers`: the real servers that tests speak to, fetched into a cache outside the tree, listed, started.
+//! `servers`: fetches the real servers of tests into a cache outside the tree, lists, starts them.
 
 mod fetch;
+mod shared;
 mod start;
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
 use mirage_servers::{ALL, Kind};
+
+pub(crate) use shared::Shared;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -2,8 +2,8 @@
 
 use std::io::Read;
 
-use anyhow::{anyhow, bail, ensure};
-use mirage_servers::Kind;
+use anyhow::{anyhow, ensure};
+use mirage_servers::{Kind, Process};
 
 pub(super) fn run(kind: &Kind, nodes: usize) -> anyhow::Result<()> {
     (kind.find)().map_err(|reason| anyhow!(reason))?;
@@ -11,22 +11,38 @@ pub(super) fn run(kind: &Kind, nodes: usize) -> anyhow::Result<()> {
         nodes == 1 || kind.name == "nats",
         "only NATS is started as a cluster"
     );
+    ensure!(nodes == 1 || nodes == 3, "a cluster has three nodes");
     match kind.name {
-        "nats" => {
-            let nats = mirage_servers::nats(nodes).expect("it was found above");
-            for node in (0..nodes).map(|index| nats.node(index)) {
-                println!("pid {} keeps {}", node.pid(), node.folder().display());
-            }
-            println!("monitor {}", nats.monitor(0));
-            until_the_end_of_input(&nats.url());
+        "meilisearch" => mirage_servers::meilisearch().map(|server| {
+            let url = format!("{} with the key {}", server.url(), server.master_key());
+            hold(&url, &[&server]);
+        }),
+        "nats" => mirage_servers::nats(nodes).map(|server| {
+            let url = format!("{} with its monitor at {}", server.url(), server.monitor(0));
+            let nodes: Vec<&Process> = (0..nodes).map(|index| &**server.node(index)).collect();
+            hold(&url, &nodes);
+        }),
+        "neo4j" => {
+            mirage_servers::neo4j_alone().map(|server| hold(server.bolt(), &[server.process()]))
         }
-        other => bail!("{other} cannot be started from here"),
-    }
+        "postgres" => {
+            mirage_servers::postgres_alone().map(|server| hold(&server.url(), &[server.process()]))
+        }
+        _ => mirage_servers::s3().map(|server| {
+            let (endpoint, bucket) = (server.endpoint(), server.bucket());
+            let (access, secret) = (server.access_key(), server.secret_key());
+            let url = format!("{endpoint}/{bucket} with the keys {access} and {secret}");
+            hold(&url, &[&server]);
+        }),
+    };
     Ok(())
 }
 
 /// Ctrl-C ends us without a word; the server's guard then stops the server and removes its folder.
-fn until_the_end_of_input(url: &str) {
+fn hold(url: &str, processes: &[&Process]) {
     println!("{url}");
+    for process in processes {
+        println!("pid {} keeps {}", process.pid(), process.folder().display());
+    }
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }

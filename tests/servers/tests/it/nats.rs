@@ -1,19 +1,14 @@
 //! nats-server: alone and as a cluster.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
 use mirage_servers::{Nats, NatsNode, NatsOptions};
 
-use crate::{Traces, runs};
+use crate::{Traces, http, kill, runs};
 
 fn traces(nats: &Nats, nodes: usize) -> Traces {
-    let nodes: Vec<_> = (0..nodes).map(|index| nats.node(index)).collect();
-    let nodes: Vec<_> = nodes
-        .iter()
-        .map(|node| (node.pid(), node.folder()))
-        .collect();
-    Traces::of(&nodes)
+    Traces::of((0..nodes).map(|index| &**nats.node(index)))
 }
 
 /// One request to JetStream in the text protocol, and its answer.
@@ -38,16 +33,7 @@ fn ask(node: &NatsNode, subject: &str, body: &str) -> String {
 }
 
 fn varz(nats: &Nats) -> String {
-    let mut stream = TcpStream::connect(nats.monitor(0).trim_start_matches("http://"))
-        .expect("the server answers");
-    stream
-        .write_all(b"GET /varz HTTP/1.0\r\n\r\n")
-        .expect("the server answers");
-    let mut answer = String::new();
-    stream
-        .read_to_string(&mut answer)
-        .expect("the server answers");
-    answer
+    http(&nats.monitor(0), "GET /varz HTTP/1.0\r\n\r\n")
 }
 
 #[test]
@@ -64,9 +50,7 @@ fn a_single_server_keeps_its_messages_over_a_kill() {
     );
     assert!(!made.contains("error"), "{made}");
     assert!(ask(node, "t", "kept").contains("\"seq\":1"));
-    let first = node.pid();
-    node.kill();
-    assert!(!runs(first));
+    kill(node);
     node.restart();
     assert!(ask(node, "t", "kept too").contains("\"seq\":2"));
     let second = node.pid();

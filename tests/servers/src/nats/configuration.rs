@@ -1,0 +1,58 @@
+//! What the configuration file of a NATS server says.
+
+/// How the servers are configured; the default is what the log demands.
+#[derive(Clone, Debug)]
+pub struct NatsOptions {
+    /// `sync_interval: always`; without it a power cut loses what was acknowledged.
+    pub sync_always: bool,
+    pub jetstream: bool,
+    /// Of JetStream on each node, in bytes.
+    pub store_bytes_max: u64,
+    /// Appended to each node's configuration: users, TLS, limits.
+    pub extra: String,
+}
+
+impl Default for NatsOptions {
+    fn default() -> Self {
+        Self {
+            sync_always: true,
+            jetstream: true,
+            store_bytes_max: 16 << 30,
+            extra: String::new(),
+        }
+    }
+}
+
+pub(super) fn node(name: &str, client: u16, monitor: u16, options: &NatsOptions) -> String {
+    let NatsOptions {
+        sync_always,
+        jetstream,
+        store_bytes_max,
+        ..
+    } = options;
+    let sync = if *sync_always {
+        "sync_interval: always"
+    } else {
+        ""
+    };
+    let jetstream = if *jetstream {
+        // Reading of the folder is relative to where the server runs: its own.
+        format!(
+            "jetstream {{ store_dir: \"store\", max_mem: 64MB, max_file_store: {store_bytes_max}, {sync} }}\n"
+        )
+    } else {
+        String::new()
+    };
+    format!(
+        "server_name: \"{name}\"\nlisten: \"127.0.0.1:{client}\"\nhttp: \"127.0.0.1:{monitor}\"\n{jetstream}"
+    )
+}
+
+pub(super) fn cluster(routes: &[u16], own: u16) -> String {
+    let others = routes.iter().filter(|port| **port != own);
+    let others: Vec<String> = others
+        .map(|port| format!("\"nats-route://127.0.0.1:{port}\""))
+        .collect();
+    let others = others.join(", ");
+    format!("cluster {{ name: mirage, listen: \"127.0.0.1:{own}\", routes: [{others}] }}\n")
+}
