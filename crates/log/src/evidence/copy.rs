@@ -1,13 +1,21 @@
 //! Copying a store of evidence: only what is not there, each item held against its digest.
 
+use std::fs::File;
 use std::path::Path;
 
-use mirage_domain::id::Digest;
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
+use mirage_domain::id::{Digest, WorkspaceId};
 use rusqlite::params;
+use tokio::sync::Mutex;
 
 use super::files::{Files, SMALL_BYTES_MAX, open_small};
-use super::inventory::{Inventory, Item};
+use super::inventory::Inventory;
 use super::{Error, EvidenceStore, ITEM_BYTES_MAX};
+
+/// Items that are under way at once: between a folder and a bucket each takes a request.
+const AT_ONCE: usize = 16;
 
 /// Damaged items that are named; more are counted.
 const NAMED_MAX: usize = 100;
@@ -36,87 +44,174 @@ pub struct Copied {
     pub named: Vec<Digest>,
 }
 
+/// An item, and how it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    pub workspace: WorkspaceId,
+    pub digest: Digest,
+    /// Whether it is kept by itself; else it lies among other small ones.
+    pub is_large: bool,
+}
+
+/// A store that can be copied from and to.
+#[async_trait]
+pub trait Copyable: EvidenceStore {
+    /// Everything that was kept when each page was read, in no order.
+    fn inventory(&self) -> BoxStream<'_, Result<Item, Error>>;
+
+    /// Whether an item is there by its name; its bytes are not looked at.
+    async fn holds(&self, item: &Item) -> Result<bool, Error>;
+
+    /// An item that is too large for memory, as a file, which may be damaged; `None` for any other.
+    async fn file_of(&self, item: &Item) -> Result<Option<File>, Error>;
+
+    /// Puts the right bytes in the place of damaged ones: what a digest names cannot be anything else.
+    async fn mend(&self, item: &Item, bytes: Vec<u8>) -> Result<(), Error>;
+}
+
 enum There {
     No,
     Yes,
     Damaged,
 }
 
-/// Copies what `to` does not hold; it is on disk on return. What `from` gets meanwhile may be missed.
-pub async fn copy(from: &Files, to: &Files, how: Copying) -> Result<Copied, Error> {
-    let mut inventory = Inventory::of(from);
+/// Copies what `to` does not hold; it is durable on return. What `from` gets meanwhile may be missed.
+pub async fn copy(from: &dyn Copyable, to: &dyn Copyable, how: Copying) -> Result<Copied, Error> {
+    // Large items one at a time: many small ones at once take less memory than one of them.
+    let large = Mutex::new(());
+    let mut copying = from
+        .inventory()
+        .map(|item| {
+            let large = &large;
+            async move {
+                let item = item?;
+                let _one = match item.is_large {
+                    true => Some(large.lock().await),
+                    false => None,
+                };
+                one(from, to, &item, how).await
+            }
+        })
+        .buffer_unordered(AT_ONCE);
     let mut copied = Copied::default();
-    loop {
-        let listed = tokio::task::spawn_blocking(move || {
-            let page = inventory.next();
-            (inventory, page)
-        });
-        let (again, page) = listed.await.map_err(|error| Error::Open(error.into()))?;
-        inventory = again;
-        let Some(items) = page? else { break };
-        for item in items {
-            one(from, to, &item, how, &mut copied).await?;
-        }
+    while let Some(done) = copying.next().await {
+        copied.add(done?);
     }
     to.flush().await?;
     Ok(copied)
 }
 
+impl Copied {
+    fn add(&mut self, more: Self) {
+        self.items += more.items;
+        self.bytes += more.bytes;
+        self.there += more.there;
+        self.mended += more.mended;
+        self.damaged += more.damaged;
+        let room = NAMED_MAX - self.named.len();
+        self.named.extend(more.named.into_iter().take(room));
+    }
+}
+
 async fn one(
-    from: &Files,
-    to: &Files,
+    from: &dyn Copyable,
+    to: &dyn Copyable,
     item: &Item,
     how: Copying,
-    copied: &mut Copied,
-) -> Result<(), Error> {
-    let there = to.there(item, how.is_thorough).await?;
+) -> Result<Copied, Error> {
+    let mut copied = Copied::default();
+    let there = there(to, item, how.is_thorough).await?;
     if matches!(there, There::Yes) {
-        copied.there += 1;
-        return Ok(());
+        copied.there = 1;
+        return Ok(copied);
     }
     if matches!(there, There::No)
         && let Some(file) = from.file_of(item).await?
     {
-        copied.bytes += file
-            .metadata()
-            .map_err(|error| Error::Put(error.into()))?
-            .len();
-        copied.items += 1;
-        return to.put_file(&item.workspace, file, item.digest).await;
+        let put = |error: std::io::Error| Error::Put(error.into());
+        copied.bytes = file.metadata().map_err(put)?.len();
+        copied.items = 1;
+        to.put_file(&item.workspace, file, item.digest).await?;
+        return Ok(copied);
     }
     let bytes = match from.get(&item.workspace, item.digest).await {
         Ok(Some(bytes)) => bytes,
         // Nothing is ever deleted; a store that was swapped underneath has other items.
-        Ok(None) => return Ok(()),
+        Ok(None) => return Ok(copied),
         Err(Error::Damaged { digest, .. }) if how.skips_damaged => {
-            copied.damaged += 1;
-            if copied.named.len() < NAMED_MAX {
-                copied.named.push(digest);
-            }
-            return Ok(());
+            copied.damaged = 1;
+            copied.named.push(digest);
+            return Ok(copied);
         }
         Err(error) => return Err(error),
     };
-    copied.bytes += bytes.len() as u64;
+    copied.bytes = bytes.len() as u64;
     match there {
         There::Damaged => {
-            to.mend(item.clone(), bytes).await?;
-            copied.mended += 1;
+            to.mend(item, bytes).await?;
+            copied.mended = 1;
         }
         _ => {
             to.put(&item.workspace, bytes).await?;
-            copied.items += 1;
+            copied.items = 1;
         }
     }
-    Ok(())
+    Ok(copied)
 }
 
-impl Files {
-    /// An item that is too large for memory, as its file; the copy is held against its digest.
-    async fn file_of(&self, item: &Item) -> Result<Option<std::fs::File>, Error> {
+async fn there(to: &dyn Copyable, item: &Item, is_thorough: bool) -> Result<There, Error> {
+    if !is_thorough {
+        return Ok(match to.holds(item).await? {
+            true => There::Yes,
+            false => There::No,
+        });
+    }
+    match to.open(&item.workspace, item.digest).await {
+        Ok(Some(_)) => Ok(There::Yes),
+        Ok(None) => Ok(There::No),
+        Err(Error::Damaged { .. }) => Ok(There::Damaged),
+        Err(error) => Err(error),
+    }
+}
+
+#[async_trait]
+impl Copyable for Files {
+    fn inventory(&self) -> BoxStream<'_, Result<Item, Error>> {
+        let pages = stream::try_unfold(Inventory::of(self), |mut inventory| async {
+            let read = tokio::task::spawn_blocking(move || {
+                let page = inventory.next();
+                page.map(|page| page.map(|page| (page, inventory)))
+            });
+            read.await.map_err(|error| Error::Open(error.into()))?
+        });
+        let items = pages.map_ok(|page| stream::iter(page.into_iter().map(Ok)));
+        items.try_flatten().boxed()
+    }
+
+    async fn holds(&self, item: &Item) -> Result<bool, Error> {
+        let (reader, item) = (self.reader.clone(), item.clone());
+        let digest = item.digest;
+        let sql = "SELECT count(*) FROM items WHERE digest = ?1 AND workspace = ?2";
+        let look = move || -> rusqlite::Result<bool> {
+            let rows: i64 = reader.with(|connection| {
+                let key = params![item.digest.0, item.workspace.as_str()];
+                connection
+                    .prepare_cached(sql)?
+                    .query_row(key, |row| row.get(0))
+            })?;
+            Ok(rows > 0 || reader.shelf.large(&item.workspace, item.digest).exists())
+        };
+        let fail = |source| Error::Get { digest, source };
+        let looked = tokio::task::spawn_blocking(look).await;
+        looked
+            .map_err(|error| fail(error.into()))?
+            .map_err(|error| fail(error.into()))
+    }
+
+    async fn file_of(&self, item: &Item) -> Result<Option<File>, Error> {
         let path = self.reader.shelf.large(&item.workspace, item.digest);
-        let open = move || -> std::io::Result<Option<std::fs::File>> {
-            let file = match std::fs::File::open(path) {
+        let open = move || -> std::io::Result<Option<File>> {
+            let file = match File::open(path) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
                 file => file?,
             };
@@ -131,38 +226,8 @@ impl Files {
         })
     }
 
-    async fn there(&self, item: &Item, is_thorough: bool) -> Result<There, Error> {
-        if is_thorough {
-            return match self.open(&item.workspace, item.digest).await {
-                Ok(Some(_)) => Ok(There::Yes),
-                Ok(None) => Ok(There::No),
-                Err(Error::Damaged { .. }) => Ok(There::Damaged),
-                Err(error) => Err(error),
-            };
-        }
+    async fn mend(&self, item: &Item, bytes: Vec<u8>) -> Result<(), Error> {
         let (reader, item) = (self.reader.clone(), item.clone());
-        let digest = item.digest;
-        let sql = "SELECT count(*) FROM items WHERE digest = ?1 AND workspace = ?2";
-        let look = move || -> rusqlite::Result<There> {
-            let rows: i64 = reader.with(|connection| {
-                let key = params![item.digest.0, item.workspace.as_str()];
-                connection
-                    .prepare_cached(sql)?
-                    .query_row(key, |row| row.get(0))
-            })?;
-            let is_there = rows > 0 || reader.shelf.large(&item.workspace, item.digest).exists();
-            Ok(if is_there { There::Yes } else { There::No })
-        };
-        let fail = |source| Error::Get { digest, source };
-        let looked = tokio::task::spawn_blocking(look).await;
-        looked
-            .map_err(|error| fail(error.into()))?
-            .map_err(|error| fail(error.into()))
-    }
-
-    /// Puts the right bytes in the place of damaged ones: what a digest names cannot be anything else.
-    async fn mend(&self, item: Item, bytes: Vec<u8>) -> Result<(), Error> {
-        let reader = self.reader.clone();
         let mend = move || -> Result<(), Error> {
             let fail = |error: std::io::Error| Error::Put(error.into());
             let path = reader.shelf.large(&item.workspace, item.digest);
@@ -185,7 +250,6 @@ fn update(path: &Path, item: &Item, bytes: &[u8]) -> rusqlite::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mirage_domain::id::WorkspaceId;
     use tempfile::TempDir;
 
     const LARGE: usize = SMALL_BYTES_MAX + 1;

@@ -7,17 +7,11 @@ use std::sync::Arc;
 use mirage_domain::id::{Digest, WorkspaceId};
 use rusqlite::params;
 
-use super::Error;
 use super::files::{Files, Reader};
+use super::{Error, Item};
 
 /// Rows of one page.
 const PAGE_ROWS: u32 = 512;
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Item {
-    pub(super) workspace: WorkspaceId,
-    pub(super) digest: Digest,
-}
 
 /// Goes through a store once: its rows in order of digest, then its files folder by folder.
 pub(super) struct Inventory {
@@ -66,7 +60,11 @@ impl Inventory {
                     rusqlite::Error::FromSqlConversionFailure(1, at, error.into())
                 })?;
                 let digest = Digest(row.get(0)?);
-                Ok(Item { workspace, digest })
+                Ok(Item {
+                    workspace,
+                    digest,
+                    is_large: false,
+                })
             })?;
             rows.collect()
         })
@@ -87,7 +85,11 @@ impl Inventory {
                 let name = entry?.file_name();
                 if let Some(digest) = name.to_str().and_then(|name| name.parse().ok()) {
                     let workspace = workspace.clone();
-                    items.push(Item { workspace, digest });
+                    items.push(Item {
+                        workspace,
+                        digest,
+                        is_large: true,
+                    });
                 }
             }
             if !items.is_empty() {

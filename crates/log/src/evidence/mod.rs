@@ -1,5 +1,8 @@
 //! The evidence store: exchanges as the client saw them, each once under its SHA-256.
 //!
+//! Each backend passes the one suite in `contract.rs`; [`copy`] goes from any
+//! to any.
+//!
 //! **Invariant:** evidence is durable before the commit that cites it: put, then [`EvidenceStore::flush`], then append.
 //! **Never:** a change of what is stored.
 
@@ -8,6 +11,9 @@ mod copy;
 mod files;
 mod inventory;
 mod write;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -24,7 +30,7 @@ pub trait Stored: std::io::Read + std::io::Seek + Send {}
 impl<T: std::io::Read + std::io::Seek + Send> Stored for T {}
 
 pub use cited::{Bad, Cited, CitedError, check_cited};
-pub use copy::{Copied, Copying, copy};
+pub use copy::{Copied, Copyable, Copying, Item, copy};
 pub use files::Files;
 pub(crate) use files::sync_wal;
 
