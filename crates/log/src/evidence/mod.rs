@@ -1,6 +1,6 @@
 //! The evidence store: exchanges as the client saw them, each once under its SHA-256.
 //!
-//! Each backend passes the one suite in `contract.rs`; [`copy`] goes from any
+//! Backends: [`Files`] (a folder), [`S3`] (a bucket). Each passes the one suite in `contract.rs`; [`copy`] goes from any
 //! to any.
 //!
 //! **Invariant:** evidence is durable before the commit that cites it: put, then [`EvidenceStore::flush`], then append.
@@ -10,6 +10,7 @@ mod cited;
 mod copy;
 mod files;
 mod inventory;
+pub mod s3;
 mod write;
 
 #[cfg(any(test, feature = "testing"))]
@@ -33,6 +34,7 @@ pub use cited::{Bad, Cited, CitedError, check_cited};
 pub use copy::{Copied, Copyable, Copying, Item, copy};
 pub use files::Files;
 pub(crate) use files::sync_wal;
+pub use s3::S3;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -48,6 +50,15 @@ pub enum Error {
     Full(#[source] Cause),
     #[error("another process is writing evidence; nothing was lost")]
     Busy(#[source] Cause),
+    #[error("the evidence store does not answer; nothing that it acknowledged is lost")]
+    Unreachable(#[source] Cause),
+    #[error("the evidence store refuses these credentials: {why}")]
+    Denied {
+        /// The store's own word.
+        why: String,
+        #[source]
+        source: Cause,
+    },
     #[error("storing evidence")]
     Put(#[source] Cause),
     #[error("the evidence store is closed after a failed write; restart to go on")]
@@ -67,7 +78,7 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later without a change.
     pub fn may_retry(&self) -> bool {
-        matches!(self, Self::Full(_) | Self::Busy(_))
+        matches!(self, Self::Full(_) | Self::Busy(_) | Self::Unreachable(_))
     }
     pub fn code(&self) -> &'static str {
         match self {
@@ -75,7 +86,9 @@ impl Error {
             Self::Full(_) => "disk_full",
             Self::Busy(_) => "log_busy",
             Self::Put(_) | Self::Closed | Self::NoFiles => "evidence_write_failed",
-            Self::Open(_) | Self::Get { .. } => "evidence_unreadable",
+            Self::Open(_) | Self::Get { .. } | Self::Unreachable(_) | Self::Denied { .. } => {
+                "evidence_unreadable"
+            }
             Self::Damaged { .. } => "evidence_damaged",
         }
     }

@@ -1,0 +1,202 @@
+//! Where the bucket is and what opens it. Nothing is taken from the environment.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::{BackoffConfig, Certificate, ClientOptions, RetryConfig};
+
+use crate::evidence::Error;
+
+/// How long a request that fails is tried again, unless the options say otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Tries of one request after the first: with the pauses below they take about ten seconds.
+const RETRIES_MAX: usize = 8;
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A bucket, and the credentials for it.
+#[derive(Clone)]
+pub struct Options {
+    /// `http://host:port` or `https://…`; none for AWS.
+    pub endpoint: Option<String>,
+    pub region: String,
+    pub bucket: String,
+    /// Folders before the workspaces', without slashes around; may be empty.
+    pub prefix: String,
+    pub access_key: String,
+    pub secret_key: String,
+    pub session_token: Option<String>,
+    /// Certificates (PEM) that are trusted beside the system's.
+    pub ca: Option<PathBuf>,
+    /// `endpoint/bucket/key`; otherwise `bucket.endpoint/key`.
+    pub is_path_style: bool,
+    /// Whether the endpoint may be plain http.
+    pub allows_http: bool,
+    /// The local index of small items, a file that may be deleted at any time; none: a temporary one, made anew by each
+    /// process from the packs.
+    pub index: Option<PathBuf>,
+    /// How long a request waits for an answer, and how long one that failed is tried again: [`PATIENCE`].
+    pub patience: Duration,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("endpoint", &self.endpoint)
+            .field("region", &self.region)
+            .field("bucket", &self.bucket)
+            .field("prefix", &self.prefix)
+            .field("access_key", &self.access_key)
+            .field("secret_key", &"…")
+            .field("session_token", &self.session_token.as_ref().map(|_| "…"))
+            .field("ca", &self.ca)
+            .field("is_path_style", &self.is_path_style)
+            .field("allows_http", &self.allows_http)
+            .field("index", &self.index)
+            .field("patience", &self.patience)
+            .finish()
+    }
+}
+
+impl Options {
+    /// What tells this bucket from others.
+    pub(super) fn identity(&self) -> String {
+        let endpoint = self.endpoint.as_deref().unwrap_or("aws");
+        format!("{endpoint} {} {} {}", self.region, self.bucket, self.prefix)
+    }
+
+    pub(super) fn client(&self) -> Result<AmazonS3, Error> {
+        let mut builder = AmazonS3Builder::new()
+            .with_region(&self.region)
+            .with_bucket_name(&self.bucket)
+            .with_access_key_id(&self.access_key)
+            .with_secret_access_key(&self.secret_key)
+            .with_virtual_hosted_style_request(!self.is_path_style)
+            .with_client_options(self.http()?)
+            .with_retry(RetryConfig {
+                backoff: BackoffConfig {
+                    init_backoff: PAUSE_FIRST,
+                    max_backoff: PAUSE_MAX,
+                    ..BackoffConfig::default()
+                },
+                max_retries: RETRIES_MAX,
+                retry_timeout: self.patience,
+            });
+        if let Some(token) = &self.session_token {
+            builder = builder.with_token(token);
+        }
+        if let Some(endpoint) = self.endpoint()? {
+            builder = builder.with_endpoint(endpoint);
+        }
+        builder.build().map_err(|error| Error::Open(error.into()))
+    }
+
+    fn endpoint(&self) -> Result<Option<String>, Error> {
+        let Some(endpoint) = &self.endpoint else {
+            return Ok(None);
+        };
+        let refused = |why: String| Error::Open(why.into());
+        let endpoint = endpoint.trim_end_matches('/');
+        let (scheme, host) = endpoint
+            .split_once("://")
+            .ok_or_else(|| refused(format!("the endpoint {endpoint} is no http(s) address")))?;
+        match scheme {
+            "https" => {}
+            "http" if self.allows_http => {}
+            "http" => {
+                let why = format!("the endpoint {endpoint} is plain http, which must be allowed");
+                return Err(refused(why));
+            }
+            _ => {
+                return Err(refused(format!(
+                    "the endpoint {endpoint} is no http(s) address"
+                )));
+            }
+        }
+        Ok(Some(match self.is_path_style {
+            true => endpoint.to_owned(),
+            false => format!("{scheme}://{}.{host}", self.bucket),
+        }))
+    }
+
+    fn http(&self) -> Result<ClientOptions, Error> {
+        // Per read and answer, not for the whole of it: a large item takes as long as it takes.
+        let mut http = ClientOptions::new()
+            .with_allow_http(self.allows_http)
+            .with_connect_timeout(CONNECT.min(self.patience))
+            .with_timeout_disabled()
+            .with_read_timeout(self.patience);
+        if let Some(path) = &self.ca {
+            let pem = std::fs::read(path).map_err(|error| {
+                Error::Open(format!("certificates {}: {error}", path.display()).into())
+            })?;
+            let bundle = Certificate::from_pem_bundle(&pem);
+            for certificate in bundle.map_err(|error| Error::Open(error.into()))? {
+                http = http.with_root_certificate(certificate);
+            }
+        }
+        Ok(http)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> Options {
+        Options {
+            endpoint: Some("http://127.0.0.1:9".into()),
+            region: "us-east-1".into(),
+            bucket: "evidence".into(),
+            prefix: "mirage".into(),
+            access_key: "key".into(),
+            secret_key: "the-secret".into(),
+            session_token: Some("the-token".into()),
+            ca: None,
+            is_path_style: true,
+            allows_http: true,
+            index: None,
+            patience: PATIENCE,
+        }
+    }
+
+    #[test]
+    fn what_is_printed_has_no_secrets() {
+        let printed = format!("{:?}", options());
+        assert!(
+            printed.contains("127.0.0.1") && !printed.contains("the-"),
+            "{printed}"
+        );
+    }
+
+    #[test]
+    fn plain_http_must_be_allowed() {
+        let options = Options {
+            allows_http: false,
+            ..options()
+        };
+        let Err(Error::Open(why)) = options.endpoint() else {
+            panic!("was allowed");
+        };
+        assert!(why.to_string().contains("plain http"), "{why}");
+    }
+
+    #[test]
+    fn the_bucket_is_in_the_path_or_in_the_host() {
+        let endpoint = |is_path_style| {
+            Options {
+                is_path_style,
+                ..options()
+            }
+            .endpoint()
+        };
+        assert_eq!(endpoint(true).unwrap().unwrap(), "http://127.0.0.1:9");
+        assert_eq!(
+            endpoint(false).unwrap().unwrap(),
+            "http://evidence.127.0.0.1:9"
+        );
+    }
+}
