@@ -52,7 +52,7 @@ pub enum Error {
     Busy(#[source] Cause),
     #[error("the evidence store does not answer; nothing that it acknowledged is lost")]
     Unreachable(#[source] Cause),
-    #[error("the evidence store refuses these credentials: {why}")]
+    #[error("the evidence store refuses: {why}")]
     Denied {
         /// The store's own word.
         why: String,

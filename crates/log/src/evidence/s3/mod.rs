@@ -12,6 +12,7 @@
 
 mod bucket;
 mod copied;
+mod failed;
 mod index;
 mod large;
 mod options;
@@ -37,6 +38,7 @@ pub use options::{Options, PATIENCE};
 use super::files::SMALL_BYTES_MAX;
 use super::{Error, EvidenceStore, FILE_BYTES_MAX, ITEM_BYTES_MAX, Stored};
 use bucket::Bucket;
+use failed::failed;
 use index::Index;
 use write::Writer;
 
@@ -58,13 +60,8 @@ impl S3 {
             options.index.as_deref(),
             options.patience,
         )?;
-        match store.reachable().await {
-            Err(object_store::Error::NotFound { .. }) => {
-                let why = format!("the bucket {} is not there", options.bucket);
-                Err(Error::Open(why.into()))
-            }
-            asked => asked.map(|()| store).map_err(failed),
-        }
+        store.reachable().await?;
+        Ok(store)
     }
 
     fn over(
@@ -83,9 +80,9 @@ impl S3 {
     }
 
     /// Asks for the first name in the bucket.
-    async fn reachable(&self) -> object_store::Result<()> {
+    async fn reachable(&self) -> Result<(), Error> {
         let mut listed = self.bucket.store.list(Some(&self.bucket.prefix));
-        listed.try_next().await.map(drop)
+        listed.try_next().await.map(drop).map_err(failed)
     }
 
     /// From the packs that are known, then as an object; what is damaged is said if nothing else is there.
@@ -189,23 +186,5 @@ impl EvidenceStore for S3 {
                 file.map(|file| Box::new(file) as Box<dyn Stored>)
             }
         })
-    }
-}
-
-/// The store's errors in ours: credentials that are refused, or what may be tried again.
-fn failed(error: object_store::Error) -> Error {
-    use object_store::Error::{PermissionDenied, Unauthenticated};
-    match error {
-        PermissionDenied { .. } | Unauthenticated { .. } => {
-            let told = error.to_string();
-            let code = told
-                .split_once("<Code>")
-                .and_then(|(_, rest)| rest.split_once("</Code>"));
-            Error::Denied {
-                why: code.map_or("no reason given", |(code, _)| code).to_owned(),
-                source: error.into(),
-            }
-        }
-        _ => Error::Unreachable(error.into()),
     }
 }

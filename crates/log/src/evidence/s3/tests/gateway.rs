@@ -1,1 +1,180 @@
-//! x
+//! The contract on a real gateway, and what a real one does to its clients: it refuses, dies, hangs, comes back.
+
+use std::io::{Cursor, Read};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use mirage_domain::id::Digest;
+
+use super::super::{Options, PATIENCE, S3};
+use super::server::{self, Gateway};
+use crate::contract::workspace;
+use crate::evidence::contract::made_up;
+use crate::evidence::{Error, EvidenceStore, contract};
+
+/// Long enough for an answer of a busy machine, short enough to wait for none.
+const SHORT: Duration = Duration::from_millis(1500);
+
+pub(super) fn options(gateway: &Gateway, patience: Duration) -> Options {
+    // Another test may have been first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Options {
+        endpoint: Some(gateway.endpoint()),
+        region: gateway.region().to_owned(),
+        bucket: gateway.bucket().to_owned(),
+        prefix: "mirage/evidence".to_owned(),
+        access_key: gateway.access_key().to_owned(),
+        secret_key: gateway.secret_key().to_owned(),
+        session_token: None,
+        ca: None,
+        is_path_style: true,
+        allows_http: true,
+        index: None,
+        patience,
+    }
+}
+
+async fn open(gateway: &Gateway, patience: Duration) -> S3 {
+    S3::open(&options(gateway, patience)).await.unwrap()
+}
+
+async fn fresh() -> Option<(S3, Gateway)> {
+    let gateway = server::s3()?;
+    let store = open(&gateway, PATIENCE).await;
+    Some((store, gateway))
+}
+
+contract::suite!(fresh);
+
+#[tokio::test]
+async fn what_cannot_be_used_is_said_at_once() {
+    let Some(gateway) = server::s3() else { return };
+    let right = options(&gateway, SHORT);
+    let wrong_key = Options {
+        access_key: "nobody".into(),
+        ..right.clone()
+    };
+    let wrong_secret = Options {
+        secret_key: "wrong".into(),
+        ..right.clone()
+    };
+    for (options, code) in [(wrong_key, ""), (wrong_secret, "SignatureDoesNotMatch")] {
+        let refused = S3::open(&options).await.err().unwrap();
+        let said = refused.to_string();
+        let is_said = matches!(refused, Error::Denied { .. }) && said.contains(code);
+        assert!(is_said && !refused.may_retry(), "{said}");
+    }
+    let elsewhere = Options {
+        bucket: "nowhere".into(),
+        ..right.clone()
+    };
+    let refused = S3::open(&elsewhere).await.err().unwrap().to_string();
+    assert!(refused.contains("NoSuchBucket"), "{refused}");
+    gateway.kill();
+    let gone = S3::open(&right).await.err().unwrap();
+    assert!(
+        matches!(gone, Error::Unreachable(_)) && gone.may_retry(),
+        "{gone:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_outlives_kills_of_the_gateway() {
+    let Some((store, gateway)) = fresh().await else {
+        return;
+    };
+    let acknowledged = Mutex::new(Vec::new());
+    let item = |n: u64| made_up(n, if n % 20 == 0 { 70_000 } else { 300 });
+    let put = async |n: u64| {
+        let digest = loop {
+            match store.put(&workspace(), item(n)).await {
+                Ok(digest) => break digest,
+                Err(error) => assert!(error.may_retry(), "{error:?}"),
+            }
+        };
+        while let Err(error) = store.flush().await {
+            assert!(error.may_retry(), "{error:?}");
+        }
+        let mut acknowledged = acknowledged.lock().unwrap();
+        acknowledged.push((n, digest));
+        if acknowledged.len() % 60 == 30 {
+            gateway.kill();
+            gateway.restart();
+        }
+    };
+    stream::iter(0..200).for_each_concurrent(8, put).await;
+    gateway.restart();
+    let after = open(&gateway, PATIENCE).await;
+    let acknowledged = acknowledged.into_inner().unwrap();
+    assert_eq!(acknowledged.len(), 200);
+    for (n, digest) in acknowledged {
+        let got = after.get(&workspace(), digest).await.unwrap();
+        assert!(got == Some(item(n)), "item {n}");
+    }
+    let listed: Vec<_> = after.list(&workspace()).try_collect().await.unwrap();
+    assert_eq!(listed.len(), 200);
+}
+
+#[tokio::test]
+async fn a_gateway_that_hangs_is_an_error_in_time_and_nothing_is_lost() {
+    let Some(gateway) = server::s3() else { return };
+    let store = open(&gateway, SHORT).await;
+    store.put(&workspace(), b"before".to_vec()).await.unwrap();
+    store.flush().await.unwrap();
+    gateway.stop();
+    let digest = store
+        .put(&workspace(), b"meanwhile".to_vec())
+        .await
+        .unwrap();
+    let hung = store.flush().await.unwrap_err();
+    assert!(hung.may_retry(), "{hung:?}");
+    let read = store.get(&workspace(), Digest::of(b"before")).await;
+    assert!(matches!(read, Err(Error::Unreachable(_))), "{read:?}");
+    gateway.cont();
+    store.flush().await.unwrap();
+    let other = open(&gateway, PATIENCE).await;
+    let got = other.get(&workspace(), digest).await.unwrap();
+    assert_eq!(got, Some(b"meanwhile".to_vec()));
+}
+
+/// Kills the gateway when so many bytes were asked for.
+struct Deadly {
+    bytes: Cursor<Vec<u8>>,
+    after: u64,
+    gateway: Arc<Gateway>,
+}
+
+impl Read for Deadly {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.bytes.position() >= self.after {
+            self.gateway.kill();
+        }
+        self.bytes.read(into)
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_was_cut_off_is_not_there() {
+    let Some(gateway) = server::s3() else { return };
+    let gateway = Arc::new(gateway);
+    let store = open(&gateway, SHORT).await;
+    let bytes = made_up(1, 70 * 1024 * 1024);
+    let digest = Digest::of(&bytes);
+    let reader = Deadly {
+        bytes: Cursor::new(bytes.clone()),
+        after: 60 * 1024 * 1024,
+        gateway: gateway.clone(),
+    };
+    let len = bytes.len() as u64;
+    let cut = store.bucket.keep(&workspace(), digest, reader, len).await;
+    assert!(cut.unwrap_err().may_retry());
+    gateway.restart();
+    assert_eq!(store.get(&workspace(), digest).await.unwrap(), None);
+    let listed: Vec<_> = store.list(&workspace()).try_collect().await.unwrap();
+    assert!(listed.is_empty());
+    let whole = Cursor::new(bytes);
+    let put = store.bucket.keep(&workspace(), digest, whole, len).await;
+    put.unwrap();
+    assert!(store.open(&workspace(), digest).await.unwrap().is_some());
+}
