@@ -146,15 +146,12 @@ async fn one(
         Err(error) => return Err(error),
     };
     copied.bytes = bytes.len() as u64;
-    match there {
-        There::Damaged => {
-            to.mend(item, bytes).await?;
-            copied.mended = 1;
-        }
-        _ => {
-            to.put(&item.workspace, bytes).await?;
-            copied.items = 1;
-        }
+    if matches!(there, There::Damaged) {
+        to.mend(item, bytes).await?;
+        copied.mended = 1;
+    } else {
+        to.put(&item.workspace, bytes).await?;
+        copied.items = 1;
     }
     Ok(copied)
 }

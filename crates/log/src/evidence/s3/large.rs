@@ -65,8 +65,10 @@ impl Bucket {
         mut pieces: Pieces<R>,
     ) -> Result<(), Error> {
         let bytes = pieces.next().await?;
-        let found = Digest::of(&bytes);
-        if found != digest || !pieces.next().await?.is_empty() {
+        // A file may have grown meanwhile.
+        let rest = pieces.next().await?;
+        let found = pieces.found();
+        if found != digest || !rest.is_empty() {
             return Err(Error::Damaged { digest, found });
         }
         let size = bytes.len() as u64;

@@ -1,4 +1,4 @@
-//! Evidence in a bucket of S3: small items packed, one put per group, larger ones objects under their hash.
+//! Evidence in a bucket of S3: small items packed, one put per group, larger ones under their hash.
 //!
 //! `PREFIX/WORKSPACE/packs/UUID` holds small items and its own index ([`pack`]); `PREFIX/WORKSPACE/ab/ab…` is a larger
 //! one. Which pack holds an item is kept in a local index that is made anew from the packs: any number of processes may
@@ -25,7 +25,6 @@ mod tests;
 use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -52,30 +51,19 @@ impl S3 {
     /// Opens the store in a bucket that is there; asks it once, so that wrong credentials are said here. The process
     /// has installed a provider of cryptography for TLS. Writes by a task of the caller's runtime.
     pub async fn open(options: &Options) -> Result<Self, Error> {
-        let client = Arc::new(options.client()?);
-        let store = Self::over(
-            client,
-            &options.prefix,
-            &options.identity(),
-            options.index.as_deref(),
-            options.patience,
-        )?;
+        let store = Self::over(Arc::new(options.client()?), options)?;
         store.reachable().await?;
         Ok(store)
     }
 
-    fn over(
-        store: Arc<dyn ObjectStore>,
-        prefix: &str,
-        identity: &str,
-        index: Option<&Path>,
-        patience: Duration,
-    ) -> Result<Self, Error> {
-        let prefix = path::Path::parse(prefix).map_err(|error| Error::Open(error.into()))?;
-        let scratch = index.and_then(Path::parent).map(Path::to_owned);
-        let index = Index::open(index, identity)?;
+    fn over(store: Arc<dyn ObjectStore>, options: &Options) -> Result<Self, Error> {
+        let prefix = path::Path::parse(&options.prefix);
+        let prefix = prefix.map_err(|error| Error::Open(error.into()))?;
+        let file = options.index.as_deref();
+        let index = Index::open(file, &options.identity())?;
+        let scratch = file.and_then(Path::parent).map(Path::to_owned);
         let bucket = Arc::new(Bucket::new(store, prefix, index, scratch));
-        let writer = Writer::start(bucket.clone(), patience);
+        let writer = Writer::start(bucket.clone(), options.patience);
         Ok(Self { bucket, writer })
     }
 
@@ -90,6 +78,7 @@ impl S3 {
         self.bucket.known(workspace).await?;
         let small = match self.bucket.small(workspace, digest).await {
             Ok(Some(bytes)) => return Ok(Some(Found::Small(bytes))),
+            Err(error) if !matches!(error, Error::Damaged { .. }) => return Err(error),
             other => other,
         };
         if let Some(bytes) = self.bucket.size(workspace, digest).await? {

@@ -62,6 +62,24 @@ impl fmt::Debug for Options {
 }
 
 impl Options {
+    /// A bucket of AWS in its first region, without a prefix; change the fields for any other.
+    pub fn of(bucket: &str, access_key: &str, secret_key: &str) -> Self {
+        Self {
+            endpoint: None,
+            region: "us-east-1".to_owned(),
+            bucket: bucket.to_owned(),
+            prefix: String::new(),
+            access_key: access_key.to_owned(),
+            secret_key: secret_key.to_owned(),
+            session_token: None,
+            ca: None,
+            is_path_style: true,
+            allows_http: false,
+            index: None,
+            patience: PATIENCE,
+        }
+    }
+
     /// What tells this bucket from others.
     pub(super) fn identity(&self) -> String {
         let endpoint = self.endpoint.as_deref().unwrap_or("aws");
@@ -148,18 +166,10 @@ mod tests {
 
     fn options() -> Options {
         Options {
-            endpoint: Some("http://127.0.0.1:9".into()),
-            region: "us-east-1".into(),
-            bucket: "evidence".into(),
-            prefix: "mirage".into(),
-            access_key: "key".into(),
-            secret_key: "the-secret".into(),
-            session_token: Some("the-token".into()),
-            ca: None,
-            is_path_style: true,
+            endpoint: Some("http://127.0.0.1:9".to_owned()),
+            session_token: Some("the-token".to_owned()),
             allows_http: true,
-            index: None,
-            patience: PATIENCE,
+            ..Options::of("evidence", "key", "the-secret")
         }
     }
 

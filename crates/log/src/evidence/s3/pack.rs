@@ -1,4 +1,4 @@
-//! A pack: small items in one object, its index in front, so that the index of all packs can be made anew from them.
+//! A pack: small items in one object with its index in front, from which the whole index is made.
 //!
 //! `mirpack1`, the count (4 bytes, big-endian), per item its SHA-256 and its length (4 bytes), the SHA-256 of all that,
 //! then the items one after the other: where one begins follows from the lengths, so none can overlap another.

@@ -1,4 +1,6 @@
-//! The one task that writes packs: what queued during the last put goes into the next, flushes are answered together.
+//! The one task that writes packs: one put per group, flushes answered together.
+//!
+//! What queued during the last group goes into the next; a flush waits for no more.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;

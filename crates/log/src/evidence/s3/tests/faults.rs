@@ -1,4 +1,4 @@
-//! A server that answers only errors: tried again a bounded number of times, then said.
+//! Servers that answer only errors, or over TLS: what is tried again, and what is trusted.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -6,7 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
 use super::super::{Options, S3};
+use super::local;
 use crate::evidence::Error;
 
 /// Answers every request with a status; tells its address and counts.
@@ -38,18 +42,8 @@ async fn an_error_of_the_server_is_tried_again_a_few_times() {
     ] {
         let (address, asked) = answering(status);
         let options = Options {
-            endpoint: Some(address),
-            region: "us-east-1".into(),
-            bucket: "evidence".into(),
-            prefix: String::new(),
-            access_key: "key".into(),
-            secret_key: "secret".into(),
-            session_token: None,
-            ca: None,
-            is_path_style: true,
-            allows_http: true,
-            index: None,
             patience: Duration::from_millis(700),
+            ..local(&address, "key", "secret")
         };
         let error = S3::open(&options).await.err().unwrap();
         assert_eq!(error.may_retry(), is_again, "{error:?}");
@@ -60,4 +54,52 @@ async fn an_error_of_the_server_is_tried_again_a_few_times() {
             "{status}: {asked}"
         );
     }
+}
+
+/// Answers every request over TLS with an empty listing; tells its port and its certificate (PEM).
+fn over_tls() -> (u16, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let configuration = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let configuration = Arc::new(configuration);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = ServerConnection::new(configuration.clone()).unwrap();
+            let mut stream = StreamOwned::new(connection, stream);
+            // Who does not trust us says so here.
+            let _ = stream.read(&mut [0; 16 * 1024]);
+            let listing = "<ListBucketResult></ListBucketResult>";
+            let length = listing.len();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{listing}");
+            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.flush();
+        }
+    });
+    (port, made.cert.pem())
+}
+
+#[tokio::test]
+async fn a_certificate_is_trusted_only_if_it_is_named() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (port, pem) = over_tls();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, pem).unwrap();
+    let strange = Options {
+        allows_http: false,
+        patience: Duration::from_millis(700),
+        ..local(&format!("https://localhost:{port}"), "key", "secret")
+    };
+    let refused = S3::open(&strange).await.err().unwrap();
+    assert!(matches!(refused, Error::Unreachable(_)), "{refused:?}");
+    let trusted = Options {
+        ca: Some(ca),
+        ..strange
+    };
+    S3::open(&trusted).await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! The contract on a real gateway, and what a real one does to its clients: it refuses, dies, hangs, comes back.
+//! The contract on a real gateway, and what one does: it refuses, dies, hangs, comes back.
 
 use std::io::{Cursor, Read};
 use std::sync::{Arc, Mutex};
@@ -8,10 +8,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use mirage_domain::id::Digest;
 
 use super::super::{Options, PATIENCE, S3};
-use super::server::{self, Gateway};
+use super::local;
 use crate::contract::workspace;
 use crate::evidence::contract::made_up;
 use crate::evidence::{Error, EvidenceStore, contract};
+use mirage_servers::S3 as Gateway;
 
 /// Long enough for an answer of a busy machine, short enough to wait for none.
 const SHORT: Duration = Duration::from_millis(1500);
@@ -20,18 +21,14 @@ pub(super) fn options(gateway: &Gateway, patience: Duration) -> Options {
     // Another test may have been first.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Options {
-        endpoint: Some(gateway.endpoint()),
         region: gateway.region().to_owned(),
         bucket: gateway.bucket().to_owned(),
-        prefix: "mirage/evidence".to_owned(),
-        access_key: gateway.access_key().to_owned(),
-        secret_key: gateway.secret_key().to_owned(),
-        session_token: None,
-        ca: None,
-        is_path_style: true,
-        allows_http: true,
-        index: None,
         patience,
+        ..local(
+            &gateway.endpoint(),
+            gateway.access_key(),
+            gateway.secret_key(),
+        )
     }
 }
 
@@ -40,7 +37,7 @@ async fn open(gateway: &Gateway, patience: Duration) -> S3 {
 }
 
 async fn fresh() -> Option<(S3, Gateway)> {
-    let gateway = server::s3()?;
+    let gateway = mirage_servers::s3()?;
     let store = open(&gateway, PATIENCE).await;
     Some((store, gateway))
 }
@@ -49,7 +46,9 @@ contract::suite!(fresh);
 
 #[tokio::test]
 async fn what_cannot_be_used_is_said_at_once() {
-    let Some(gateway) = server::s3() else { return };
+    let Some(gateway) = mirage_servers::s3() else {
+        return;
+    };
     let right = options(&gateway, SHORT);
     let wrong_key = Options {
         access_key: "nobody".into(),
@@ -85,7 +84,10 @@ async fn what_was_acknowledged_outlives_kills_of_the_gateway() {
         return;
     };
     let acknowledged = Mutex::new(Vec::new());
-    let item = |n: u64| made_up(n, if n % 20 == 0 { 70_000 } else { 300 });
+    let item = |n: u64| match n % 20 {
+        0 => made_up(n, 70_000),
+        _ => made_up(n, 300),
+    };
     let put = async |n: u64| {
         let digest = loop {
             match store.put(&workspace(), item(n)).await {
@@ -118,7 +120,9 @@ async fn what_was_acknowledged_outlives_kills_of_the_gateway() {
 
 #[tokio::test]
 async fn a_gateway_that_hangs_is_an_error_in_time_and_nothing_is_lost() {
-    let Some(gateway) = server::s3() else { return };
+    let Some(gateway) = mirage_servers::s3() else {
+        return;
+    };
     let store = open(&gateway, SHORT).await;
     store.put(&workspace(), b"before".to_vec()).await.unwrap();
     store.flush().await.unwrap();
@@ -156,7 +160,9 @@ impl Read for Deadly {
 
 #[tokio::test]
 async fn an_upload_that_was_cut_off_is_not_there() {
-    let Some(gateway) = server::s3() else { return };
+    let Some(gateway) = mirage_servers::s3() else {
+        return;
+    };
     let gateway = Arc::new(gateway);
     let store = open(&gateway, SHORT).await;
     let bytes = made_up(1, 70 * 1024 * 1024);

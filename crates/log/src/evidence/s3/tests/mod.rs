@@ -4,4 +4,15 @@ mod damage;
 mod faults;
 mod gateway;
 mod model;
-mod server;
+
+use super::Options;
+
+/// A bucket on this machine.
+fn local(endpoint: &str, access_key: &str, secret_key: &str) -> Options {
+    Options {
+        endpoint: Some(endpoint.to_owned()),
+        prefix: "mirage/evidence".to_owned(),
+        allows_http: true,
+        ..Options::of("evidence", access_key, secret_key)
+    }
+}

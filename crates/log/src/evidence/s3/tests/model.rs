@@ -1,5 +1,6 @@
 //! The contract on a bucket in memory, and what takes a look into the bucket.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
@@ -7,13 +8,22 @@ use mirage_domain::id::Digest;
 use object_store::memory::InMemory;
 use object_store::{ObjectMeta, ObjectStore};
 
-use super::super::{PATIENCE, S3};
+use super::super::{Options, S3};
+use super::local;
 use crate::contract::workspace;
 use crate::evidence::contract::made_up;
 use crate::evidence::{EvidenceStore, contract};
 
 pub(super) fn on(bucket: &Arc<InMemory>) -> S3 {
-    S3::over(bucket.clone(), "mirage/evidence", "model", None, PATIENCE).unwrap()
+    S3::over(bucket.clone(), &local("http://model", "key", "secret")).unwrap()
+}
+
+fn indexed(bucket: &Arc<InMemory>, path: &Path) -> S3 {
+    let options = Options {
+        index: Some(path.to_owned()),
+        ..local("http://model", "key", "secret")
+    };
+    S3::over(bucket.clone(), &options).unwrap()
 }
 
 async fn fresh() -> Option<(S3, Arc<InMemory>)> {
@@ -93,7 +103,7 @@ async fn two_stores_on_one_bucket_see_each_other_and_write_nothing_twice() {
 async fn an_index_made_anew_from_the_packs_equals_the_one_that_grew() {
     let (bucket, dir) = (Arc::new(InMemory::new()), tempfile::tempdir().unwrap());
     let path = dir.path().join("evidence-index.db");
-    let open = || S3::over(bucket.clone(), "", "model", Some(&path), PATIENCE).unwrap();
+    let open = || indexed(&bucket, &path);
     let places = async |store: &S3| {
         let digests: Vec<_> = store.list(&workspace()).try_collect().await.unwrap();
         let places = |digest| store.bucket.index.places(&workspace(), digest).unwrap();
@@ -122,9 +132,7 @@ async fn an_index_made_anew_from_the_packs_equals_the_one_that_grew() {
 async fn a_bucket_that_lost_a_pack_gets_the_item_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("index.db");
-    let open = |bucket: &Arc<InMemory>| {
-        S3::over(bucket.clone(), "", "model", Some(&path), PATIENCE).unwrap()
-    };
+    let open = |bucket: &Arc<InMemory>| indexed(bucket, &path);
     let (full, empty) = (Arc::new(InMemory::new()), Arc::new(InMemory::new()));
     for bucket in [&full, &empty] {
         let store = open(bucket);
