@@ -17,6 +17,7 @@ pub mod execute;
 pub mod jetstream;
 pub mod keys;
 pub mod memory;
+pub mod queue;
 pub mod seal;
 pub mod sqlite;
 

@@ -1,0 +1,76 @@
+//! The contract against a real server, and what only this queue can lose.
+
+use std::time::Duration;
+
+use super::*;
+use crate::queue::contract::{self, ticket};
+
+async fn connect(nats: &mirage_servers::Nats) -> Client {
+    async_nats::connect(nats.url()).await.unwrap()
+}
+
+async fn make(
+    lease: Duration,
+    messages_max: usize,
+) -> Option<(JetStreamQueue, mirage_servers::Nats)> {
+    let nats = mirage_servers::nats(1)?;
+    let config = Config {
+        lease,
+        messages_max,
+        ..Config::new("mirage", ticket(1).workspace)
+    };
+    let queue = JetStreamQueue::open(connect(&nats).await, config).await;
+    Some((queue.unwrap(), nats))
+}
+
+crate::queue::contract::suite!(make);
+
+async fn taken(queue: &JetStreamQueue) -> Delivery {
+    let taken = tokio::time::timeout(Duration::from_secs(20), queue.take()).await;
+    taken.unwrap().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_was_deleted_is_made_again_by_whoever_uses_it() {
+    let Some((queue, _nats)) = make(contract::LONG, contract::ROOM).await else {
+        return;
+    };
+    queue.publish(&ticket(1)).await.unwrap();
+    let old = taken(&queue).await;
+    queue.delete().await.unwrap();
+    queue.publish(&ticket(2)).await.unwrap();
+    let new = taken(&queue).await;
+    assert_eq!(new.ticket, ticket(2));
+    // What the old delivery still says meets no message of the new queue, whatever the server answers.
+    drop(old.finish().await);
+    new.hand_back(Duration::ZERO).await.unwrap();
+    assert_eq!(taken(&queue).await.ticket.task, ticket(2).task);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_taker_outlives_the_queue_that_it_waits_at() {
+    let Some((queue, _nats)) = make(contract::LONG, contract::ROOM).await else {
+        return;
+    };
+    let publish = async {
+        queue.delete().await.unwrap();
+        queue.publish(&ticket(1)).await.unwrap();
+    };
+    let (delivery, ()) = tokio::join!(taken(&queue), publish);
+    assert_eq!(delivery.ticket, ticket(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_share_one_queue() {
+    let Some((one, nats)) = make(contract::LONG, contract::ROOM).await else {
+        return;
+    };
+    let client = connect(&nats).await;
+    let two = JetStreamQueue::open(client, one.config.clone()).await;
+    let two = two.unwrap();
+    for n in 1..=2 {
+        one.publish(&ticket(n)).await.unwrap();
+    }
+    let (first, second) = (taken(&one).await, taken(&two).await);
+    assert_ne!(first.ticket.task, second.ticket.task);
+}
