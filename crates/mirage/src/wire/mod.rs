@@ -12,7 +12,8 @@ use mirage_log::backup::Folders;
 use mirage_log::{EventLog, keys};
 use mirage_projections::catalog::{Catalog, Reader};
 use mirage_projections::{Db, Projection, Runner};
-use mirage_workers::leases::Leases;
+use mirage_workers::collect::LoadError;
+use mirage_workers::leases::LeaseFile;
 use mirage_workers::node::{self, Caller, Node, Place};
 use mirage_workers::orchestrate;
 use mirage_workers::probe::proxy::Proxy;
@@ -95,7 +96,7 @@ impl Context {
     pub(crate) fn holder(&self, scan: &ScanId) -> Option<String> {
         let path = Place(self.data.dir.clone()).leases();
         // Opening would make the file; leases are hints, and one that cannot be read is none.
-        let leases = path.exists().then(|| Leases::open(&path).ok())??;
+        let leases = path.exists().then(|| LeaseFile::open(&path).ok())??;
         leases.holder(scan, Timestamp::now()).ok()?
     }
 }
@@ -185,18 +186,26 @@ pub(crate) fn of_command(error: node::Error) -> Problem {
 /// An orchestrator that could not go on, as a problem.
 pub(crate) fn of_run(error: orchestrate::Error) -> Problem {
     match error {
-        orchestrate::Error::Absent(_) => Problem::of("no_such_scan", &error),
-        orchestrate::Error::Evidence { .. } => Problem::of("evidence_damaged", &error),
+        orchestrate::Error::Load(error) => of_load(error),
         orchestrate::Error::Read(error) => error.into(),
         orchestrate::Error::Append(error) => error.into(),
-        orchestrate::Error::Store(error) => error.into(),
         orchestrate::Error::Finish(error) => error.into(),
-        orchestrate::Error::Proxy(_) => Problem::of("bad_setting", &error),
-        orchestrate::Error::Scope
-        | orchestrate::Error::Encode(_)
+        orchestrate::Error::Encode(_)
         | orchestrate::Error::Collect(_)
         | orchestrate::Error::Lease(_)
         | orchestrate::Error::Ended => Problem::of("internal", &error),
+    }
+}
+
+/// A scan that cannot be run, as a problem.
+fn of_load(error: LoadError) -> Problem {
+    match error {
+        LoadError::Absent(_) => Problem::of("no_such_scan", &error),
+        LoadError::Evidence { .. } => Problem::of("evidence_damaged", &error),
+        LoadError::Read(error) => error.into(),
+        LoadError::Store(error) => error.into(),
+        LoadError::Proxy(_) => Problem::of("bad_setting", &error),
+        LoadError::Scope => Problem::of("internal", &error),
     }
 }
 

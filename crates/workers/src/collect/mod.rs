@@ -1,10 +1,15 @@
-//! Collecting: runs one task, from its claim to its terminal event.
+//! Collecting: takes tasks from the queue and runs each, from its claim to its terminal event.
 //!
+//! A collector knows a task by its id and the plan's position alone: what to run stands in the plan, how in the scan's
+//! request and evidence. A host's and a source's pace is kept per process: several collectors ask as many times as fast.
 //! Inputs of a task are asked about side by side; what they report is committed within a second, evidence first.
 //! **Invariant:** a redelivered task is claimed by `task.restarted`; whoever meets a conflict lets go.
 //! **Invariant:** findings have deterministic ids: what already stands in the task's stream is not written again.
 
 mod buffer;
+pub(crate) mod context;
+mod scans;
+mod service;
 mod writer;
 
 use std::panic::AssertUnwindSafe;
@@ -26,6 +31,9 @@ use crate::node::Node;
 use crate::probe::network::Network;
 use crate::seed;
 use buffer::Buffer;
+pub use context::LoadError;
+pub(crate) use service::Service;
+pub use service::{Limits, serve};
 pub use writer::Error;
 use writer::Writer;
 
@@ -46,9 +54,9 @@ pub struct ScanContext {
     pub modules: Vec<(&'static dyn Collector, Arc<Settings>)>,
 }
 
-/// A task as it is delivered to a worker.
+/// A task as its worker knows it.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub struct Task {
     pub scheduled: Scheduled,
     /// The plan's event that scheduled it.
     pub cause: Causation,
@@ -57,16 +65,27 @@ pub struct Delivery {
     pub cancel: CancellationToken,
 }
 
-/// Runs a delivered task to its end, or lets go of it.
-pub async fn run(context: &ScanContext, delivery: Delivery) -> Result<(), Error> {
-    let Some(mut writer) = Writer::claim(context, &delivery).await? else {
-        return Ok(());
+/// How a worker's part in a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The task's stream is over.
+    Over,
+    /// Somebody else writes into the task's stream; nothing more was written here.
+    Lost,
+    /// The worker was asked to leave; what was found so far is committed.
+    Left,
+}
+
+/// Runs a task to its end, or lets go of it.
+pub async fn run(context: &ScanContext, task: Task) -> Result<Ended, Error> {
+    let Some(mut writer) = Writer::claim(context, &task).await? else {
+        return Ok(Ended::Over);
     };
     let buffer = Arc::new(Buffer::new(writer.already()));
-    if delivery.scheduled.module.as_str() == seed::NAME {
+    if task.scheduled.module.as_str() == seed::NAME {
         return run_seed(context, writer, &buffer).await;
     }
-    let name = delivery.scheduled.module.as_str();
+    let name = task.scheduled.module.as_str();
     let Some((collector, settings)) = context
         .modules
         .iter()
@@ -74,22 +93,14 @@ pub async fn run(context: &ScanContext, delivery: Delivery) -> Result<(), Error>
     else {
         return writer.fail(&buffer, "unknown-module", name).await;
     };
-    run_module(
-        context,
-        writer,
-        &buffer,
-        *collector,
-        settings.clone(),
-        delivery,
-    )
-    .await
+    run_module(context, writer, &buffer, *collector, settings.clone(), task).await
 }
 
 async fn run_seed(
     context: &ScanContext,
     writer: Writer<'_>,
     buffer: &Arc<Buffer>,
-) -> Result<(), Error> {
+) -> Result<Ended, Error> {
     let node = &context.node;
     let list = node
         .evidence
@@ -112,7 +123,7 @@ async fn run_seed(
         );
         buffer.add(finding, (node.now)());
         if buffer.is_full() && !writer.commit(buffer).await? {
-            return Ok(());
+            return Ok(Ended::Lost);
         }
     }
     writer
@@ -126,8 +137,8 @@ async fn run_module(
     buffer: &Arc<Buffer>,
     collector: &'static dyn Collector,
     settings: Arc<Settings>,
-    delivery: Delivery,
-) -> Result<(), Error> {
+    task: Task,
+) -> Result<Ended, Error> {
     let manifest = collector.manifest();
     let frame = frame(context, manifest, buffer);
     let network = context.network.task(manifest);
@@ -143,7 +154,7 @@ async fn run_module(
         .boxed()
     };
     // Boxed and collected: the compiler cannot name the lifetimes of a lazy iterator of futures across an await.
-    let asked: Vec<BoxFuture<'_, _>> = delivery.scheduled.inputs.iter().map(ask).collect();
+    let asked: Vec<BoxFuture<'_, _>> = task.scheduled.inputs.iter().map(ask).collect();
     let mut asked = futures::stream::iter(asked).buffer_unordered(manifest.parallel.max(1));
     let mut failures = Vec::new();
     let mut tick = tokio::time::interval(WAIT_MAX);
@@ -153,7 +164,10 @@ async fn run_module(
         tokio::select! {
             biased;
             // What was found so far stays; the plan says how the task ends.
-            () = delivery.cancel.cancelled() => return writer.commit(buffer).await.map(|_| ()),
+            () = task.cancel.cancelled() => {
+                let has_landed = writer.commit(buffer).await?;
+                return Ok(if has_landed { Ended::Left } else { Ended::Lost });
+            }
             outcome = asked.next() => match outcome {
                 Some(failure) => failures.extend(failure),
                 None => break,
@@ -164,7 +178,7 @@ async fn run_module(
         let is_due = || buffer.is_full() || buffer.oldest().is_some_and(|age| age >= WAIT_MAX);
         while is_due() {
             if !writer.commit(buffer).await? {
-                return Ok(());
+                return Ok(Ended::Lost);
             }
         }
     }
@@ -179,7 +193,7 @@ async fn run_module(
         bytes_received,
         duration_ms,
     };
-    tracing::debug!(task.id = %delivery.scheduled.task, module.name = manifest.name, duration_ms, "task done");
+    tracing::debug!(task.id = %task.scheduled.task, module.name = manifest.name, duration_ms, "task done");
     writer.finish(buffer, cost, failures).await
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use mirage_domain::event::Event;
-use mirage_domain::id::{StreamId, Version};
+use mirage_domain::id::{StreamId, Version, WorkspaceId};
 use mirage_domain::task;
 use mirage_log::commit::{
     Actor, ActorKind, Commit, Context, EncodeError, EncodedCommit, Entry, encode,
@@ -13,14 +13,16 @@ use mirage_log::{AppendError, ReadError, Tip, evidence};
 use uuid::Uuid;
 
 use super::buffer::{Buffer, Claimed, claim};
-use super::{Delivery, ScanContext};
+use super::{Ended, LoadError, ScanContext, Task};
 
 /// Tries of a write that a busy or full store refused.
 const TRIES_MAX: u32 = 5;
 
-/// Why a task could not be written; the scan stops on it, and its tasks are delivered again later.
+/// Why a task could not be run; it is delivered again later.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error(transparent)]
+    Load(#[from] LoadError),
     #[error(transparent)]
     Append(AppendError),
     #[error(transparent)]
@@ -29,6 +31,8 @@ pub enum Error {
     Evidence(evidence::Error),
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    #[error("the task is of the workspace {0}, which is not this node's")]
+    Workspace(WorkspaceId),
     #[error(
         "a task panicked outside its module; what it found is committed, the scan can be resumed"
     )]
@@ -38,7 +42,7 @@ pub enum Error {
 pub(super) struct Writer<'a> {
     context: &'a ScanContext,
     stream: StreamId,
-    delivery: Delivery,
+    task: Task,
     tip: Option<Tip>,
     attempt: u32,
     already: HashSet<Claimed>,
@@ -47,23 +51,23 @@ pub(super) struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    /// Makes sure that this worker may run the task; `None` if it is over or another one has it.
+    /// Makes sure that this worker may run the task; `None` if it is over.
     pub(super) async fn claim(
         context: &'a ScanContext,
-        delivery: &Delivery,
+        task: &Task,
     ) -> Result<Option<Self>, Error> {
-        let task = &delivery.scheduled.task;
-        let stream = StreamId::task(&context.node.workspace, &context.scan, task);
+        let id = &task.scheduled.task;
+        let stream = StreamId::task(&context.node.workspace, &context.scan, id);
         let mut writer = Self {
             context,
             stream,
-            delivery: delivery.clone(),
+            task: task.clone(),
             tip: None,
             attempt: 1,
             already: HashSet::new(),
             is_started: false,
         };
-        if !delivery.is_again {
+        if !task.is_again {
             return Ok(Some(writer));
         }
         // The claim of a redelivered task is tried until it lands.
@@ -129,11 +133,11 @@ impl<'a> Writer<'a> {
         buffer: &Buffer,
         cost: task::Cost,
         failures: Vec<task::Failure>,
-    ) -> Result<(), Error> {
+    ) -> Result<Ended, Error> {
         let findings = buffer.total();
         while buffer.needs_more_than_one() {
             if !self.commit(buffer).await? {
-                return Ok(());
+                return Ok(Ended::Lost);
             }
         }
         let now = (self.context.node.now)();
@@ -147,7 +151,7 @@ impl<'a> Writer<'a> {
             event: task::Event::from(finished).into(),
             at: now,
         });
-        self.write(entries).await.map(|_| ())
+        self.end(entries).await
     }
 
     /// Ends the task as failed.
@@ -156,7 +160,7 @@ impl<'a> Writer<'a> {
         buffer: &Buffer,
         reason: &str,
         detail: &str,
-    ) -> Result<(), Error> {
+    ) -> Result<Ended, Error> {
         let now = (self.context.node.now)();
         let mut entries = buffer.drain(now);
         let failed = task::Failed {
@@ -169,7 +173,14 @@ impl<'a> Writer<'a> {
             event: task::Event::from(failed).into(),
             at: now,
         });
-        self.write(entries).await.map(|_| ())
+        self.end(entries).await
+    }
+
+    async fn end(&mut self, entries: Vec<Entry>) -> Result<Ended, Error> {
+        Ok(match self.write(entries).await? {
+            true => Ended::Over,
+            false => Ended::Lost,
+        })
     }
 
     async fn write(&mut self, entries: Vec<Entry>) -> Result<bool, Error> {
@@ -236,7 +247,7 @@ impl<'a> Writer<'a> {
     }
 
     fn encode(&self, entries: Vec<Entry>) -> Result<EncodedCommit, Error> {
-        let scheduled = &self.delivery.scheduled;
+        let scheduled = &self.task.scheduled;
         let commit = Commit {
             id: Uuid::now_v7(),
             stream: self.stream.clone(),
@@ -249,7 +260,7 @@ impl<'a> Writer<'a> {
             },
             command: None,
             correlation: Some(self.context.scan.to_string()),
-            causation: Some(self.delivery.cause),
+            causation: Some(self.task.cause),
             traceparent: None,
             prev: self.tip.map(|tip| tip.hash),
             context: Some(Context {

@@ -12,7 +12,7 @@ use mirage_log::sqlite::Sqlite;
 use mirage_log::{EventLog, keys};
 
 use super::Node;
-use crate::leases::{self, Leases};
+use crate::leases::{self, LeaseFile};
 use crate::probe::live::{self, Live, LiveConfig};
 
 /// What lies where in a data directory.
@@ -60,7 +60,7 @@ pub enum OpenError {
 }
 
 /// The clock of a node: microseconds, which is what the log keeps.
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Timestamp::now()
         .round(Unit::Microsecond)
         .unwrap_or(Timestamp::UNIX_EPOCH)
@@ -83,7 +83,7 @@ impl Node {
         };
         keys::begin(&*log, actor.clone(), now()).await?;
         let key = keys::workspace(log.clone(), &place.keys(), &workspace, actor, now).await?;
-        let leases = Leases::open(&place.leases()).map_err(|source| OpenError::Leases {
+        let leases = LeaseFile::open(&place.leases()).map_err(|source| OpenError::Leases {
             path: place.leases(),
             source,
         })?;

@@ -22,7 +22,7 @@ use mirage_log::evidence::EvidenceStore;
 use mirage_log::execute::{self, Envelope, Store};
 use mirage_log::{EventLog, evidence};
 
-pub use embedded::{OpenError, Place};
+pub use embedded::{OpenError, Place, now};
 pub use import::Import;
 
 use crate::leases::Leases;
@@ -38,7 +38,7 @@ pub struct Node {
     /// The workspace's id key.
     pub key: IdKey,
     pub live: Arc<Live>,
-    pub leases: Arc<Leases>,
+    pub leases: Arc<dyn Leases>,
     pub scans: Store<Scan>,
     pub marks: Store<Mark>,
     /// Names this process in leases and claims.

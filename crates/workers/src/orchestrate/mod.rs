@@ -1,29 +1,37 @@
 //! The orchestrator: takes a scan's plan over and schedules what is due until the scan is over.
 //!
 //! It folds the scan's commits into a frontier and writes each decision into the plan before anything else follows.
+//! [`run`] runs one scan in one process, its tasks included; [`serve`] is the role of a process whose tasks others collect.
 //! **Invariant:** every plan commit is expected at the plan's tip: a stale orchestrator conflicts and stops.
-//! **Never:** a call into a worker: tasks are delivered after their plan commit, and their outcomes are read from the log.
+//! **Never:** a call into a worker: tasks are published after their plan commit, and their outcomes are read from the log.
 
-mod context;
+mod embedded;
 mod plan;
-mod pool;
+mod post;
+mod service;
 
 use std::sync::Arc;
 
 use futures::StreamExt;
-use mirage_domain::frontier::{Decision, Frontier};
-use mirage_domain::id::{Position, ScanId, StreamId};
+use mirage_domain::frontier::{ATTEMPTS_MAX, Decision, Frontier, OpenTask};
+use mirage_domain::id::{Position, ScanId, StreamId, TaskId};
 use mirage_domain::scan::{self, FinishScan, Outcome, State};
 use mirage_domain::{event::Event, task};
 use mirage_log::commit::{Actor, ActorKind, CommandKey, Entry};
+use mirage_log::queue::TaskQueue;
 use mirage_log::{AppendError, Filter, Read, ReadError, Recorded, execute};
 use tokio_util::sync::CancellationToken;
 
-use crate::collect::{self, ScanContext};
-use crate::leases::RENEW;
+use crate::collect::{self, LoadError, context};
+use crate::leases::{self, RENEW};
 use crate::node::Node;
+pub use embedded::run;
 use plan::{Plan, Planned};
-use pool::Pool;
+use post::Post;
+pub use service::{SCANS_MAX, serve};
+
+/// Attempts of a batch beyond this that were claimed while the plan was in one hand: then it is split.
+const BATCH_ATTEMPTS_MAX: u32 = 2;
 
 /// How a run of the orchestrator ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,14 +48,8 @@ pub enum Ended {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("there is no scan {0}")]
-    Absent(ScanId),
-    #[error("{what} of the scan is missing or damaged")]
-    Evidence { what: &'static str },
-    #[error("the scan's scope is erased or not readable")]
-    Scope,
-    #[error("the scan's proxy cannot be used")]
-    Proxy(#[source] crate::probe::proxy::UnfitProxy),
+    #[error(transparent)]
+    Load(#[from] LoadError),
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
@@ -57,74 +59,66 @@ pub enum Error {
     #[error(transparent)]
     Collect(#[from] collect::Error),
     #[error(transparent)]
-    Store(#[from] mirage_log::evidence::Error),
-    #[error(transparent)]
     Finish(#[from] execute::Error<scan::Error>),
-    #[error("reading the lease")]
-    Lease(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Lease(#[from] leases::Error),
     #[error("the log's reader ended")]
     Ended,
 }
 
-/// Runs a scan until it is over, another process takes it, or `leave` is cancelled.
-pub async fn run(node: Arc<Node>, scan: ScanId, leave: CancellationToken) -> Result<Ended, Error> {
-    let context = Arc::new(context::load(node.clone(), &scan).await?);
-    if node
-        .leases
-        .take(&scan, &node.holder, (node.now)())?
-        .is_err()
-    {
-        return Ok(Ended::Held);
-    }
-    let mut orchestrator = Orchestrator::new(context);
-    let ended = orchestrator.follow(leave).await;
-    orchestrator.pool.stop().await;
-    if let Err(error) = node.leases.release(&scan, &node.holder) {
+/// Takes the scan's lease; false if another process holds it.
+async fn hold(node: &Node, scan: &ScanId) -> Result<bool, Error> {
+    let taken = node.leases.take(scan, &node.holder, (node.now)()).await?;
+    Ok(taken.is_ok())
+}
+
+async fn give_back(node: &Node, scan: &ScanId) {
+    if let Err(error) = node.leases.release(scan, &node.holder).await {
         tracing::warn!(%error, "the lease could not be given back");
     }
-    ended
 }
 
 struct Orchestrator {
-    context: Arc<ScanContext>,
+    node: Arc<Node>,
+    scan: ScanId,
     frontier: Frontier,
     plan: Plan,
-    pool: Pool,
+    post: Post,
     is_claimed: bool,
     /// Somebody else wrote into the plan after this orchestrator had claimed it.
     is_fenced: bool,
 }
 
 impl Orchestrator {
-    fn new(context: Arc<ScanContext>) -> Self {
-        let manifests = context
-            .modules
-            .iter()
-            .map(|(collector, _)| collector.manifest());
-        let frontier = Frontier::new(context.scan.clone(), manifests);
-        let plan = Plan::new(context.clone());
-        let pool = Pool::new(context.clone());
-        Self {
-            context,
-            frontier,
-            plan,
-            pool,
+    async fn open(node: Arc<Node>, scan: ScanId, queue: Arc<dyn TaskQueue>) -> Result<Self, Error> {
+        let request = context::request(&node, &scan).await?;
+        let modules = context::modules(&request);
+        let manifests = modules.map(|collector| collector.manifest());
+        Ok(Self {
+            frontier: Frontier::new(scan.clone(), manifests),
+            plan: Plan::new(node.clone(), &scan),
+            post: Post::new(node.clone(), scan.clone(), queue),
+            node,
+            scan,
             is_claimed: false,
             is_fenced: false,
-        }
+        })
     }
 
     async fn follow(&mut self, leave: CancellationToken) -> Result<Ended, Error> {
-        let context = self.context.clone();
-        let node = &context.node;
-        let mut log = node
-            .log
-            .read(Position(0), Filter::Scan(context.scan.clone()));
+        let node = self.node.clone();
+        let scan = Filter::Scan(self.scan.clone());
+        let mut log = node.log.read(Position(0), scan);
         let mut renew = tokio::time::interval(RENEW);
         loop {
             tokio::select! {
                 biased;
                 () = leave.cancelled() => return Ok(Ended::Left),
+                _ = renew.tick(), if self.is_claimed => {
+                    if !self.keep().await? {
+                        return Ok(Ended::Fenced);
+                    }
+                }
                 read = log.next() => match read.ok_or(Error::Ended)?? {
                     Read::Commit(commit) => self.apply(&commit),
                     Read::CaughtUp(_) => {
@@ -133,14 +127,6 @@ impl Orchestrator {
                         }
                     }
                 },
-                failed = self.pool.failure() => return Err(failed.into()),
-                _ = renew.tick(), if self.is_claimed => {
-                    // A lease that somebody else took is no reason to stop: only the plan's stream is.
-                    // Nor is a lease that cannot be written: it is a hint.
-                    if let Err(error) = node.leases.take(&context.scan, &node.holder, (node.now)()) {
-                        tracing::warn!(%error, "the lease could not be renewed");
-                    }
-                }
             }
             if !self.is_claimed {
                 continue;
@@ -172,13 +158,43 @@ impl Orchestrator {
             self.frontier.apply(stream, event, cursor, *at);
             match event {
                 Event::Task(task::Event::Found(finding)) => self.plan.remember(cursor, finding),
-                Event::Task(event) if event.is_terminal() => {
-                    self.pool.forget(stream.id.as_str());
-                    self.plan.forget(stream.id.as_str());
-                }
                 _ => {}
             }
+            if let Event::Task(event) = event
+                && let Ok(task) = TaskId::new(stream.id.as_str())
+            {
+                self.note(&task, event.is_terminal());
+            }
         }
+    }
+
+    fn note(&mut self, task: &TaskId, is_over: bool) {
+        match is_over {
+            true => {
+                self.post.forget(task);
+                self.plan.forget(task);
+            }
+            false => self.post.heard(task),
+        }
+    }
+
+    /// What is due once in a while: the lease, tasks that nobody works on, tasks that nobody survives; false if fenced.
+    async fn keep(&mut self) -> Result<bool, Error> {
+        // A lease that somebody else took is no reason to stop: only the plan's stream is.
+        // Nor is a lease that cannot be written: it is a hint.
+        if let Err(error) = hold(&self.node, &self.scan).await {
+            tracing::warn!(%error, "the lease could not be renewed");
+        }
+        self.post.sweep(self.frontier.totals().requests).await;
+        let is_deadly = |open: &OpenTask| match open.scheduled.inputs.len() {
+            0 | 1 => open.attempt > ATTEMPTS_MAX,
+            _ => open.attempt > BATCH_ATTEMPTS_MAX,
+        };
+        if !self.frontier.open().any(is_deadly) {
+            return Ok(true);
+        }
+        let decided = self.frontier.recover();
+        self.carry_out(decided).await
     }
 
     /// Claims the plan and delivers what an earlier orchestrator left open.
@@ -187,40 +203,40 @@ impl Orchestrator {
             return self.finish().await.map(Some);
         }
         let claimed = mirage_domain::plan::Claimed {
-            holder: self.context.node.holder.clone(),
+            holder: self.node.holder.clone(),
         };
         if !self.append(vec![claimed.into()]).await? {
             return Ok(Some(Ended::Fenced));
         }
         self.is_claimed = true;
-        self.context
-            .network
-            .spent_before(self.frontier.totals().requests);
-        // What was open before is delivered again; what takes its place is delivered as new.
-        let left: Vec<_> = self
+        // What was open before is published again; what takes its place is published as new.
+        let left: Vec<TaskId> = self
             .frontier
             .open()
-            .map(|open| open.scheduled.clone())
+            .map(|open| open.scheduled.task.clone())
             .collect();
         let decided = self.frontier.recover();
         if !self.carry_out(decided).await? {
             return Ok(Some(Ended::Fenced));
         }
-        for scheduled in left {
-            let is_open = self
-                .frontier
-                .open()
-                .any(|open| open.scheduled.task == scheduled.task);
-            if let Some(cause) = self.plan.cause(&scheduled.task).filter(|_| is_open) {
-                self.pool.deliver(scheduled, cause, true);
-            }
-        }
+        self.publish(left, true).await;
         Ok(None)
+    }
+
+    /// Publishes those tasks that are open.
+    async fn publish(&mut self, tasks: Vec<TaskId>, is_again: bool) {
+        let place = |task: TaskId| {
+            let position = self.plan.position(&task)?;
+            Some((task, position))
+        };
+        let open = tasks.into_iter().filter_map(place).collect();
+        let spent = self.frontier.totals().requests;
+        self.post.publish(open, is_again, spent).await;
     }
 
     async fn decide(&mut self) -> Result<Option<Ended>, Error> {
         loop {
-            let decided = self.frontier.decide((self.context.node.now)());
+            let decided = self.frontier.decide((self.node.now)());
             if decided.is_empty() {
                 return Ok(None);
             }
@@ -253,9 +269,7 @@ impl Orchestrator {
         if !self.append(events).await? {
             return Ok(false);
         }
-        for effect in after {
-            self.effect(effect).await?;
-        }
+        self.follow_up(after).await?;
         Ok(true)
     }
 
@@ -264,38 +278,36 @@ impl Orchestrator {
             let Some(recorded) = self.plan.append(commit).await? else {
                 return Ok(false);
             };
-            let stream = StreamId::plan(&self.context.node.workspace, &self.context.scan);
+            let stream = StreamId::plan(&self.node.workspace, &self.scan);
             for (cursor, event) in recorded {
                 self.frontier
-                    .apply(&stream, &event.into(), cursor, (self.context.node.now)());
+                    .apply(&stream, &event.into(), cursor, (self.node.now)());
             }
         }
         Ok(true)
     }
 
-    async fn effect(&mut self, effect: plan::Effect) -> Result<(), Error> {
-        match effect {
-            plan::Effect::Deliver(scheduled) => {
-                if let Some(cause) = self.plan.cause(&scheduled.task) {
-                    self.pool.deliver(scheduled, cause, false);
-                }
-            }
-            plan::Effect::End(tasks, event) => {
-                for task in &tasks {
-                    self.pool.cancel(task);
-                }
-                for task in &tasks {
-                    self.plan.end(task, event.clone()).await?;
+    async fn follow_up(&mut self, effects: Vec<plan::Effect>) -> Result<(), Error> {
+        let mut fresh = Vec::new();
+        for effect in effects {
+            match effect {
+                plan::Effect::Deliver(task) => fresh.push(task),
+                plan::Effect::End(tasks, event) => {
+                    for task in &tasks {
+                        self.post.forget(task);
+                        self.plan.end(task, event.clone()).await?;
+                    }
                 }
             }
         }
+        self.publish(fresh, false).await;
         Ok(())
     }
 
     /// `scan.finished` follows from `plan.finished`, keyed by that commit.
     async fn finish(&mut self) -> Result<Ended, Error> {
         let outcome = self.frontier.outcome();
-        let ScanContext { node, scan, .. } = &*self.context;
+        let Self { node, scan, .. } = &*self;
         if self.frontier.state() == State::Finished {
             return Ok(Ended::Finished(outcome));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mirage_domain::event::Event;
 use mirage_domain::finding::Finding;
 use mirage_domain::frontier::{Batch, Decision, Due};
-use mirage_domain::id::{Cursor, Digest, ModuleName, Position, StreamId, TaskId, Version};
+use mirage_domain::id::{Cursor, Digest, ModuleName, Position, ScanId, StreamId, TaskId, Version};
 use mirage_domain::plan::{self, Input, Scheduled};
 use mirage_domain::task;
 use mirage_log::commit::{Causation, Commit, Entry, encode, event_bytes};
@@ -14,7 +14,7 @@ use mirage_log::{AppendError, Recorded, Tip};
 use uuid::Uuid;
 
 use super::{Error, actor};
-use crate::collect::ScanContext;
+use crate::node::Node;
 use crate::seed;
 
 /// Findings that are kept so that scheduling them needs no read.
@@ -29,7 +29,7 @@ const END_TRIES_MAX: u32 = 16;
 /// What follows from a plan commit once it stands.
 #[derive(Debug)]
 pub(super) enum Effect {
-    Deliver(Scheduled),
+    Deliver(TaskId),
     /// These tasks end by the orchestrator's hand.
     End(Vec<TaskId>, task::Event),
 }
@@ -43,26 +43,27 @@ pub(super) struct Planned {
 }
 
 pub(super) struct Plan {
-    context: Arc<ScanContext>,
+    node: Arc<Node>,
+    scan: ScanId,
     stream: StreamId,
     tip: Option<Tip>,
     last_commit: Uuid,
-    /// Where each open task was scheduled.
-    causes: HashMap<TaskId, Causation>,
+    /// Of the commit that scheduled each open task.
+    positions: HashMap<TaskId, Position>,
     /// Findings that may be due soon, with their evidence.
     recent: HashMap<Cursor, (Input, Vec<Digest>)>,
     order: VecDeque<Cursor>,
 }
 
 impl Plan {
-    pub(super) fn new(context: Arc<ScanContext>) -> Self {
-        let stream = StreamId::plan(&context.node.workspace, &context.scan);
+    pub(super) fn new(node: Arc<Node>, scan: &ScanId) -> Self {
         Self {
-            context,
-            stream,
+            stream: StreamId::plan(&node.workspace, scan),
+            node,
+            scan: scan.clone(),
             tip: None,
             last_commit: Uuid::nil(),
-            causes: HashMap::new(),
+            positions: HashMap::new(),
             recent: HashMap::new(),
             order: VecDeque::new(),
         }
@@ -72,16 +73,14 @@ impl Plan {
         self.last_commit
     }
 
-    /// The plan's event that scheduled a task.
-    pub(super) fn cause(&self, task: &TaskId) -> Option<Causation> {
-        self.causes.get(task).copied()
+    /// Where an open task was scheduled.
+    pub(super) fn position(&self, task: &TaskId) -> Option<Position> {
+        self.positions.get(task).copied()
     }
 
     /// The task is over: nothing will be asked about it any more.
-    pub(super) fn forget(&mut self, task: &str) {
-        if let Ok(task) = TaskId::new(task) {
-            self.causes.remove(&task);
-        }
+    pub(super) fn forget(&mut self, task: &TaskId) {
+        self.positions.remove(task);
     }
 
     /// Takes note of a plan commit from the log; false for one that was written here.
@@ -93,22 +92,19 @@ impl Plan {
             return false;
         }
         let events = recorded.commit.events.iter().map(|entry| &entry.event);
-        self.note(recorded.commit.id, events);
+        self.note(recorded.commit.id, recorded.position, events);
         self.tip = Some(recorded.tip());
         true
     }
 
-    fn note<'a>(&mut self, commit: Uuid, events: impl Iterator<Item = &'a Event>) {
+    fn note<'a>(&mut self, commit: Uuid, at: Position, events: impl Iterator<Item = &'a Event>) {
         self.last_commit = commit;
-        for (event, index) in events.zip(1..) {
+        for event in events {
             match event {
                 Event::Plan(plan::Event::Scheduled(scheduled)) => {
-                    self.causes
-                        .insert(scheduled.task.clone(), Causation { commit, index });
+                    self.positions.insert(scheduled.task.clone(), at);
                 }
-                Event::Plan(plan::Event::Split(split)) => {
-                    self.causes.remove(&split.task);
-                }
+                Event::Plan(plan::Event::Split(split)) => self.forget(&split.task),
                 _ => {}
             }
         }
@@ -253,7 +249,7 @@ impl Plan {
     }
 
     async fn look_up(&self, cursor: Cursor) -> Result<(Input, Vec<Digest>), Error> {
-        let recorded = self.context.node.log.commit(cursor.position).await?;
+        let recorded = self.node.log.commit(cursor.position).await?;
         let entry = recorded.commit.events.get(cursor.index as usize - 1);
         match entry.map(|entry| &entry.event) {
             Some(Event::Task(task::Event::Found(finding))) => {
@@ -290,7 +286,8 @@ impl Plan {
         let commit = self.commit(id, self.stream.clone(), self.tip, None, of_stream);
         match self.append_patiently(encode(&commit)?, self.tip).await {
             Ok(tip) => {
-                self.note(id, commit.events.iter().map(|entry| &entry.event));
+                let noted = commit.events.iter().map(|entry| &entry.event);
+                self.note(id, tip.position, noted);
                 self.tip = Some(tip);
                 let cursor = |index| Cursor {
                     position: tip.position,
@@ -311,7 +308,7 @@ impl Plan {
     ) -> Result<Tip, AppendError> {
         let mut tries = 0u32;
         loop {
-            match self.context.node.log.append(commit.clone(), expected).await {
+            match self.node.log.append(commit.clone(), expected).await {
                 Err(error) if error.may_retry() && tries < 5 => tries += 1,
                 done => return done,
             }
@@ -327,7 +324,7 @@ impl Plan {
         causation: Option<Causation>,
         events: Vec<Event>,
     ) -> Commit {
-        let at = (self.context.node.now)();
+        let at = (self.node.now)();
         Commit {
             id,
             stream,
@@ -335,7 +332,7 @@ impl Plan {
             recorded_at: at,
             actor: actor(),
             command: None,
-            correlation: Some(self.context.scan.to_string()),
+            correlation: Some(self.scan.to_string()),
             causation,
             traceparent: None,
             prev: tip.map(|tip| tip.hash),
@@ -349,19 +346,14 @@ impl Plan {
 
     /// Writes a task's terminal event, unless it has one.
     pub(super) async fn end(&mut self, task: &TaskId, event: task::Event) -> Result<(), Error> {
-        self.causes.remove(task);
-        let stream = StreamId::task(&self.context.node.workspace, &self.context.scan, task);
+        self.forget(task);
+        let stream = StreamId::task(&self.node.workspace, &self.scan, task);
         let causation = Some(Causation {
             commit: self.last_commit,
             index: 1,
         });
         for _ in 0..END_TRIES_MAX {
-            let commits = self
-                .context
-                .node
-                .log
-                .read_stream(&stream, Position(0))
-                .await?;
+            let commits = self.node.log.read_stream(&stream, Position(0)).await?;
             let mut events = commits.iter().flat_map(|recorded| &recorded.commit.events);
             if events.any(|entry| matches!(&entry.event, Event::Task(event) if event.is_terminal()))
             {
@@ -387,10 +379,10 @@ impl Plan {
 }
 
 fn deliver(scheduled: Scheduled) -> Planned {
-    let events = vec![scheduled.clone().into()];
+    let effect = vec![Effect::Deliver(scheduled.task.clone())];
     Planned {
-        events,
-        effect: vec![Effect::Deliver(scheduled)],
+        events: vec![scheduled.into()],
+        effect,
         is_cut: false,
     }
 }

@@ -12,7 +12,7 @@ use mirage_domain::id::{Position, ScanId};
 use mirage_domain::scan::{Command, Outcome, PauseScan, ResumeScan, StopScan};
 use mirage_domain::{plan, task};
 use mirage_log::{Filter, Read, Recorded};
-use mirage_workers::leases::Leases;
+use mirage_workers::leases::LeaseFile;
 use mirage_workers::node::{Caller, Node, ScanRequest};
 use mirage_workers::orchestrate::{Ended, run};
 use mirage_world::{Config, World};
@@ -217,7 +217,7 @@ async fn a_scan_that_was_left_again_and_again_ends_with_the_same_set() {
 async fn node_with_own_leases(dir: &Path, leases: &Path) -> Arc<Node> {
     let node = Arc::into_inner(node(dir).await).unwrap();
     Arc::new(Node {
-        leases: Arc::new(Leases::open(leases).unwrap()),
+        leases: Arc::new(LeaseFile::open(leases).unwrap()),
         ..node
     })
 }
@@ -262,6 +262,7 @@ async fn a_held_scan_is_left_to_its_holder_and_a_repeated_start_meets_it() {
     node_one
         .leases
         .take(&scan, "another process", (node_one.now)())
+        .await
         .unwrap()
         .unwrap();
     let ended = spawn(&node_one, &scan, &CancellationToken::new())

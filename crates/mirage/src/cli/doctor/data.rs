@@ -10,7 +10,7 @@ use mirage_domain::id::{Position, WorkspaceId};
 use mirage_log::evidence::check_cited;
 use mirage_log::{EventLog, Filter, keys};
 use mirage_projections::Status;
-use mirage_workers::leases::Leases;
+use mirage_workers::leases::LeaseFile;
 use mirage_workers::node::Place;
 
 use super::super::Context;
@@ -178,7 +178,7 @@ fn leases(dir: &Path) -> Check {
     if !path.exists() {
         return ok("leases", "none");
     }
-    let stale = Leases::open(&path).and_then(|leases| leases.stale(Timestamp::now()));
+    let stale = LeaseFile::open(&path).and_then(|leases| leases.stale(Timestamp::now()));
     match stale.as_deref() {
         Ok([]) => ok("leases", "none is stale"),
         Ok(stale) => warn(

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use mirage_api::error::Problem;
-use mirage_workers::leases::Leases;
+use mirage_workers::leases::LeaseFile;
 
 use super::super::Context;
 use crate::output::Failure;
@@ -74,7 +74,7 @@ fn close(_: &Path) -> std::io::Result<()> {
 }
 
 fn give_back(path: &Path) -> Result<usize, Box<dyn std::error::Error>> {
-    let leases = Leases::open(path)?;
+    let leases = LeaseFile::open(path)?;
     let stale = leases.stale(Timestamp::now())?;
     for (scan, holder) in &stale {
         leases.release(scan, holder)?;

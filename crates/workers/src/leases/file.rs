@@ -1,29 +1,25 @@
-//! Leases: hints which process holds which scan, in a file that may be deleted at any time.
-//!
-//! They save a second orchestrator the trouble of claiming a plan that is in good hands; the truth is the plan's stream.
+//! Leases in a file, shared by the processes of one machine.
 
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use mirage_domain::id::ScanId;
 use rusqlite::{Connection, OptionalExtension, params};
 
-/// A lease that is not renewed is void after this long.
-pub const LEASE: Duration = Duration::from_secs(5);
-/// How often a holder renews.
-pub const RENEW: Duration = Duration::from_secs(1);
+use super::{Error, LEASE, Leases};
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS leases (
     scan TEXT PRIMARY KEY, holder TEXT NOT NULL, until_ms INTEGER NOT NULL) STRICT";
 
 /// See the module's doc.
-pub struct Leases {
+pub struct LeaseFile {
     connection: Mutex<Connection>,
 }
 
-impl Leases {
+impl LeaseFile {
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(2))?;
@@ -109,6 +105,26 @@ impl Leases {
     }
 }
 
+#[async_trait]
+impl Leases for LeaseFile {
+    async fn take(
+        &self,
+        scan: &ScanId,
+        holder: &str,
+        now: Timestamp,
+    ) -> Result<Result<(), String>, Error> {
+        Ok(Self::take(self, scan, holder, now)?)
+    }
+
+    async fn holder(&self, scan: &ScanId, now: Timestamp) -> Result<Option<String>, Error> {
+        Ok(Self::holder(self, scan, now)?)
+    }
+
+    async fn release(&self, scan: &ScanId, holder: &str) -> Result<(), Error> {
+        Ok(Self::release(self, scan, holder)?)
+    }
+}
+
 /// How this process names itself: pid, when it was started, and of which boot, so that a reused pid is another holder.
 pub fn this_process() -> String {
     let pid = std::process::id();
@@ -149,7 +165,7 @@ mod tests {
     #[test]
     fn one_holds_until_it_gives_back_or_goes_silent() {
         let dir = tempfile::tempdir().unwrap();
-        let leases = Leases::open(&dir.path().join("leases.db")).unwrap();
+        let leases = LeaseFile::open(&dir.path().join("leases.db")).unwrap();
         let scan = ScanId::new("scn_a").unwrap();
         let at = |second| Timestamp::from_second(second).unwrap();
         assert_eq!(leases.take(&scan, "one", at(0)).unwrap(), Ok(()));
@@ -172,7 +188,7 @@ mod tests {
     #[test]
     fn a_process_that_is_gone_holds_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let leases = Leases::open(&dir.path().join("leases.db")).unwrap();
+        let leases = LeaseFile::open(&dir.path().join("leases.db")).unwrap();
         let scan = ScanId::new("scn_a").unwrap();
         let mut child = std::process::Command::new("sleep")
             .arg("60")

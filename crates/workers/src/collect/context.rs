@@ -9,11 +9,10 @@ use mirage_domain::id::{Digest, Position, ScanId, StreamId};
 use mirage_domain::scan::{self, Origin, Requested};
 use mirage_domain::scope::Scope;
 use mirage_domain::task;
-use mirage_log::{Filter, Read};
+use mirage_log::{Filter, Read, ReadError};
 
-use super::Error;
-use crate::collect::ScanContext;
-use crate::collectors;
+use super::ScanContext;
+use crate::collectors::{self, Collector};
 use crate::node::Node;
 use crate::probe::live::Policy;
 use crate::probe::network::Network;
@@ -22,8 +21,25 @@ use crate::probe::replay::Replay;
 use crate::seed;
 use crate::settings::ScanSettings;
 
+/// Why a scan cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("there is no scan {0}")]
+    Absent(ScanId),
+    #[error("{what} of the scan is missing or damaged")]
+    Evidence { what: &'static str },
+    #[error("the scan's scope is erased or not readable")]
+    Scope,
+    #[error("the scan's proxy cannot be used")]
+    Proxy(#[source] UnfitProxy),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Store(#[from] mirage_log::evidence::Error),
+}
+
 /// Reads the request of a scan.
-pub(super) async fn request(node: &Node, scan: &ScanId) -> Result<Requested, Error> {
+pub(crate) async fn request(node: &Node, scan: &ScanId) -> Result<Requested, LoadError> {
     let stream = StreamId::scan(&node.workspace, scan);
     let commits = node.log.read_stream(&stream, Position(0)).await?;
     let mut events = commits.iter().flat_map(|recorded| &recorded.commit.events);
@@ -31,44 +47,44 @@ pub(super) async fn request(node: &Node, scan: &ScanId) -> Result<Requested, Err
         Event::Scan(scan::Event::Requested(requested)) => Some(requested.clone()),
         _ => None,
     });
-    requested.ok_or_else(|| Error::Absent(scan.clone()))
+    requested.ok_or_else(|| LoadError::Absent(scan.clone()))
 }
 
-async fn evidence(node: &Node, digest: Digest, what: &'static str) -> Result<Vec<u8>, Error> {
+async fn evidence(node: &Node, digest: Digest, what: &'static str) -> Result<Vec<u8>, LoadError> {
     let bytes = node.evidence.get(&node.workspace, digest).await?;
-    bytes.ok_or(Error::Evidence { what })
+    bytes.ok_or(LoadError::Evidence { what })
 }
 
-pub(super) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, Error> {
+/// The modules of a scan that this program has.
+pub(crate) fn modules(request: &Requested) -> impl Iterator<Item = &'static dyn Collector> {
+    collectors::every().filter(|collector| {
+        let mut names = request.modules.iter();
+        names.any(|name| name.as_str() == collector.manifest().name)
+    })
+}
+
+/// Reads a scan's request, seeds and settings, and opens its way to the network.
+pub(crate) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, LoadError> {
     let request = request(&node, scan).await?;
     let list = evidence(&node, request.seeds.list, "the seed list").await?;
-    let seeds = seed::decode(&list).map_err(|_| Error::Evidence {
+    let seeds = seed::decode(&list).map_err(|_| LoadError::Evidence {
         what: "the seed list",
     })?;
     let settings = evidence(&node, request.settings, "the settings").await?;
-    let settings = ScanSettings::decode(&settings).map_err(|_| Error::Evidence {
+    let settings = ScanSettings::decode(&settings).map_err(|_| LoadError::Evidence {
         what: "the settings",
     })?;
-    let rules = request.scope.open().ok_or(Error::Scope)?;
-    let scope = Scope::new(&seeds, rules).map_err(|_| Error::Scope)?;
-    let modules = collectors::every()
-        .filter(|collector| {
-            request
-                .modules
-                .iter()
-                .any(|name| name.as_str() == collector.manifest().name)
-        })
-        .map(|collector| {
-            (
-                collector,
-                Arc::new(settings.of(collector.manifest(), &node.secrets)),
-            )
-        })
-        .collect();
+    let rules = request.scope.open().ok_or(LoadError::Scope)?;
+    let scope = Scope::new(&seeds, rules).map_err(|_| LoadError::Scope)?;
+    let with_settings = |collector: &'static dyn Collector| {
+        let settings = settings.of(collector.manifest(), &node.secrets);
+        (collector, Arc::new(settings))
+    };
+    let modules = modules(&request).map(with_settings).collect();
     let network = match &request.origin {
         Origin::Rederivation { of } => stored(&node, of, &request).await?,
         Origin::Scan { .. } | Origin::Import { .. } => {
-            let policy = policy(&node, &request, &settings).map_err(Error::Proxy)?;
+            let policy = policy(&node, &request, &settings).map_err(LoadError::Proxy)?;
             Network::Live(node.live.scan(policy, node.evidence.clone()))
         }
     };
@@ -85,11 +101,11 @@ pub(super) async fn load(node: Arc<Node>, scan: &ScanId) -> Result<ScanContext, 
 }
 
 /// What another scan saw.
-async fn stored(node: &Node, of: &ScanId, request: &Requested) -> Result<Network, Error> {
+async fn stored(node: &Node, of: &ScanId, request: &Requested) -> Result<Network, LoadError> {
     let all = Citations::read(node, of).await?;
     let store = node.evidence.clone();
     let replay = Replay::over(store, &node.workspace, &all.cited, &all.foreign).await;
-    let replay = replay.map_err(|_| Error::Evidence {
+    let replay = replay.map_err(|_| LoadError::Evidence {
         what: "what the other scan saw",
     })?;
     let replay = replay.allow_private(request.allow_private.clone());
@@ -97,7 +113,7 @@ async fn stored(node: &Node, of: &ScanId, request: &Requested) -> Result<Network
 }
 
 /// A scan, and what it derives anew, and so on: what one of them saw, all of them saw.
-async fn family(node: &Node, scan: &ScanId) -> Result<HashSet<ScanId>, Error> {
+async fn family(node: &Node, scan: &ScanId) -> Result<HashSet<ScanId>, LoadError> {
     let (mut family, mut next) = (HashSet::new(), Some(scan.clone()));
     while let Some(scan) = next.take().filter(|scan| family.insert(scan.clone())) {
         if let Origin::Rederivation { of } = request(node, &scan).await?.origin {
@@ -119,7 +135,7 @@ struct Citations {
 }
 
 impl Citations {
-    async fn read(node: &Node, scan: &ScanId) -> Result<Self, Error> {
+    async fn read(node: &Node, scan: &ScanId) -> Result<Self, LoadError> {
         let mut all = Self {
             scan: scan.clone(),
             own: family(node, scan).await?,

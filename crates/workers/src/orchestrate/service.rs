@@ -1,0 +1,233 @@
+//! The orchestrating role: runs the scans of a workspace that are to run and that nobody holds, some at a time.
+//!
+//! It learns from the log what is to run, and from the leases what is in good hands. Two that run one scan all the same
+//! do no harm: the plan's stream lets one of them go on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use mirage_domain::event::Event;
+use mirage_domain::id::{Position, ScanId};
+use mirage_domain::scan;
+use mirage_log::queue::TaskQueue;
+use mirage_log::{Filter, Read, Recorded};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, Error, Orchestrator, give_back, hold};
+use crate::leases::{LEASE, RENEW};
+use crate::node::Node;
+
+/// Scans that one process runs at a time, unless its configuration says otherwise; each keeps its frontier in memory.
+pub const SCANS_MAX: usize = 16;
+/// A scan that could not be run, and a log that could not be read, is tried again after this.
+const RETRY: Duration = Duration::from_secs(15);
+
+/// Runs scans until `stop` is cancelled; then hands over what it runs. Up to `scans_max` at a time, oldest first.
+///
+/// Ends with an error only if the log is damaged or newer than this program. It reads the whole log once at its start.
+pub async fn serve(
+    node: Arc<Node>,
+    queue: Arc<dyn TaskQueue>,
+    stop: CancellationToken,
+    scans_max: usize,
+) -> Result<(), Error> {
+    let mut service = Service {
+        node,
+        queue,
+        scans_max: scans_max.max(1),
+        position: Position(0),
+        wanted: Vec::new(),
+        running: JoinSet::new(),
+        leaves: HashMap::new(),
+    };
+    let watched = loop {
+        match service.watch(&stop).await {
+            Err(Error::Read(error)) if error.may_retry() => {
+                tracing::warn!(%error, "the log could not be read; tried again");
+            }
+            watched => break watched,
+        }
+        if stop
+            .run_until_cancelled(tokio::time::sleep(RETRY))
+            .await
+            .is_none()
+        {
+            break Ok(());
+        }
+    };
+    service.hand_over().await;
+    watched
+}
+
+struct Service {
+    node: Arc<Node>,
+    queue: Arc<dyn TaskQueue>,
+    scans_max: usize,
+    /// Read up to here.
+    position: Position,
+    /// Scans that are not over, oldest first.
+    wanted: Vec<Wanted>,
+    running: JoinSet<(ScanId, Result<Ended, Error>)>,
+    /// How to make each running scan leave.
+    leaves: HashMap<ScanId, CancellationToken>,
+}
+
+struct Wanted {
+    scan: ScanId,
+    /// Nothing is to be scheduled: it needs nobody.
+    is_paused: bool,
+    not_before: Instant,
+}
+
+impl Service {
+    async fn watch(&mut self, stop: &CancellationToken) -> Result<(), Error> {
+        let node = self.node.clone();
+        let mut log = node.log.read(self.position, Filter::All);
+        let mut tick = tokio::time::interval(RENEW);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_live = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                Some(ended) = self.running.join_next() => self.ended(ended),
+                _ = tick.tick() => {}
+                read = log.next() => match read.ok_or(Error::Ended)?? {
+                    // What changes nothing here starts nothing.
+                    Read::Commit(recorded) => if !self.apply(&recorded) {
+                        continue;
+                    },
+                    Read::CaughtUp(_) => is_live = true,
+                },
+            }
+            if is_live {
+                self.start();
+            }
+        }
+    }
+
+    /// Takes note of a commit; false if it says nothing about which scans are to run.
+    fn apply(&mut self, recorded: &Recorded) -> bool {
+        self.position = recorded.position;
+        let stream = &recorded.commit.stream;
+        let Some(scan) = stream.scan.as_ref() else {
+            return false;
+        };
+        if stream.workspace != self.node.workspace || stream.category.as_str() != "scan" {
+            return false;
+        }
+        for entry in &recorded.commit.events {
+            if let Event::Scan(event) = &entry.event {
+                self.apply_event(scan, event);
+            }
+        }
+        true
+    }
+
+    fn apply_event(&mut self, scan: &ScanId, event: &scan::Event) {
+        let is_paused = match event {
+            scan::Event::Started(_) => {
+                self.wanted.push(Wanted {
+                    scan: scan.clone(),
+                    is_paused: false,
+                    not_before: Instant::now(),
+                });
+                return;
+            }
+            scan::Event::Finished(_) => {
+                self.wanted.retain(|wanted| wanted.scan != *scan);
+                return;
+            }
+            scan::Event::Paused(_) => true,
+            scan::Event::Resumed(_) | scan::Event::StopRequested(_) => false,
+            scan::Event::Requested(_) | scan::Event::Archived(_) | scan::Event::Unarchived(_) => {
+                return;
+            }
+        };
+        // A paused scan would keep a place that another one could use.
+        if is_paused && let Some(leave) = self.leaves.get(scan) {
+            leave.cancel();
+        }
+        let known = self.wanted.iter_mut().find(|wanted| wanted.scan == *scan);
+        if let Some(wanted) = known {
+            wanted.is_paused = is_paused;
+        }
+    }
+
+    /// Starts what is to run, as far as there is room.
+    fn start(&mut self) {
+        let now = Instant::now();
+        for wanted in &mut self.wanted {
+            if self.leaves.len() >= self.scans_max {
+                return;
+            }
+            let is_due = !wanted.is_paused && wanted.not_before <= now;
+            if !is_due || self.leaves.contains_key(&wanted.scan) {
+                continue;
+            }
+            let (node, queue, scan) = (self.node.clone(), self.queue.clone(), wanted.scan.clone());
+            let leave = CancellationToken::new();
+            self.leaves.insert(scan.clone(), leave.clone());
+            self.running.spawn(async move {
+                let ended = run(node, queue, scan.clone(), leave).await;
+                (scan, ended)
+            });
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(ScanId, Result<Ended, Error>), tokio::task::JoinError>) {
+        let (scan, ended) = match ended {
+            Ok(ended) => ended,
+            // Its scan is not known any more, so it is not started again here: another process takes it.
+            Err(error) => {
+                tracing::error!(%error, "an orchestrator panicked");
+                return;
+            }
+        };
+        self.leaves.remove(&scan);
+        let wait = match ended {
+            Ok(Ended::Finished(_)) => {
+                self.wanted.retain(|wanted| wanted.scan != scan);
+                return;
+            }
+            Ok(Ended::Left) => Duration::ZERO,
+            Ok(Ended::Held) => RENEW,
+            Ok(Ended::Fenced) => LEASE,
+            Err(error) => {
+                tracing::error!(scan.id = %scan, %error, "a scan could not be run; tried again");
+                RETRY
+            }
+        };
+        let known = self.wanted.iter_mut().find(|wanted| wanted.scan == scan);
+        if let Some(wanted) = known {
+            wanted.not_before = Instant::now() + wait;
+        }
+    }
+
+    async fn hand_over(&mut self) {
+        self.leaves.values().for_each(CancellationToken::cancel);
+        while self.running.join_next().await.is_some() {}
+    }
+}
+
+/// Runs one scan whose tasks others collect.
+async fn run(
+    node: Arc<Node>,
+    queue: Arc<dyn TaskQueue>,
+    scan: ScanId,
+    leave: CancellationToken,
+) -> Result<Ended, Error> {
+    if !hold(&node, &scan).await? {
+        return Ok(Ended::Held);
+    }
+    let ended = match Orchestrator::open(node.clone(), scan.clone(), queue).await {
+        Ok(mut orchestrator) => orchestrator.follow(leave).await,
+        Err(error) => Err(error),
+    };
+    give_back(&node, &scan).await;
+    ended
+}
