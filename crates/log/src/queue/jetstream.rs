@@ -108,6 +108,12 @@ fn failed<E: Into<super::Cause>>(doing: &'static str) -> impl FnOnce(E) -> Error
 }
 
 impl JetStreamQueue {
+    /// Connects to `nats://HOST:PORT` and opens the queue there.
+    pub async fn connect(server: &str, config: Config) -> Result<Self, Error> {
+        let client = async_nats::connect(server).await;
+        Self::open(client.map_err(failed("connecting to"))?, config).await
+    }
+
     /// Opens the queue, or makes it.
     pub async fn open(client: Client, config: Config) -> Result<Self, Error> {
         let context = async_nats::jetstream::ContextBuilder::new()

@@ -193,7 +193,8 @@ pub(crate) fn of_run(error: orchestrate::Error) -> Problem {
         orchestrate::Error::Encode(_)
         | orchestrate::Error::Collect(_)
         | orchestrate::Error::Lease(_)
-        | orchestrate::Error::Ended => Problem::of("internal", &error),
+        | orchestrate::Error::Ended
+        | orchestrate::Error::Panicked => Problem::of("internal", &error),
     }
 }
 

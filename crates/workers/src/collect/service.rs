@@ -187,7 +187,8 @@ impl Service {
         tokio::pin!(run);
         let mut extend = tokio::time::interval(self.queue.lease() / BEATS);
         let mut look = tokio::time::interval(LOOK);
-        (extend.tick().await, look.tick().await);
+        extend.tick().await;
+        look.tick().await;
         loop {
             tokio::select! {
                 biased;

@@ -64,6 +64,8 @@ pub enum Error {
     Lease(#[from] leases::Error),
     #[error("the log's reader ended")]
     Ended,
+    #[error("an orchestrator panicked; its scan can be taken over")]
+    Panicked,
 }
 
 /// Takes the scan's lease; false if another process holds it.
@@ -156,13 +158,13 @@ impl Orchestrator {
         }
         for (cursor, Entry { event, at }) in recorded.entries() {
             self.frontier.apply(stream, event, cursor, *at);
-            match event {
-                Event::Task(task::Event::Found(finding)) => self.plan.remember(cursor, finding),
-                _ => {}
+            let Event::Task(event) = event else {
+                continue;
+            };
+            if let task::Event::Found(finding) = event {
+                self.plan.remember(cursor, finding);
             }
-            if let Event::Task(event) = event
-                && let Ok(task) = TaskId::new(stream.id.as_str())
-            {
+            if let Ok(task) = TaskId::new(stream.id.as_str()) {
                 self.note(&task, event.is_terminal());
             }
         }

@@ -4,10 +4,11 @@
 //! do no harm: the plan's stream lets one of them go on.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use mirage_domain::event::Event;
 use mirage_domain::id::{Position, ScanId};
 use mirage_domain::scan;
@@ -94,7 +95,10 @@ impl Service {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                Some(ended) = self.running.join_next() => self.ended(ended),
+                Some(ended) = self.running.join_next() => {
+                    let (scan, ended) = ended.expect("a panic is caught, and nobody aborts it");
+                    self.ended(scan, ended);
+                }
                 _ = tick.tick() => {}
                 read = log.next() => match read.ok_or(Error::Ended)?? {
                     // What changes nothing here starts nothing.
@@ -173,21 +177,13 @@ impl Service {
             let leave = CancellationToken::new();
             self.leaves.insert(scan.clone(), leave.clone());
             self.running.spawn(async move {
-                let ended = run(node, queue, scan.clone(), leave).await;
-                (scan, ended)
+                let run = AssertUnwindSafe(run(node, queue, scan.clone(), leave)).catch_unwind();
+                (scan, run.await.unwrap_or(Err(Error::Panicked)))
             });
         }
     }
 
-    fn ended(&mut self, ended: Result<(ScanId, Result<Ended, Error>), tokio::task::JoinError>) {
-        let (scan, ended) = match ended {
-            Ok(ended) => ended,
-            // Its scan is not known any more, so it is not started again here: another process takes it.
-            Err(error) => {
-                tracing::error!(%error, "an orchestrator panicked");
-                return;
-            }
-        };
+    fn ended(&mut self, scan: ScanId, ended: Result<Ended, Error>) {
         self.leaves.remove(&scan);
         let wait = match ended {
             Ok(Ended::Finished(_)) => {

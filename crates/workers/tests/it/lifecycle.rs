@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::scans::{entities, node, request};
 
-const LONG: Duration = Duration::from_secs(30);
+pub(crate) const LONG: Duration = Duration::from_secs(30);
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     World::start(Config {
         hosts: 300,
         ..Config::default()
@@ -32,7 +32,7 @@ async fn world() -> World {
 }
 
 /// A scan of many seeds, so that it has many tasks.
-fn many(world: &World) -> ScanRequest {
+pub(crate) fn many(world: &World) -> ScanRequest {
     let seed = |n| Entity::new(Kind::Domain, &format!("h{n:05}.{}", world.domain())).unwrap();
     ScanRequest {
         seeds: (1..=300).map(seed).collect(),
@@ -40,7 +40,7 @@ fn many(world: &World) -> ScanRequest {
     }
 }
 
-async fn history(node: &Node, scan: &ScanId) -> Vec<Arc<Recorded>> {
+pub(crate) async fn history(node: &Node, scan: &ScanId) -> Vec<Arc<Recorded>> {
     let mut read = node.log.read(Position(0), Filter::Scan(scan.clone()));
     let mut commits = Vec::new();
     while let Some(Ok(Read::Commit(recorded))) = read.next().await {
@@ -50,7 +50,7 @@ async fn history(node: &Node, scan: &ScanId) -> Vec<Arc<Recorded>> {
 }
 
 /// Waits for the first event that `wanted` accepts.
-async fn until(node: &Node, scan: &ScanId, wanted: impl Fn(&Event) -> bool) {
+pub(crate) async fn until(node: &Node, scan: &ScanId, wanted: impl Fn(&Event) -> bool) {
     let mut read = node.log.read(Position(0), Filter::Scan(scan.clone()));
     let seen = async {
         while let Some(read) = read.next().await {
@@ -68,7 +68,7 @@ async fn until(node: &Node, scan: &ScanId, wanted: impl Fn(&Event) -> bool) {
     tokio::time::timeout(LONG, seen).await.unwrap();
 }
 
-fn is_found(event: &Event) -> bool {
+pub(crate) fn is_found(event: &Event) -> bool {
     matches!(event, Event::Task(task::Event::Found(finding)) if finding.kind == Kind::Ip)
 }
 
@@ -81,7 +81,7 @@ fn spawn(
     tokio::spawn(async move { tokio::time::timeout(LONG, run).await.unwrap().unwrap() })
 }
 
-async fn undisturbed(world: &World) -> BTreeSet<String> {
+pub(crate) async fn undisturbed(world: &World) -> BTreeSet<String> {
     let dir = tempfile::tempdir().unwrap();
     let node = node(dir.path()).await;
     let (scan, _) = node
@@ -96,7 +96,7 @@ async fn undisturbed(world: &World) -> BTreeSet<String> {
 }
 
 /// Every scheduled task has exactly one end.
-fn assert_each_task_ends_once(commits: &[Arc<Recorded>]) {
+pub(crate) fn assert_each_task_ends_once(commits: &[Arc<Recorded>]) {
     let mut ends: BTreeMap<String, usize> = BTreeMap::new();
     let mut scheduled = BTreeSet::new();
     for recorded in commits {

@@ -8,4 +8,5 @@ mod collectors_policy;
 mod collectors_registries;
 mod collectors_web;
 mod lifecycle;
+mod roles;
 mod scans;
