@@ -3,4 +3,5 @@
 //! **Never:** SQL, or anything of the workers that runs: work starts by a command.
 
 pub mod error;
+pub mod health;
 pub mod why;

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use mirage_domain::id::{Position, StreamId};
+use mirage_domain::id::{Position, StreamId, WorkspaceId};
 use tokio::time::{Instant, sleep};
 
 pub use connect::SERVER_MIN;
@@ -38,6 +38,7 @@ use marks::Marks;
 use tail::Tail;
 
 use crate::error::Damage;
+use crate::queue::{self, jetstream::JetStreamQueue};
 use crate::{
     AppendError, Capabilities, EncodedCommit, EventLog, Filter, Head, OpenError, Read, ReadError,
     Recorded, Tip,
@@ -112,6 +113,18 @@ impl JetStream {
             window: Window::default(),
             capabilities,
         })
+    }
+}
+
+impl JetStream {
+    /// The queue of tasks of one workspace, on the same servers and with as many copies.
+    pub async fn queue(&self, workspace: WorkspaceId) -> Result<JetStreamQueue, queue::Error> {
+        let asker = &self.inner.asker;
+        let config = queue::jetstream::Config {
+            replicas: self.capabilities.replicas as usize,
+            ..queue::jetstream::Config::new(asker.name.clone(), workspace)
+        };
+        JetStreamQueue::open(asker.context.client().clone(), config).await
     }
 }
 

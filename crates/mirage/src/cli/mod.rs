@@ -26,6 +26,7 @@ mod replay;
 pub(crate) mod scan;
 mod scans;
 mod search;
+mod serve;
 pub(crate) mod suggest;
 mod tally;
 pub(crate) mod time;
@@ -94,6 +95,7 @@ enum Command {
     /// Which layer of configuration says what
     Config(config::Arguments),
     Doctor(doctor::Arguments),
+    Serve(serve::Arguments),
     Completion(manual::CompletionArguments),
     Man(manual::ManArguments),
     Version(version::Arguments),
@@ -103,7 +105,7 @@ impl Command {
     /// Whether it runs a scan, and heeds `--timeout` by stopping in order.
     fn follows(&self) -> bool {
         match self {
-            Self::Scan(_) | Self::Import(_) | Self::Rederive(_) => true,
+            Self::Scan(_) | Self::Import(_) | Self::Rederive(_) | Self::Serve(_) => true,
             Self::Scans(arguments) => arguments.follows(),
             _ => false,
         }
@@ -204,6 +206,7 @@ async fn within_timeout(context: &Context, command: Command) -> Answer {
 async fn run(context: &Context, command: Command) -> Answer {
     match command {
         Command::Scan(arguments) => scan::run(context, *arguments).await,
+        Command::Serve(arguments) => serve::run(context, &arguments).await,
         Command::Scans(arguments) => scans::run(context, arguments).await,
         Command::Findings(arguments) => findings::run(context, &arguments).await,
         Command::Entities(arguments) => entities::run(context, &arguments).await,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use mirage_log::evidence::s3;
 use mirage_log::jetstream;
 
 use crate::config::Config;
@@ -49,6 +50,32 @@ fn credentials(config: &Config) -> jetstream::Credentials {
         },
         None => Credentials::None,
     }
+}
+
+/// The bucket of evidence, if there is one; `index` is where this node keeps what it knows of it.
+pub(crate) fn evidence(config: &Config, index: PathBuf) -> Option<s3::Options> {
+    let (bucket, endpoint) = (
+        text(config, "evidence.bucket")?,
+        text(config, "evidence.endpoint"),
+    );
+    let key = |name| text(config, name).unwrap_or_default();
+    let of = s3::Options::of(
+        &bucket,
+        &key("evidence.access_key"),
+        &key("evidence.secret_key"),
+    );
+    Some(s3::Options {
+        region: key("evidence.region"),
+        prefix: key("evidence.prefix"),
+        ca: path(config, "evidence.ca"),
+        // Whoever writes `http` means it.
+        allows_http: endpoint
+            .as_deref()
+            .is_some_and(|url| url.starts_with("http://")),
+        endpoint,
+        index: Some(index),
+        ..of
+    })
 }
 
 fn text(config: &Config, name: &str) -> Option<String> {

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use mirage_api::error::Problem;
 use mirage_log::EventLog;
+use mirage_log::evidence::s3::S3;
 use mirage_log::evidence::{EvidenceStore, Files};
 use mirage_log::jetstream::JetStream;
+use mirage_log::queue::TaskQueue;
 use mirage_log::sqlite::{self, Anchor, Sqlite};
 use mirage_projections::Runner;
-use mirage_workers::node::Place;
+use mirage_workers::node::{Parts, Place};
 
 use super::servers;
 use crate::cli::Context;
@@ -48,17 +50,63 @@ impl Context {
         self.runner_of(self.log().await?)
     }
 
-    pub(super) fn runner_of(&self, log: Arc<dyn EventLog>) -> Result<Runner, Failure> {
+    pub(crate) fn runner_of(&self, log: Arc<dyn EventLog>) -> Result<Runner, Failure> {
         Ok(Runner::open(&self.data.dir, log)?)
     }
 
     /// The store of evidence, where there is one: opening it would make its folder.
     pub(crate) async fn evidence(&self) -> Result<Option<Arc<dyn EvidenceStore>>, Failure> {
+        if let Some(bucket) = self.bucket().await? {
+            return Ok(Some(bucket));
+        }
         let folder = Place(self.data.dir.clone()).evidence();
         match folder.exists() {
             true => Ok(Some(Arc::new(Files::open(&folder)?))),
             false => Ok(None),
         }
+    }
+
+    async fn bucket(&self) -> Result<Option<Arc<dyn EvidenceStore>>, Failure> {
+        let index = self.data.dir.join("evidence-index.db");
+        match servers::evidence(&self.config, index) {
+            Some(options) => Ok(Some(Arc::new(S3::open(&options).await?))),
+            None => Ok(None),
+        }
+    }
+
+    /// Opens for work what a node stands on, and makes what lies in the data directory; with the queue of a cluster.
+    pub(crate) async fn parts(&self) -> Result<(Parts, Option<Arc<dyn TaskQueue>>), Failure> {
+        let place = Place(self.data.dir.clone());
+        place.make().map_err(super::of_open)?;
+        let (log, queue) = self.log_and_queue().await?;
+        let evidence = match self.bucket().await? {
+            Some(bucket) => bucket,
+            None => Arc::new(Files::open(&place.evidence())?),
+        };
+        let parts = Parts {
+            log,
+            evidence,
+            leases: Arc::new(place.open_leases().map_err(super::of_open)?),
+            keys: place.keys(),
+        };
+        Ok((parts, queue))
+    }
+
+    async fn log_and_queue(
+        &self,
+    ) -> Result<(Arc<dyn EventLog>, Option<Arc<dyn TaskQueue>>), Failure> {
+        let Some(options) = servers::log(&self.config) else {
+            return Ok((Arc::new(Sqlite::open(&self.data.dir)?), None));
+        };
+        let log = JetStream::open(options).await?;
+        let queue = log.queue(self.workspace()?).await;
+        let queue = queue.map_err(|error| Problem::of("log_unreachable", &error))?;
+        Ok((Arc::new(log), Some(Arc::new(queue))))
+    }
+
+    /// Whether scans are run by the nodes of a cluster, and not by whoever starts them.
+    pub(crate) fn is_cluster(&self) -> bool {
+        servers::log(&self.config).is_some()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Opening a data directory: log, evidence, keys and leases of one embedded node.
+//! Opening a node: over a data directory, or over parts that lie elsewhere.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 use jiff::{Timestamp, Unit};
 use mirage_domain::id::WorkspaceId;
 use mirage_log::commit::{Actor, ActorKind};
-use mirage_log::evidence::{self, Files};
+use mirage_log::evidence::{self, EvidenceStore, Files};
 use mirage_log::execute::Store;
 use mirage_log::sqlite::Sqlite;
 use mirage_log::{EventLog, keys};
 
 use super::Node;
-use crate::leases::{self, LeaseFile};
+use crate::leases::{self, LeaseFile, Leases};
 use crate::probe::live::{self, Live, LiveConfig};
 
 /// What lies where in a data directory.
@@ -32,9 +32,29 @@ impl Place {
     pub fn leases(&self) -> PathBuf {
         self.0.join("leases.db")
     }
+    /// Makes the directory.
+    pub fn make(&self) -> Result<(), OpenError> {
+        std::fs::create_dir_all(&self.0).map_err(|source| OpenError::Directory {
+            path: self.0.clone(),
+            source,
+        })
+    }
+    pub fn open_leases(&self) -> Result<LeaseFile, OpenError> {
+        let path = self.leases();
+        LeaseFile::open(&path).map_err(|source| OpenError::Leases { path, source })
+    }
     pub fn log(&self) -> PathBuf {
         mirage_log::sqlite::path(&self.0)
     }
+}
+
+/// What a node stands on, wherever it lies.
+pub struct Parts {
+    pub log: Arc<dyn EventLog>,
+    pub evidence: Arc<dyn EvidenceStore>,
+    pub leases: Arc<dyn Leases>,
+    /// The folder of id keys.
+    pub keys: PathBuf,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -70,11 +90,24 @@ impl Node {
     /// Opens a data directory for work, or makes a new one.
     pub async fn open(dir: &Path, workspace: WorkspaceId) -> Result<Self, OpenError> {
         let place = Place(dir.to_owned());
-        std::fs::create_dir_all(dir).map_err(|source| OpenError::Directory {
-            path: dir.to_owned(),
-            source,
-        })?;
-        let log: Arc<dyn EventLog> = Arc::new(Sqlite::open(dir)?);
+        place.make()?;
+        let parts = Parts {
+            log: Arc::new(Sqlite::open(dir)?),
+            evidence: Arc::new(Files::open(&place.evidence())?),
+            leases: Arc::new(place.open_leases()?),
+            keys: place.keys(),
+        };
+        Self::over(parts, workspace).await
+    }
+
+    /// A node over these parts; writes the log's first event and makes the workspace, where they are not there.
+    pub async fn over(parts: Parts, workspace: WorkspaceId) -> Result<Self, OpenError> {
+        let Parts {
+            log,
+            evidence,
+            leases,
+            keys: folder,
+        } = parts;
         let version = Some(env!("CARGO_PKG_VERSION").to_owned());
         let actor = Actor {
             kind: ActorKind::Service,
@@ -82,17 +115,13 @@ impl Node {
             version,
         };
         keys::begin(&*log, actor.clone(), now()).await?;
-        let key = keys::workspace(log.clone(), &place.keys(), &workspace, actor, now).await?;
-        let leases = LeaseFile::open(&place.leases()).map_err(|source| OpenError::Leases {
-            path: place.leases(),
-            source,
-        })?;
+        let key = keys::workspace(log.clone(), &folder, &workspace, actor, now).await?;
         Ok(Self {
             workspace,
-            evidence: Arc::new(Files::open(&place.evidence())?),
+            evidence,
             key,
             live: Live::new(LiveConfig::default()).await?,
-            leases: Arc::new(leases),
+            leases,
             scans: Store::new(log.clone()),
             marks: Store::new(log.clone()),
             holder: leases::this_process(),

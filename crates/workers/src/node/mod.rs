@@ -22,7 +22,7 @@ use mirage_log::evidence::EvidenceStore;
 use mirage_log::execute::{self, Envelope, Store};
 use mirage_log::{EventLog, evidence};
 
-pub use embedded::{OpenError, Place, now};
+pub use embedded::{OpenError, Parts, Place, now};
 pub use import::Import;
 
 use crate::leases::Leases;

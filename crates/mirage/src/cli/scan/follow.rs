@@ -58,7 +58,8 @@ pub(crate) async fn follow(
     let mut progress = Progress::new(context);
     let mut tally = Tally::default();
     let mut stop = std::pin::pin!(asked_to_stop(context.timeout));
-    let (mut how, mut is_running) = (How::Over, true);
+    // In a cluster the nodes run it.
+    let (mut how, mut is_running) = (How::Over, !context.is_cluster());
     while is_running || (how == How::Over && !tally.is_over()) {
         tokio::select! {
             ended = &mut run, if is_running => {
@@ -111,7 +112,7 @@ async fn run(
     }
 }
 
-async fn asked_to_stop(timeout: Option<Duration>) -> How {
+pub(crate) async fn asked_to_stop(timeout: Option<Duration>) -> How {
     let timed_out = async {
         match timeout {
             Some(timeout) => tokio::time::sleep(timeout).await,
@@ -141,7 +142,7 @@ async fn terminated() {
 }
 
 /// The second Ctrl-C: what is acknowledged is on disk, so nothing is lost by leaving.
-async fn leave_at_once() {
+pub(crate) async fn leave_at_once() {
     if tokio::signal::ctrl_c().await.is_ok() {
         std::process::exit(Exit::Interrupted.code().into());
     }

@@ -1,0 +1,243 @@
+//! `mirage serve`: this program as a node, in one or several roles, until it is asked to stop.
+//!
+//! **Invariant:** a role that is asked to stop takes nothing new, and hands over what it cannot end in its grace.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use mirage_api::error::{Exit, Problem};
+use mirage_api::health;
+use mirage_log::queue::TaskQueue;
+use mirage_log::queue::in_process::InProcess;
+use mirage_workers::collect::{self, Limits};
+use mirage_workers::node::Node;
+use mirage_workers::orchestrate;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::scan::follow::asked_to_stop;
+use super::{Answer, Context};
+use crate::output::Failure;
+use crate::wire::{self, Dependencies};
+
+/// Run as a node: orchestrate scans, collect, fold views
+///
+/// Roles: orchestrate, collect, project, or all of them. With a log in the data directory orchestrate and collect belong into
+/// one process; with one on servers any number of nodes shares the work. /healthz and /readyz tell how the node is.
+///
+/// Exit codes: 0 asked to stop, 2 usage, 9 a server cannot be reached
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// What the node does [default: all]
+    #[arg(long, value_name = "ROLE,…", value_delimiter = ',')]
+    role: Vec<String>,
+    /// Where it tells how it is [default: 127.0.0.1:8640]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// Tasks that it runs at once [default: 32]
+    #[arg(long, value_name = "N")]
+    tasks: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Orchestrate,
+    Collect,
+    Project,
+}
+
+impl Role {
+    const ALL: [Self; 3] = [Self::Orchestrate, Self::Collect, Self::Project];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Orchestrate => "orchestrate",
+            Self::Collect => "collect",
+            Self::Project => "project",
+        }
+    }
+
+    /// The roles of these names, each once.
+    fn named(names: &[&str]) -> Result<Vec<Self>, Problem> {
+        let known = |name: &str| Self::ALL.into_iter().find(|role| role.as_str() == name);
+        if let Some(name) = names
+            .iter()
+            .find(|name| **name != "all" && known(name).is_none())
+        {
+            let detail = format!("`{name}` is no role");
+            let problem = Problem::new("usage", detail);
+            return Err(problem.try_this("orchestrate, collect, project, all"));
+        }
+        let is_wanted = |role: &Self| {
+            names
+                .iter()
+                .any(|name| *name == "all" || *name == role.as_str())
+        };
+        Ok(Self::ALL.into_iter().filter(is_wanted).collect())
+    }
+}
+
+type Ended = (&'static str, Result<(), Failure>);
+
+pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
+    let roles = Role::named(&context.config.list("serve.roles"))?;
+    let (node, queue) = context.node_and_queue().await?;
+    let queue = queue_for(&roles, queue)?;
+    let (node, stop) = (Arc::new(node), CancellationToken::new());
+    let listener = listen(context.config.get("serve.listen").unwrap_or_default()).await?;
+    let runner = match roles.contains(&Role::Project) {
+        true => Some(Arc::new(context.runner_of(node.log.clone())?)),
+        false => None,
+    };
+    let address = listener.local_addr()?;
+    let dependencies = Dependencies {
+        log: node.log.clone(),
+        evidence: node.evidence.clone(),
+        workspace: node.workspace.clone(),
+        runner: runner.clone(),
+    };
+    let mut work = JoinSet::new();
+    let told = health::serve(listener, Arc::new(dependencies), stop.clone());
+    spawn(&mut work, "health", async { Ok(told.await?) });
+    for role in &roles {
+        begin(context, *role, &node, &queue, &stop, &mut work);
+    }
+    if let Some(runner) = runner {
+        let stopped = stop.clone().cancelled_owned();
+        spawn(&mut work, "project", async move {
+            Ok(runner.run(stopped).await?)
+        });
+    }
+    let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    context.output.say(format_args!(
+        "{} at http://{address}/readyz",
+        names.join(", ")
+    ));
+    until_asked(context, work, stop).await
+}
+
+fn spawn(
+    work: &mut JoinSet<Ended>,
+    name: &'static str,
+    role: impl Future<Output = Result<(), Failure>> + Send + 'static,
+) {
+    work.spawn(async move { (name, role.await) });
+}
+
+fn begin(
+    context: &Context,
+    role: Role,
+    node: &Arc<Node>,
+    queue: &Arc<dyn TaskQueue>,
+    stop: &CancellationToken,
+    work: &mut JoinSet<Ended>,
+) {
+    let (node, queue, stop) = (node.clone(), queue.clone(), stop.clone());
+    let limits = Limits {
+        concurrency: context.config.parsed("serve.tasks").unwrap_or(1),
+        ..Limits::default()
+    };
+    match role {
+        Role::Orchestrate => spawn(work, role.as_str(), async move {
+            let served = orchestrate::serve(node, queue, stop, orchestrate::SCANS_MAX).await;
+            served.map_err(|error| wire::of_run(error).into())
+        }),
+        Role::Collect => spawn(work, role.as_str(), async move {
+            collect::serve(node, queue, stop, limits).await;
+            Ok(())
+        }),
+        // Begun by the caller, who asks its runner how the views are.
+        Role::Project => {}
+    }
+}
+
+/// The queue of the cluster, or one within this process, which both ends of it must share.
+fn queue_for(
+    roles: &[Role],
+    queue: Option<Arc<dyn TaskQueue>>,
+) -> Result<Arc<dyn TaskQueue>, Problem> {
+    let is_half = roles.contains(&Role::Orchestrate) != roles.contains(&Role::Collect);
+    match queue {
+        Some(queue) => Ok(queue),
+        None if is_half => {
+            let detail =
+                "with a log in the data directory, orchestrate and collect belong into one process";
+            let problem = Problem::new("usage", detail);
+            Err(problem.try_this("--role orchestrate,collect, or a log on servers (log.servers)"))
+        }
+        None => Ok(Arc::new(InProcess::default())),
+    }
+}
+
+async fn listen(address: &str) -> Result<TcpListener, Failure> {
+    let parsed: SocketAddr = address.parse().map_err(|_| {
+        let problem = Problem::new("usage", format!("`{address}` is no ADDRESS:PORT"));
+        problem.try_this("--listen 127.0.0.1:8640")
+    })?;
+    let bound = TcpListener::bind(parsed).await;
+    bound.map_err(|error| {
+        let problem = Problem::new("usage", format!("{address}: {error}"));
+        problem
+            .try_this("--listen with another port, or 0 for any that is free")
+            .into()
+    })
+}
+
+/// Until somebody asks, or a part ends by itself; then all parts are stopped and waited for.
+async fn until_asked(
+    context: &Context,
+    mut work: JoinSet<Ended>,
+    stop: CancellationToken,
+) -> Answer {
+    let mut failed = None;
+    tokio::select! {
+        _ = asked_to_stop(context.timeout) => {
+            context.output.say("stopping in order; once more to leave at once");
+            tokio::spawn(super::scan::follow::leave_at_once());
+        }
+        Some(ended) = work.join_next() => failed = failure(ended),
+    }
+    stop.cancel();
+    while let Some(ended) = work.join_next().await {
+        failed = failed.or(failure(ended));
+    }
+    match failed {
+        Some(failure) => Err(failure),
+        None => Ok(Exit::Done),
+    }
+}
+
+fn failure(ended: Result<Ended, tokio::task::JoinError>) -> Option<Failure> {
+    match ended {
+        Ok((_, Ok(()))) => None,
+        Ok((name, Err(failure))) => {
+            tracing::error!(role = name, "a part of the node ended");
+            Some(failure)
+        }
+        Err(error) => Some(Problem::of("internal", &error).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_are_named_once_and_unknown_ones_refused() {
+        let all = Role::named(&["all", "collect"]).unwrap();
+        assert_eq!(all, Role::ALL);
+        assert_eq!(Role::named(&["project"]).unwrap(), [Role::Project]);
+        let refused = Role::named(&["collect", "colect"]).unwrap_err();
+        assert!(refused.to_string().contains("colect"), "{refused}");
+    }
+
+    #[test]
+    fn a_queue_within_the_process_needs_both_its_ends() {
+        assert!(queue_for(&[Role::Collect], None).is_err());
+        assert!(queue_for(&[Role::Orchestrate, Role::Project], None).is_err());
+        assert!(queue_for(&[Role::Project], None).is_ok());
+        assert!(queue_for(&Role::ALL, None).is_ok());
+    }
+}
