@@ -6,7 +6,6 @@
 use std::ffi::OsStr;
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::Path;
 
 use crate::Program;
 
@@ -60,12 +59,13 @@ fn append(path: Option<&OsStr>, line: &str) {
     }
 }
 
-/// The test binary without the hash that cargo appends.
+/// The package, as cargo tells it, and the test binary without the hash that cargo appends.
 fn suite() -> String {
     let binary = std::env::current_exe().unwrap_or_default();
-    let stem = binary.file_stem().map(Path::new).unwrap_or(Path::new(""));
-    let stem = stem.to_string_lossy();
-    stem.rsplit_once('-')
-        .map_or(&*stem, |(name, _)| name)
-        .to_owned()
+    let stem = binary.file_stem().unwrap_or_default().to_string_lossy();
+    let name = stem.rsplit_once('-').map_or(&*stem, |(name, _)| name);
+    match std::env::var("CARGO_PKG_NAME") {
+        Ok(package) => format!("{package}/{name}"),
+        Err(_) => name.to_owned(),
+    }
 }

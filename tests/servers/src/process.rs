@@ -215,7 +215,8 @@ impl Process {
     fn tell_guard(&self, pid: &str) {
         let mut guard = self.guard.lock().unwrap_or_else(PoisonError::into_inner);
         let pipe = guard.stdin.as_mut().expect("the pipe closes with us");
-        writeln!(pipe, "{pid}").expect("the guard reads until the pipe closes");
+        // Somebody may have killed the guard; we still end the server ourselves.
+        let _ = writeln!(pipe, "{pid}");
     }
 
     /// A panic of another test leaves nothing half done here.

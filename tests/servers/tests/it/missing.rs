@@ -14,6 +14,7 @@ fn without_servers(required: &str, skips: &str, ledger: &str) -> Output {
             "--exact",
             "nats::a_single_server_keeps_its_messages_over_a_kill",
         ])
+        .env("CARGO_PKG_NAME", "mirage-servers")
         .env("PATH", "")
         .env("MIRAGE_SERVERS", path("no-servers"))
         .env("TEST_SKIPS", path(skips))
@@ -27,12 +28,12 @@ fn an_optional_one_is_a_skip_that_is_printed_recorded_and_counted() {
     let output = without_servers("postgres", "skips", "ledger");
     assert!(output.status.success());
     let printed = String::from_utf8_lossy(&output.stderr);
-    let skip = "skipped: it nats::a_single_server_keeps_its_messages_over_a_kill: nats-server 2.15 or later is \
+    let skip = "skipped: mirage-servers/it nats::a_single_server_keeps_its_messages_over_a_kill: nats-server 2.15 or later is \
                 missing: `cargo xtask servers fetch nats`\n";
     assert!(printed.contains(skip), "{printed}");
     assert_eq!(std::fs::read_to_string(path("skips")).unwrap(), skip);
     let ledger = std::fs::read_to_string(path("ledger")).unwrap();
-    assert_eq!(ledger, "nats\t-\tskipped\tit\n");
+    assert_eq!(ledger, "nats\t-\tskipped\tmirage-servers/it\n");
     std::fs::remove_file(path("skips")).unwrap();
     std::fs::remove_file(path("ledger")).unwrap();
 }
