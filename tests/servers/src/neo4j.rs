@@ -1,4 +1,4 @@
-//! Neo4j: one server for the process, or for all of them; its one database is shared by all who ask.
+//! Neo4j: one server for the process, or for all of them; all who ask share its one database.
 //!
 //! Tests that run beside each other must keep to labels or keys of their own.
 

@@ -1,4 +1,4 @@
-//! The servers of one run of all tests: fetched, two of them started once for every suite, and the account of it.
+//! The servers of one run of all tests: fetched, two started once for every suite, and the account.
 
 use std::collections::{BTreeMap, BTreeSet};
 
