@@ -51,6 +51,9 @@ pub(super) struct Index(Mutex<Connection>);
 impl Index {
     /// Opens the index of a bucket in a file, or in a temporary one; what is not this bucket's is thrown away.
     pub(super) fn open(path: Option<&Path>, bucket: &str) -> Result<Self, Error> {
+        if let Some(folder) = path.and_then(Path::parent) {
+            std::fs::create_dir_all(folder).map_err(|error| Error::Open(error.into()))?;
+        }
         let opened = prepare(path, bucket).or_else(|error| match path {
             // It can be made anew, so a damaged one is no error.
             Some(file) if is_damage(&error) => {

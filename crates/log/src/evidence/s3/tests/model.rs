@@ -102,7 +102,7 @@ async fn two_stores_on_one_bucket_see_each_other_and_write_nothing_twice() {
 #[tokio::test]
 async fn an_index_made_anew_from_the_packs_equals_the_one_that_grew() {
     let (bucket, dir) = (Arc::new(InMemory::new()), tempfile::tempdir().unwrap());
-    let path = dir.path().join("evidence-index.db");
+    let path = dir.path().join("cache/evidence.db");
     let open = || indexed(&bucket, &path);
     let places = async |store: &S3| {
         let digests: Vec<_> = store.list(&workspace()).try_collect().await.unwrap();
