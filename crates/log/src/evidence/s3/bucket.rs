@@ -111,7 +111,7 @@ impl Bucket {
             .buffer_unordered(READS_MAX);
         while let Some((name, size, entries)) = read.try_next().await? {
             if let Some(entries) = entries {
-                self.index.take(workspace, &name, size, &entries)?;
+                self.index.take(workspace, name, size, entries).await?;
             }
         }
         self.looked.set(workspace, begun + 1);

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use mirage_domain::id::{Digest, WorkspaceId};
@@ -46,7 +46,7 @@ pub(super) struct Place {
     pub(super) size: u64,
 }
 
-pub(super) struct Index(Mutex<Connection>);
+pub(super) struct Index(Arc<Mutex<Connection>>);
 
 impl Index {
     /// Opens the index of a bucket in a file, or in a temporary one; what is not this bucket's is thrown away.
@@ -63,7 +63,8 @@ impl Index {
             }
             _ => Err(error),
         });
-        Ok(Self(Mutex::new(opened.map_err(failed)?)))
+        let connection = opened.map_err(failed)?;
+        Ok(Self(Arc::new(Mutex::new(connection))))
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
@@ -109,29 +110,22 @@ impl Index {
     }
 
     /// Takes in what a pack holds; a pack that is known changes nothing.
-    pub(super) fn take(
+    pub(super) async fn take(
         &self,
         workspace: &WorkspaceId,
-        name: &str,
+        name: String,
         size: u64,
-        entries: &[Entry],
+        entries: Vec<Entry>,
     ) -> Result<(), Error> {
-        let mut connection = self.connection();
-        let take = |connection: &mut Connection| -> rusqlite::Result<()> {
-            let transaction = connection.transaction()?;
-            let sql = "INSERT OR IGNORE INTO packs (workspace, name, size) VALUES (?1, ?2, ?3)";
-            if transaction.execute(sql, params![workspace.as_str(), name, signed(size)])? == 1 {
-                let id = transaction.last_insert_rowid();
-                let sql = "INSERT OR IGNORE INTO items (digest, pack, start, ends) VALUES (?1, ?2, ?3, ?4)";
-                let mut insert = transaction.prepare_cached(sql)?;
-                for entry in entries {
-                    let (start, end) = (signed(entry.start), signed(entry.end));
-                    insert.execute(params![entry.digest.0, id, start, end])?;
-                }
-            }
-            transaction.commit()
+        let (connection, workspace) = (self.0.clone(), workspace.clone());
+        let take = move || {
+            let mut connection = connection.lock().expect("no holder panics");
+            take(&mut connection, &workspace, &name, size, &entries)
         };
-        take(&mut connection).map_err(failed)
+        let taken = tokio::task::spawn_blocking(take).await;
+        taken
+            .map_err(|error| Error::Open(error.into()))?
+            .map_err(failed)
     }
 
     /// Drops a pack that is no longer there.
@@ -162,6 +156,27 @@ impl Index {
         });
         rows.and_then(Iterator::collect).map_err(failed)
     }
+}
+
+fn take(
+    connection: &mut Connection,
+    workspace: &WorkspaceId,
+    name: &str,
+    size: u64,
+    entries: &[Entry],
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    let sql = "INSERT OR IGNORE INTO packs (workspace, name, size) VALUES (?1, ?2, ?3)";
+    if transaction.execute(sql, params![workspace.as_str(), name, signed(size)])? == 1 {
+        let id = transaction.last_insert_rowid();
+        let sql = "INSERT OR IGNORE INTO items (digest, pack, start, ends) VALUES (?1, ?2, ?3, ?4)";
+        let mut insert = transaction.prepare_cached(sql)?;
+        for entry in entries {
+            let (start, end) = (signed(entry.start), signed(entry.end));
+            insert.execute(params![entry.digest.0, id, start, end])?;
+        }
+    }
+    transaction.commit()
 }
 
 /// Without a path SQLite uses a file of its own that is gone when it is closed.
@@ -230,15 +245,21 @@ mod tests {
         Entry { digest, start, end }
     }
 
-    #[test]
-    fn a_whole_place_goes_before_one_that_was_cut_off() {
+    #[tokio::test]
+    async fn a_whole_place_goes_before_one_that_was_cut_off() {
         let index = Index::open(None, "here").unwrap();
         let digest = Digest::of(b"it");
-        let take = |name, size| index.take(&workspace(), name, size, &[entry(b"it", 10, 20)]);
-        take("cut", 15).unwrap();
+        let take = async |name: &str, size| {
+            let entries = vec![entry(b"it", 10, 20)];
+            let taken = index
+                .take(&workspace(), name.to_owned(), size, entries)
+                .await;
+            taken.unwrap();
+        };
+        take("cut", 15).await;
         assert!(!index.has(&workspace(), digest).unwrap());
-        take("whole", 20).unwrap();
-        take("whole", 11).unwrap();
+        take("whole", 20).await;
+        take("whole", 11).await;
         let places = index.places(&workspace(), digest).unwrap();
         let packs: Vec<_> = places.iter().map(|place| place.pack.as_str()).collect();
         assert_eq!(packs, ["whole", "cut"]);
@@ -247,18 +268,21 @@ mod tests {
         assert!(!index.has(&workspace(), digest).unwrap());
     }
 
-    #[test]
-    fn a_file_of_another_bucket_or_a_damaged_one_is_made_anew() {
+    #[tokio::test]
+    async fn a_file_of_another_bucket_or_a_damaged_one_is_made_anew() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("index.db");
-        let known = |bucket| {
+        let known = async |bucket| {
             let index = Index::open(Some(&path), bucket).unwrap();
             let known = index.packs(&workspace()).unwrap().len();
-            index.take(&workspace(), "pack", 20, &[]).unwrap();
+            let name = "pack".to_owned();
+            let taken = index.take(&workspace(), name, 20, Vec::new()).await;
+            taken.unwrap();
             known
         };
-        assert_eq!([known("one"), known("one"), known("two")], [0, 1, 0]);
+        let seen = [known("one").await, known("one").await, known("two").await];
+        assert_eq!(seen, [0, 1, 0]);
         std::fs::write(&path, [7; 5000]).unwrap();
-        assert_eq!(known("two"), 0);
+        assert_eq!(known("two").await, 0);
     }
 }

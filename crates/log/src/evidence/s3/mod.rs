@@ -115,9 +115,7 @@ impl EvidenceStore for S3 {
             return Ok(digest);
         }
         self.bucket.known(workspace).await?;
-        if !self.bucket.index.has(workspace, digest)? {
-            self.writer.put(workspace.clone(), digest, bytes).await?;
-        }
+        self.writer.put(workspace.clone(), digest, bytes).await?;
         Ok(digest)
     }
 

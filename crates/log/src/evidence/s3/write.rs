@@ -21,6 +21,8 @@ const QUEUE_KIB: usize = 64 * 1024;
 const GROUP_BYTES: usize = pack::BYTES_MAX;
 /// What was put and never flushed is written after this long; what could not be written is tried again.
 const IDLE: Duration = Duration::from_secs(1);
+/// Looks into the index between which other tasks get their turn.
+const LOOKS_MAX: usize = 64;
 /// Packs of one group that are under way at once: each is held in memory twice.
 const PUTS_MAX: usize = 4;
 
@@ -200,7 +202,10 @@ impl Task {
         self.waiting
             .dedup_by(|a, b| (&a.workspace, a.digest) == (&b.workspace, b.digest));
         let mut missing = Vec::new();
-        for item in &self.waiting {
+        for (at, item) in self.waiting.iter().enumerate() {
+            if at % LOOKS_MAX == LOOKS_MAX - 1 {
+                tokio::task::yield_now().await;
+            }
             if !self.bucket.index.has(&item.workspace, item.digest)? {
                 missing.push(item);
             }
@@ -254,7 +259,7 @@ pub(super) async fn put(
     let path = bucket.pack(workspace, &name);
     let put = bucket.store.put(&path, bytes.into()).await;
     put.map_err(failed)?;
-    bucket.index.take(workspace, &name, size, &entries)
+    bucket.index.take(workspace, name, size, entries).await
 }
 
 fn again(written: &Result<(), Error>) -> Result<(), Error> {
