@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Read};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use mirage_domain::id::Digest;
@@ -129,7 +129,9 @@ async fn a_gateway_that_hangs_is_an_error_in_time_and_nothing_is_lost() {
     gateway.stop();
     let (mut put, mut hung) = (Vec::new(), None);
     // A process is stopped when one of its threads is told so, which a busy machine may put off.
+    let stopped = Instant::now();
     while hung.is_none() {
+        assert!(stopped.elapsed() < 10 * SHORT, "acknowledged by nobody");
         let item = put.len().to_be_bytes().to_vec();
         put.push(store.put(&workspace(), item).await.unwrap());
         hung = store.flush().await.err();
