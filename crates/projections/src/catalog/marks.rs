@@ -1,12 +1,9 @@
-//! Marks and standing: what analysts said about findings, and what therefore does not stand.
+//! Marks: what analysts said about findings.
 //!
 //! Lists, counts and relations leave fallen findings out; whoever asks for one by its id gets it, with its marks.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-
 use jiff::Timestamp;
-use mirage_domain::id::{EntityId, FindingId, Position, ScanId};
-use mirage_domain::standing::{self, Claim};
+use mirage_domain::id::{FindingId, Position, ScanId};
 use serde::Serialize;
 
 use super::page::{Listed, Page};
@@ -81,73 +78,6 @@ impl Reader<'_> {
             ],
         );
         self.all(sql, |row| Ok((FindingId(row.get("own")?), mark(row)?)))
-    }
-
-    /// The findings that do not stand, over all scans of the workspace, sorted; derived once.
-    pub fn fallen(&self) -> Result<&[FindingId], Error> {
-        match self.fallen.get() {
-            Some(fallen) => Ok(fallen),
-            None => {
-                let fallen = self.derived()?;
-                Ok(self.fallen.get_or_init(|| fallen))
-            }
-        }
-    }
-
-    fn derived(&self) -> Result<Vec<FindingId>, Error> {
-        let mut fallen = Vec::new();
-        for (scan, marked) in self.marked()? {
-            fallen.append(&mut standing::fallen(&self.links(&scan)?, &marked));
-        }
-        fallen.sort_unstable();
-        Ok(fallen)
-    }
-
-    /// Whether a finding stands: neither marked nor left hanging by a mark.
-    pub fn stands(&self, finding: FindingId) -> Result<bool, Error> {
-        let sql = Sql::new(
-            "SELECT count(*) FROM fallen WHERE finding = ?",
-            [finding.into()],
-        );
-        Ok(self.number(sql)? == 0)
-    }
-
-    /// Findings that are marked false positive, by scan.
-    fn marked(&self) -> Result<BTreeMap<ScanId, HashSet<FindingId>>, Error> {
-        // Few scans have marks, and few findings of those: the newest word is found in passing.
-        let sql = Sql::new(
-            "SELECT scan, finding, verdict FROM marks WHERE workspace = ? AND cursor <= ? ORDER BY cursor",
-            [self.workspace(), self.last()],
-        );
-        let mut verdicts: HashMap<(ScanId, FindingId), Option<String>> = HashMap::new();
-        let words = self.all_claims(sql, |row| {
-            Ok((
-                (parsed(row, "scan")?, FindingId(row.get("finding")?)),
-                row.get("verdict")?,
-            ))
-        })?;
-        verdicts.extend(words);
-        let mut marked: BTreeMap<ScanId, HashSet<FindingId>> = BTreeMap::new();
-        for ((scan, finding), verdict) in verdicts {
-            if verdict.as_deref() == Some("false-positive") {
-                marked.entry(scan).or_default().insert(finding);
-            }
-        }
-        Ok(marked)
-    }
-
-    fn links(&self, scan: &ScanId) -> Result<Vec<Claim>, Error> {
-        let sql = Sql::new(
-            "SELECT finding, entity, parent_entity FROM findings WHERE workspace = ? AND cursor <= ? AND scan = ?",
-            [self.workspace(), self.last(), scan.into()],
-        );
-        self.all_claims(sql, |row| {
-            Ok(Claim {
-                finding: FindingId(row.get("finding")?),
-                entity: EntityId(row.get("entity")?),
-                parent: row.get::<_, Option<_>>("parent_entity")?.map(EntityId),
-            })
-        })
     }
 }
 

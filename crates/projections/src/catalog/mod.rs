@@ -22,6 +22,7 @@ mod rows;
 mod scans;
 mod seeds;
 mod sql;
+mod standing;
 mod tasks;
 mod times;
 mod why;
