@@ -3,6 +3,9 @@
 //! **Invariant:** a row is inserted if its key is absent, and otherwise ignored; there is no other operation.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::hash_map::{DefaultHasher, Entry};
+use std::hash::{Hash, Hasher};
 
 /// A table and its columns, as `SCHEMA` makes them.
 #[derive(Debug)]
@@ -12,7 +15,7 @@ pub struct Table {
 }
 
 /// One column of one row.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
     Null,
     Integer(i64),
@@ -81,6 +84,33 @@ pub(crate) struct Rows {
     pub(crate) values: Vec<Value>,
     /// Values of commits that were applied to their end.
     accepted: usize,
+    /// Where rows stand that a batch may say again, by the hash of their keys.
+    firsts: HashMap<u64, usize>,
+}
+
+impl Rows {
+    fn of(table: &'static Table) -> Self {
+        Self {
+            table,
+            values: Vec::new(),
+            accepted: 0,
+            firsts: HashMap::new(),
+        }
+    }
+
+    /// Whether a row with this key is known to stand here already. One in 2^64 others is not known.
+    fn has(&mut self, key: &[Value]) -> bool {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let next = self.values.len();
+        match self.firsts.entry(hasher.finish()) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(next);
+                false
+            }
+            Entry::Occupied(first) => self.values[*first.get()..].starts_with(key),
+        }
+    }
 }
 
 impl PartialEq for Rows {
@@ -99,18 +129,34 @@ impl Operations {
     /// Inserts a row if its key is absent; `values` stand in the order of the table's columns.
     pub fn insert<const N: usize>(&mut self, table: &'static Table, values: [Value; N]) {
         debug_assert_eq!(N, table.columns.len(), "{}", table.name);
+        self.rows(table).values.extend(values);
+    }
+
+    /// Inserts a row whose key, the first `key` columns, the same batch may say many times: only the first is kept, and
+    /// the store spared the others.
+    pub fn insert_first<const N: usize>(
+        &mut self,
+        table: &'static Table,
+        key: usize,
+        values: [Value; N],
+    ) {
+        debug_assert_eq!(N, table.columns.len(), "{}", table.name);
+        let rows = self.rows(table);
+        if !rows.has(&values[..key]) {
+            rows.values.extend(values);
+        }
+    }
+
+    fn rows(&mut self, table: &'static Table) -> &mut Rows {
         let known = self
             .tables
-            .iter_mut()
-            .find(|rows| std::ptr::eq(rows.table, table));
-        match known {
-            Some(rows) => rows.values.extend(values),
-            None => self.tables.push(Rows {
-                table,
-                values: values.into(),
-                accepted: 0,
-            }),
-        }
+            .iter()
+            .position(|rows| std::ptr::eq(rows.table, table));
+        let at = known.unwrap_or_else(|| {
+            self.tables.push(Rows::of(table));
+            self.tables.len() - 1
+        });
+        &mut self.tables[at]
     }
 
     /// The commit at hand is applied to its end.
@@ -123,7 +169,11 @@ impl Operations {
     /// Forgets the rows of the commit at hand.
     pub(crate) fn discard(&mut self) {
         for rows in &mut self.tables {
-            rows.values.truncate(rows.accepted);
+            let kept = rows.accepted;
+            if rows.values.len() > kept {
+                rows.firsts.retain(|_, first| *first < kept);
+                rows.values.truncate(kept);
+            }
         }
     }
 
@@ -131,6 +181,7 @@ impl Operations {
     pub(crate) fn clear(&mut self) {
         for rows in &mut self.tables {
             rows.values.clear();
+            rows.firsts.clear();
             rows.accepted = 0;
         }
     }
@@ -160,6 +211,24 @@ mod tests {
         operations.accept();
         operations.insert(&THINGS, [2_i64.into(), "two".into()]);
         operations.discard();
+        assert_eq!(values(&operations), 2);
+    }
+
+    #[test]
+    fn a_row_that_a_batch_says_again_is_kept_once_unless_the_first_is_discarded() {
+        let mut operations = Operations::default();
+        let say = |operations: &mut Operations, name: &'static str| {
+            operations.insert_first(&THINGS, 1, [1_i64.into(), name.into()]);
+        };
+        say(&mut operations, "first");
+        operations.discard();
+        say(&mut operations, "second");
+        operations.accept();
+        say(&mut operations, "third");
+        let rows: Vec<&Rows> = operations.tables().collect();
+        assert_eq!(rows[0].values, [1_i64.into(), "second".into()]);
+        operations.clear();
+        say(&mut operations, "fourth");
         assert_eq!(values(&operations), 2);
     }
 }

@@ -39,8 +39,9 @@ pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Res
 
 fn found(claim: Claim<'_>, operations: &mut Operations) -> Result<(), Error> {
     let finding = claim.finding;
-    operations.insert(
+    operations.insert_first(
         &NODES,
+        2,
         [
             finding.entity.into(),
             claim.scan(),

@@ -62,6 +62,8 @@ pub(super) fn create(connection: &mut Connection, view: &Registered) -> rusqlite
 /// Rows of a table that lies in its key gather in a temporary one of its name, which a statement without a schema
 /// means first. It has no key, so a row that is there already comes again: the first one wins at the end.
 pub(super) fn defer_order(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    // What is put in order at the end may take a second core; nobody asks this build yet.
+    connection.pragma_update(None, "threads", 1)?;
     let mut deferred = Vec::new();
     for (table, keys) in texts(connection, KEYED)? {
         connection.execute_batch(&format!(
