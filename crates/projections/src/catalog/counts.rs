@@ -44,10 +44,23 @@ macro_rules! claimed {
     };
 }
 
-const ENTITIES: &str = concat!(
-    "SELECT count(*) FROM entities e WHERE e.scan = ? AND e.cursor <= ? ",
-    claimed!()
-);
+/// Entities of a scan of which some claim stands: those that have none are few, and are gathered once.
+macro_rules! of_scan {
+    ($what:literal) => {
+        concat!(
+            $what,
+            " FROM entities e WHERE e.scan = ? AND e.cursor <= ? AND e.entity NOT IN (
+            SELECT w.entity FROM temp.fallen x CROSS JOIN findings w
+            WHERE w.scan = ? AND w.finding = x.finding AND NOT EXISTS (
+                SELECT 1 FROM findings s WHERE s.entity = w.entity AND s.scan = w.scan AND s.cursor <= ? ",
+            stands!("s"),
+            "))"
+        )
+    };
+}
+
+/// The scan is the workspace's own: one look, whatever is counted.
+const OWN: &str = "AND EXISTS (SELECT 1 FROM scans o WHERE o.scan = ? AND o.workspace = ?)";
 
 const ENTITIES_OF_ALL: &str = concat!(
     "SELECT count(DISTINCT e.entity) FROM entities e JOIN scans o ON o.scan = e.scan
@@ -66,7 +79,7 @@ impl Reader<'_> {
                 stands!("f"),
                 ") AS f"
             ))?,
-            entities: self.number(Sql::new(ENTITIES, [scan.into(), self.last(), self.last()]))?,
+            entities: self.number(Sql::new(of_scan!("SELECT count(*)"), self.twice(scan)))?,
             failures: self.number(failures)?,
             requests: count(
                 "SELECT sum(c.requests) FROM tasks t JOIN task_changes c ON c.task = t.task
@@ -77,24 +90,28 @@ impl Reader<'_> {
 
     /// Entities of a scan by kind, most first.
     pub fn entities_by_kind(&self, scan: &ScanId) -> Result<Vec<Count>, Error> {
-        self.counted(Sql::new(
-            concat!("SELECT f.kind AS name, count(*) AS count FROM entities e JOIN findings f ON f.cursor = e.cursor
-             WHERE e.scan = ? AND e.cursor <= ? AND f.workspace = ? ", claimed!(), " GROUP BY f.kind ORDER BY count DESC, name"),
-            [scan.into(), self.last(), self.workspace(), self.last()],
-        ))
+        let sql = Sql::new(
+            of_scan!("SELECT e.kind AS name, count(*) AS count"),
+            self.twice(scan),
+        );
+        let sql = sql.and(OWN, [scan.into(), self.workspace()]);
+        self.counted(sql.and::<0>("GROUP BY e.kind ORDER BY count DESC, name", []))
     }
 
     /// Findings of a scan by module, most first.
     pub fn findings_by_module(&self, scan: &ScanId) -> Result<Vec<Count>, Error> {
-        self.counted(Sql::new(
+        // A finding's id names its module: the claims of one have the same.
+        let sql = Sql::new(
             concat!(
-                "SELECT module AS name, count(DISTINCT finding) AS count FROM findings f
-             WHERE scan = ? AND cursor <= ? AND workspace = ? ",
-                stands!("f"),
-                " GROUP BY module ORDER BY count DESC, name"
+                "SELECT f.module AS name, count(*) AS count FROM (
+                    SELECT finding, min(module) AS module FROM findings c WHERE scan = ? AND cursor <= ? ",
+                stands!("c"),
+                " GROUP BY finding) AS f WHERE 1 = 1"
             ),
-            [scan.into(), self.last(), self.workspace()],
-        ))
+            [scan.into(), self.last()],
+        );
+        let sql = sql.and(OWN, [scan.into(), self.workspace()]);
+        self.counted(sql.and::<0>("GROUP BY f.module ORDER BY count DESC, name", []))
     }
 
     /// Failures of a scan by reason, most first.
@@ -102,6 +119,10 @@ impl Reader<'_> {
         let sql = Sql::new("SELECT x.reason AS name, count(*) AS count", []);
         let sql = sql.and(FAILURES, [scan.into(), self.last()]);
         self.counted(sql.and::<0>("GROUP BY x.reason ORDER BY count DESC, name", []))
+    }
+
+    fn twice(&self, scan: &ScanId) -> [Value; 4] {
+        [scan.into(), self.last(), scan.into(), self.last()]
     }
 
     fn counted(&self, sql: Sql) -> Result<Vec<Count>, Error> {

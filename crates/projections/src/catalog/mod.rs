@@ -49,7 +49,7 @@ pub struct Catalog;
 
 impl Projection for Catalog {
     const NAME: &'static str = "catalog";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SCHEMA: &'static str = include_str!("schema.sql");
 
     fn apply(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error> {

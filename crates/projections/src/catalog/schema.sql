@@ -21,7 +21,7 @@ CREATE TABLE findings (
     evidence BLOB
 );
 CREATE INDEX findings_by_scan ON findings (scan);
-CREATE INDEX findings_by_id ON findings (scan, finding);
+CREATE INDEX findings_by_id ON findings (scan, finding, cursor, module);
 CREATE INDEX findings_by_entity ON findings (entity);
 CREATE INDEX findings_by_parent ON findings (parent_entity) WHERE parent_entity IS NOT NULL;
 CREATE INDEX findings_of_seeds ON findings (scan) WHERE parent_entity IS NULL;
@@ -30,9 +30,10 @@ CREATE TABLE entities (
     entity BLOB NOT NULL,
     scan TEXT NOT NULL,
     cursor INTEGER NOT NULL,
+    kind TEXT NOT NULL,
     PRIMARY KEY (entity, scan)
 ) WITHOUT ROWID;
-CREATE INDEX entities_by_scan ON entities (scan, cursor);
+CREATE INDEX entities_by_scan ON entities (scan, cursor, kind);
 
 CREATE TABLE scans (
     scan TEXT PRIMARY KEY,

@@ -35,7 +35,7 @@ static FINDINGS: Table = Table {
 };
 static ENTITIES: Table = Table {
     name: "entities",
-    columns: &["entity", "scan", "cursor"],
+    columns: &["entity", "scan", "cursor", "kind"],
 };
 static CHANGES: Table = Table {
     name: "task_changes",
@@ -173,7 +173,12 @@ fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(
             .flat_map(|digest| digest.0)
             .collect::<Vec<u8>>()
     });
-    operations.insert(&ENTITIES, [finding.entity.0.into(), at.scan(), at.cursor()]);
+    let kind = finding.kind.as_str();
+    operations.insert_first(
+        &ENTITIES,
+        2,
+        [finding.entity.0.into(), at.scan(), at.cursor(), kind.into()],
+    );
     operations.insert(
         &FINDINGS,
         [
@@ -183,7 +188,7 @@ fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(
             at.scan(),
             at.stream(),
             module(commit),
-            finding.kind.as_str().into(),
+            kind.into(),
             key,
             finding.entity.0.into(),
             finding.parent.map(|parent| parent.entity.0).into(),
