@@ -37,12 +37,23 @@ pub struct Node {
 }
 
 /// Claims that found an entity: as the object, or, in a claim towards its parent, as the subject.
-const FOUND: &str = "SELECT count(DISTINCT c.finding) AS findings, max(c.in_scope) AS in_scope,
+macro_rules! found {
+    ($what:literal) => {
+        concat!(
+            $what,
+            " FROM (SELECT * FROM claims WHERE object = ? AND direction IS NOT 'in'
+            UNION ALL SELECT * FROM claims INDEXED BY claims_inward WHERE subject = ? AND direction = 'in') c
+            WHERE TRUE"
+        )
+    };
+}
+
+const FOUND: &str = found!(
+    "SELECT count(DISTINCT c.finding) AS findings, max(c.in_scope) AS in_scope,
         max(c.relation IS NULL) AS is_seed, max(c.confidence) AS confidence,
-        min(c.observed_at) AS first_seen, max(c.observed_at) AS last_seen
-    FROM (SELECT * FROM claims WHERE object = ? AND direction IS NOT 'in'
-        UNION ALL SELECT * FROM claims INDEXED BY claims_inward WHERE subject = ? AND direction = 'in') c
-    WHERE TRUE";
+        min(c.observed_at) AS first_seen, max(c.observed_at) AS last_seen"
+);
+const ANY: &str = found!("SELECT 1");
 
 impl Reader<'_> {
     /// An entity, if one of the claims that found it stands: in the scan that is asked for, or in any.
@@ -51,6 +62,12 @@ impl Reader<'_> {
             Some(name) => self.described(name, among),
             None => Ok(None),
         }
+    }
+
+    /// Whether one of the claims that found an entity stands: a look at one of them, where [`Reader::node`] reads all.
+    pub fn holds(&self, id: EntityId, among: &Among) -> Result<bool, Error> {
+        let sql = self.finds(ANY, id, among).and::<0>("LIMIT 1", []);
+        Ok(self.one(&sql, |_| Ok(()))?.is_some())
     }
 
     /// Kind and key, as the first claim has them.
@@ -64,12 +81,7 @@ impl Reader<'_> {
 
     pub(super) fn described(&self, name: Name, among: &Among) -> Result<Option<Node>, Error> {
         let id = name.entity_id;
-        // How the entity was found is asked of every relation.
-        let of_scan = Among {
-            scan: among.scan.clone(),
-            ..Among::default()
-        };
-        let sql = self.standing(Sql::new(FOUND, [id.into(), id.into()]), &of_scan);
+        let sql = self.finds(FOUND, id, among);
         let found = self.one(&sql, |row| match row.get::<_, i64>("findings")? {
             0 => Ok(None),
             findings => Ok(Some(Node {
@@ -83,6 +95,15 @@ impl Reader<'_> {
             })),
         })?;
         Ok(found.flatten())
+    }
+
+    fn finds(&self, text: &'static str, id: EntityId, among: &Among) -> Sql {
+        // How the entity was found is asked of every relation.
+        let of_scan = Among {
+            scan: among.scan.clone(),
+            ..Among::default()
+        };
+        self.standing(Sql::new(text, [id.into(), id.into()]), &of_scan)
     }
 }
 

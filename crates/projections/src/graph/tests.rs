@@ -218,6 +218,7 @@ fn neighbours_are_what_the_claims_join() {
     let (graph, model) = (reader(&db), Model::of(history.commits(), &workspace(0)));
     let edges = model.edges(None);
     for id in model.entities() {
+        assert!(graph.holds(id, &everywhere()).unwrap());
         let rows = expanded(&graph, id, &everywhere());
         let told: BTreeMap<_, _> = rows
             .iter()

@@ -70,14 +70,18 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
         relations,
         kinds,
     };
-    let Some(node) = graph.node(id, &among)? else {
+    let absent = || {
         let detail = format!("`{}` as of position {}", arguments.entity, graph.position());
-        return Err(Problem::new("no_such_entity", detail).into());
+        Problem::new("no_such_entity", detail)
     };
     let is_tree = context.output.form == Form::Table && context.output.fields.is_empty();
-    match is_tree {
-        true => tree(context, &graph, &node, &among)?,
-        false => list(context, &graph, id, &among)?,
+    if is_tree {
+        let node = graph.node(id, &among)?.ok_or_else(absent)?;
+        tree(context, &graph, &node, &among)?;
+    } else if graph.holds(id, &among)? {
+        list(context, &graph, id, &among)?;
+    } else {
+        return Err(absent().into());
     }
     Ok(Exit::Done)
 }
