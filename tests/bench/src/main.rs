@@ -7,6 +7,7 @@ mod append;
 mod command;
 mod company;
 mod dns;
+mod import;
 mod machine;
 mod million;
 mod read;
@@ -45,6 +46,7 @@ const ALL: &[(&str, Measure)] = &[
     ("append", |dir, _| append::run(dir)),
     ("command", |dir, _| command::run(dir)),
     ("dns", |dir, _| dns::run(dir)),
+    ("import", |dir, _| import::run(dir)),
     ("million", |dir, _| million::run(dir)),
     ("read", |dir, _| read::run(dir)),
     ("scan", |dir, _| scan::run(dir)),

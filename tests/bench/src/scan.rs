@@ -190,13 +190,14 @@ fn command(company: &Company, data: &Path) -> Result<Command> {
     Ok(command)
 }
 
-struct Used {
-    cpu_s: f64,
-    peak_kib: u64,
+/// What a program used.
+pub(crate) struct Used {
+    pub(crate) cpu_s: f64,
+    pub(crate) peak_kib: u64,
 }
 
 /// Follows a child to its end and answers what it used, as the system counts it.
-fn follow(child: &mut Child) -> Result<Used> {
+pub(crate) fn follow(child: &mut Child) -> Result<Used> {
     let proc = PathBuf::from(format!("/proc/{}", child.id()));
     let mut used = Used {
         cpu_s: 0.0,
