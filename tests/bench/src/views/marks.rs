@@ -54,6 +54,6 @@ pub(super) fn run(data: &Path, findings: usize) -> Result<Vec<Row>> {
         bare: format!("{later:.2} ms (the next)"),
         ratio: Some(first / later),
         wanted: "–".to_owned(),
-        remark: "who stands is derived from all claims of the scan".to_owned(),
+        remark: "who stands is derived from the mark downwards".to_owned(),
     }])
 }

@@ -75,10 +75,14 @@ pub(super) static READS: &[Read] = &[
     read("neighbours of a host", |views, at, host| {
         views.neighbors(at, host, 0)
     }),
+    read(
+        "first page of the neighbours of a program that runs on every twentieth host",
+        |views, at, host| views.expand(at, host, 5),
+    ),
     Read {
         is_whole: true,
         ..read(
-            "neighbours of a program that runs on every twentieth host",
+            "the same with its findings and with all neighbours counted by kind",
             |views, at, host| views.neighbors(at, host, 5),
         )
     },
@@ -119,6 +123,14 @@ impl Views {
             &page,
         )?;
         Ok(found.context("an entity")?.page.rows.len())
+    }
+
+    fn expand(&self, at: Option<Position>, host: usize, place: usize) -> Result<usize> {
+        let reader = graph::Reader::new(&self.graph, &workspace(), at)?;
+        let (id, among) = (made::id(&entity(host, place)), graph::Among::default());
+        ensure!(reader.holds(id, &among)?, "an entity");
+        let page = graph::Page::first(ROWS);
+        Ok(reader.expand(id, &among, &page)?.rows.len())
     }
 
     pub(super) fn search(&self, at: Option<Position>, text: &str) -> Result<usize> {
