@@ -99,7 +99,7 @@ mod tests {
     use mirage_domain::mark::{self, Verdict};
 
     use super::*;
-    use crate::catalog::{Catalog, EntityFilter, FindingFilter};
+    use crate::catalog::{Catalog, Count, EntityFilter, FindingFilter};
     use crate::testing::given;
     use crate::testing::history::History;
     use crate::testing::made_scan::{MadeScan, workspace};
@@ -144,6 +144,9 @@ mod tests {
             ..EntityFilter::default()
         };
         let row = reader.scan_row(scan).unwrap().unwrap();
+        let sum = |counts: Vec<Count>| counts.iter().map(|count| count.count).sum::<u64>();
+        assert_eq!(sum(reader.entities_by_kind(scan).unwrap()), row.entities);
+        assert_eq!(sum(reader.findings_by_module(scan).unwrap()), row.findings);
         (
             reader
                 .findings(&filter, &Page::first(50))
