@@ -50,7 +50,7 @@ macro_rules! of_scan {
         concat!(
             $what,
             " FROM entities e WHERE e.scan = ? AND e.cursor <= ? AND e.entity NOT IN (
-            SELECT w.entity FROM temp.fallen x CROSS JOIN findings w
+            SELECT w.entity FROM fallen x CROSS JOIN findings w
             WHERE w.scan = ? AND w.finding = x.finding AND NOT EXISTS (
                 SELECT 1 FROM findings s WHERE s.entity = w.entity AND s.scan = w.scan AND s.cursor <= ? ",
             stands!("s"),
