@@ -113,6 +113,7 @@ pub const ALL: &[Row] = &[
     row("log_differs", 500, Exit::Verification, "a view was folded from another log", "restore the log, or delete the folder `views`"),
     row("log_foreign", 500, Exit::Failed, "the file is not a Mirage log", "point --data at another directory"),
     row("log_newer", 500, Exit::Failed, "the log was written by a newer version", "upgrade this program"),
+    row("log_unavailable", 503, Exit::Unreachable, "the log's server did not answer in time", "try the same again: what has landed is found"),
     row("log_unfit", 503, Exit::Unreachable, "the log's server does not keep what a log promises", "do what the message says, and open the log again"),
     row("log_unopenable", 503, Exit::Unreachable, "the log cannot be opened", "check the path and its permissions"),
     row("log_unreachable", 503, Exit::Unreachable, "the log's server cannot be reached", "check log.servers and the network: mirage config explain log.servers"),

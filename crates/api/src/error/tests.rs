@@ -29,7 +29,11 @@ fn codes_are_sorted_unique_and_in_snake_case() {
 #[test]
 fn every_code_of_the_log_has_its_row() {
     let pid = || AppendError::Busy { pid: "1".into() };
-    for error in [pid(), AppendError::Closed] {
+    for error in [
+        pid(),
+        AppendError::Closed,
+        AppendError::Unavailable("why".into()),
+    ] {
         assert_eq!(Row::of(error.code()).code, error.code());
     }
     let absent = Problem::from(ReadError::Absent(Position(9)));

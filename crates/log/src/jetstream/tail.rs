@@ -53,11 +53,11 @@ impl Tail {
                 }
                 return Some(decoded.map(|recorded| Read::Commit(Arc::new(recorded))));
             }
+            self.next.as_ref()?;
             match self.step().await {
                 Ok(Some(caught_up)) => return Some(Ok(Read::CaughtUp(caught_up))),
                 Ok(None) => {}
                 Err(error) => {
-                    self.next.take()?;
                     self.next = None;
                     return Some(Err(error));
                 }
@@ -68,7 +68,7 @@ impl Tail {
     /// Makes something ready, or says once that all was.
     async fn step(&mut self) -> Result<Option<Position>, ReadError> {
         let head = match &mut self.next {
-            None => return std::future::pending().await,
+            None => unreachable!("the reader has not ended"),
             Some(Next::Ahead(reading)) => {
                 let page = reading.await;
                 self.take(page.map_err(|error| ReadError::Store(error.into()))??);
