@@ -8,6 +8,7 @@ mod command;
 mod company;
 mod dns;
 mod import;
+mod jetstream;
 mod machine;
 mod million;
 mod read;
@@ -47,6 +48,7 @@ const ALL: &[(&str, Measure)] = &[
     ("command", |dir, _| command::run(dir)),
     ("dns", |dir, _| dns::run(dir)),
     ("import", |dir, _| import::run(dir)),
+    ("jetstream", |_, _| jetstream::run()),
     ("million", |dir, _| million::run(dir)),
     ("read", |dir, _| read::run(dir)),
     ("scan", |dir, _| scan::run(dir)),

@@ -12,7 +12,8 @@ use mirage_domain::id::Position;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep};
 
-use super::ask::{Asker, PATIENCE, Raw};
+use super::ask::{Asker, PATIENCE};
+use super::raw::Raw;
 use crate::{AppendError, COMMIT_BYTES_MAX, EncodedCommit, ReadError, Tip};
 
 /// What may be on its way at once, in KiB; with [`PERMIT_KIB_MIN`] each, that is at most 1 024 commits, which is below
@@ -229,6 +230,12 @@ async fn publish(
             ..
         }) => Ok(Sent::At(Position(sequence), duplicate)),
         Err(error) if error.kind() == PublishErrorKind::WrongLastSequence => Ok(Sent::Late),
+        Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+            Err(AppendError::TooLarge {
+                bytes: commit.bytes.len(),
+                max: asker.context.client().max_payload(),
+            })
+        }
         Err(error) if is_full(&error) => Err(AppendError::Full(error.into())),
         Err(error) => Ok(Sent::Silence(error)),
     }

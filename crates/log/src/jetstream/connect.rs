@@ -9,6 +9,7 @@ use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use serde::Deserialize;
 
+use super::ask::Cause;
 use super::options::{Credentials, Options, without_secret};
 use crate::OpenError;
 
@@ -40,7 +41,7 @@ pub(super) async fn connect(options: &Options) -> Result<Client, OpenError> {
     Ok(client)
 }
 
-fn unreachable(servers: &[String], source: Box<dyn std::error::Error + Send + Sync>) -> OpenError {
+fn unreachable(servers: &[String], source: Cause) -> OpenError {
     let servers: Vec<String> = servers.iter().map(|url| without_secret(url)).collect();
     OpenError::Unreachable {
         servers: servers.join(", "),
@@ -163,43 +164,52 @@ struct Config {
     sync_always: bool,
 }
 
-/// Asks the monitoring of every node.
+/// Asks the monitoring of every node. Where a volatile log is allowed, those that fail are told and passed over.
 pub(super) async fn prove(options: &Options) -> Result<Proven, OpenError> {
-    let fail = |monitor: &str, error: reqwest::Error| OpenError::Unproven {
-        node: without_secret(monitor),
-        source: Some(error.without_url().into()),
-    };
     let client = reqwest::Client::builder()
         .timeout(ANSWER_MAX)
         .no_proxy()
         .build()
-        .map_err(|error| fail("", error))?;
+        .map_err(|error| unproven("", error.into()))?;
     let mut proven = Proven::new();
     for monitor in &options.monitors {
-        let url = format!("{}/varz", monitor.trim_end_matches('/'));
-        let answer = client
-            .get(url)
-            .send()
-            .await
-            .and_then(|answer| answer.error_for_status());
-        let bytes = match answer {
-            Ok(answer) => answer.bytes().await,
-            Err(error) => Err(error),
-        };
-        let bytes = bytes.map_err(|error| fail(monitor, error))?;
-        let node: Node = serde_json::from_slice(&bytes).map_err(|error| OpenError::Unproven {
-            node: without_secret(monitor),
-            source: Some(error.into()),
-        })?;
-        check_version(&node.server_name, &node.version)?;
-        if !node.jetstream.config.sync_always {
-            return Err(OpenError::NotSynced {
-                node: node.server_name,
-            });
+        match ask(&client, monitor).await {
+            Ok(node) => {
+                proven.insert(node.server_id, node.server_name);
+            }
+            Err(error @ (OpenError::Unproven { .. } | OpenError::NotSynced { .. }))
+                if options.allow_volatile =>
+            {
+                tracing::warn!(%error, "the log may lose what it has acknowledged");
+            }
+            Err(error) => return Err(error),
         }
-        proven.insert(node.server_id, node.server_name);
     }
     Ok(proven)
+}
+
+fn unproven(monitor: &str, source: Cause) -> OpenError {
+    OpenError::Unproven {
+        node: without_secret(monitor),
+        source: Some(source),
+    }
+}
+
+/// One node that says by itself that it syncs always.
+async fn ask(client: &reqwest::Client, monitor: &str) -> Result<Node, OpenError> {
+    let fail = |error: reqwest::Error| unproven(monitor, error.without_url().into());
+    let url = format!("{}/varz", monitor.trim_end_matches('/'));
+    let answer = client.get(url).send().await.map_err(fail)?;
+    let bytes = answer.error_for_status().map_err(fail)?.bytes().await;
+    let node: Node = serde_json::from_slice(&bytes.map_err(fail)?)
+        .map_err(|error| unproven(monitor, error.into()))?;
+    check_version(&node.server_name, &node.version)?;
+    match node.jetstream.config.sync_always {
+        true => Ok(node),
+        false => Err(OpenError::NotSynced {
+            node: node.server_name,
+        }),
+    }
 }
 
 #[cfg(test)]

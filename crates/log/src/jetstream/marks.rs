@@ -12,7 +12,8 @@ use async_nats::{HeaderMap, header};
 use mirage_domain::id::{Digest, Position};
 use serde::{Deserialize, Serialize};
 
-use super::ask::{Asker, Of, patiently};
+use super::ask::Asker;
+use super::batch::Of;
 use super::options::Options;
 use crate::error::Damage;
 use crate::{Head, OpenError, ReadError};
@@ -21,6 +22,9 @@ use crate::{Head, OpenError, ReadError};
 pub(super) const EVERY: u64 = 256;
 /// Points that are remembered in this process, about 100 bytes each.
 const REMEMBERED_MAX: usize = 16 * 1024;
+
+/// How often a mark is asked for when the server does not answer.
+const FIND_TRIES: usize = 2;
 
 /// What a mark says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,19 +88,20 @@ impl Marks {
         serde_json::from_slice(&message.payload).ok()
     }
 
-    async fn find(&self, at: u64) -> Result<Option<Mark>, ReadError> {
+    /// The mark at a position. One that cannot be had or read is as good as none: it costs only time.
+    async fn find(&self, at: u64) -> Option<Mark> {
         let subject = format!("{}.{at}", self.prefix);
-        let found = patiently(|| async {
+        for _ in 0..FIND_TRIES {
             match self.stream.direct_get_last_for_subject(&subject).await {
-                Ok(message) => Ok(Some(message.payload)),
-                Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error),
+                Ok(message) => {
+                    let mark = serde_json::from_slice::<Mark>(&message.payload).ok();
+                    return mark.filter(|mark| mark.position.0 == at);
+                }
+                Err(error) if error.kind() == DirectGetErrorKind::NotFound => return None,
+                Err(error) => tracing::debug!(%error, "looking for a mark of the log"),
             }
-        })
-        .await?;
-        // One that cannot be read is as good as none.
-        let mark = found.and_then(|bytes| serde_json::from_slice::<Mark>(&bytes).ok());
-        Ok(mark.filter(|mark| mark.position.0 == at))
+        }
+        None
     }
 
     /// Writes a mark where there is none; that it may fail is no matter.
@@ -140,7 +145,7 @@ impl Marks {
         let is_known = known.position == at;
         let found = match is_known {
             true => None,
-            false => self.find(at.0).await?,
+            false => self.find(at.0).await,
         };
         let differs = is_known && known.log_hash != carried.log_hash
             || found.is_some_and(|found| found != carried);
@@ -165,7 +170,7 @@ impl Marks {
         // Where marks are missing, the steps double: whoever reads on from there writes them.
         let mut step = EVERY;
         while at > known.position.0 {
-            if let Some(mark) = self.find(at).await? {
+            if let Some(mark) = self.find(at).await {
                 return self.proven(asker, mark).await;
             }
             at = at.saturating_sub(step);

@@ -10,12 +10,14 @@
 
 mod append;
 mod ask;
+mod batch;
 mod configure;
 mod connect;
 mod live;
 mod marks;
 mod options;
 mod page;
+mod raw;
 mod stream;
 mod subject;
 mod tail;
@@ -71,47 +73,28 @@ impl JetStream {
         check(&options)?;
         let client = connect::connect(&options).await?;
         let context = connect::context(client.clone()).await?;
-        let proven = match connect::prove(&options).await {
-            Err(error) if options.allow_volatile => {
-                tracing::warn!(%error, "the log may lose what it has acknowledged");
-                connect::Proven::new()
-            }
-            proven => proven?,
-        };
+        let proven = connect::prove(&options).await?;
         let info = configure::ensure(&context, &options).await?;
         let server = client.server_info();
         let unproven = configure::unproven(&info, &server.server_id, &proven);
         if let Some(node) = unproven.clone().filter(|_| !options.allow_volatile) {
             return Err(OpenError::Unproven { node, source: None });
         }
-        let marks = Marks::open(&context, &options).await?;
-        let stream = context.get_stream_no_info(&options.name).await;
-        let asker = Asker {
-            stream: stream.map_err(|error| OpenError::Server {
-                doing: "opening the log",
-                source: error.into(),
-            })?,
-            context,
-            name: options.name,
-            prefix: options.prefix,
-            is_replicated: options.replicas > 1,
-        };
-        let capabilities = Capabilities {
-            backend: "jetstream",
-            is_durable: unproven.is_none(),
-            replicas: options.replicas as u32,
-            server: format!("nats-server {}", server.version),
-        };
         let inner = Inner {
-            asker,
-            marks,
+            marks: Marks::open(&context, &options).await?,
+            asker: Asker::open(context, &options).await?,
             live: Live::default(),
         };
         inner.check_end().await.map_err(damaged)?;
         Ok(Self {
             inner: Arc::new(inner),
             window: Window::default(),
-            capabilities,
+            capabilities: Capabilities {
+                backend: "jetstream",
+                is_durable: unproven.is_none(),
+                replicas: options.replicas as u32,
+                server: format!("nats-server {}", server.version),
+            },
         })
     }
 }

@@ -7,8 +7,10 @@ use futures::future::try_join_all;
 use mirage_domain::id::{Digest, Position};
 
 use super::Inner;
-use super::ask::{Answer, Asker, Of, Raw};
+use super::ask::Asker;
+use super::batch::{Answer, Of};
 use super::marks::{EVERY, Mark};
+use super::raw::Raw;
 use super::subject;
 use crate::error::Damage;
 use crate::{Filter, Head, ReadError};

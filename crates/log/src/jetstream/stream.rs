@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use mirage_domain::id::{Digest, Position, StreamId};
 
-use super::ask::{Asker, Of, Raw};
+use super::ask::Asker;
+use super::batch::Of;
+use super::raw::Raw;
 use crate::error::Damage;
 use crate::{ReadError, Recorded, Tip};
 

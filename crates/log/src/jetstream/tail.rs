@@ -8,9 +8,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::Inner;
-use super::ask::Raw;
 use super::live::Seen;
 use super::page::Page;
+use super::raw::Raw;
 use crate::error::Damage;
 use crate::{Filter, Read, ReadError};
 

@@ -88,7 +88,9 @@ async fn a_reader_begins_at_the_nearest_mark_and_without_marks_at_the_start() {
     let context = &log.inner.asker.context;
     let stream = context.get_stream(format!("{}-marks", options.name)).await;
     stream.unwrap().purge().await.unwrap();
-    let fresh = JetStream::open(options).await.unwrap();
+    let fresh = JetStream::open(options.clone()).await.unwrap();
+    let deleted = context.delete_stream(format!("{}-marks", options.name));
+    deleted.await.unwrap();
     assert_eq!(fresh.head().await.unwrap(), head);
 }
 

@@ -179,10 +179,8 @@ async fn a_log_that_ends_before_its_newest_mark_is_refused() {
         "position": 512, "log_hash": "00".repeat(32), "commit": "00".repeat(32),
     });
     let subject = format!("{}-marks.512", options.prefix);
-    let sent = context(nats)
-        .await
-        .publish(subject, mark.to_string().into())
-        .await;
+    let context = context(nats).await;
+    let sent = context.publish(subject, mark.to_string().into()).await;
     sent.unwrap().await.unwrap();
     match refused(&options).await {
         OpenError::Damaged(cause) => assert!(
