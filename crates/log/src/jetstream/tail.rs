@@ -120,6 +120,8 @@ impl Tail {
 
     /// Until the log goes on.
     async fn wait(&mut self, after: Position) -> Result<(), ReadError> {
+        // What this reader has seen was there: a log that ends before it was cut.
+        self.inner.live.tell(after);
         self.inner.live.watch(&self.inner.asker);
         loop {
             let seen = *self.live.borrow_and_update();
