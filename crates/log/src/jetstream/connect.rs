@@ -23,7 +23,7 @@ const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// The nodes whose durability is proven, name by id.
 pub(super) type Proven = BTreeMap<String, String>;
 
-pub(super) async fn connect(options: &Options) -> Result<Client, OpenError> {
+pub(crate) async fn connect(options: &Options) -> Result<Client, OpenError> {
     let fail = |source| unreachable(&options.servers, source);
     let servers: Result<Vec<ServerAddr>, _> =
         options.servers.iter().map(|url| url.parse()).collect();

@@ -31,6 +31,7 @@ use mirage_domain::id::{Position, StreamId, WorkspaceId};
 use tokio::time::{Instant, sleep};
 
 pub use connect::SERVER_MIN;
+pub(crate) use connect::connect;
 pub use options::{Credentials, Options, Tls};
 
 use append::Window;

@@ -17,7 +17,9 @@ use futures::StreamExt;
 use mirage_domain::id::WorkspaceId;
 use tokio::sync::RwLock;
 
+use super::holders::Holders;
 use super::{Delivery, Error, Hold, LEASE, MESSAGES_MAX, TaskQueue, Ticket};
+use crate::jetstream::Options;
 
 /// A pull waits at most this long at the server, so that one whose consumer is gone is soon made anew.
 const PULL: Duration = Duration::from_secs(5);
@@ -100,7 +102,7 @@ pub struct JetStreamQueue {
     consumer: RwLock<Consumer<pull::Config>>,
 }
 
-fn failed<E: Into<super::Cause>>(doing: &'static str) -> impl FnOnce(E) -> Error {
+pub(super) fn failed<E: Into<super::Cause>>(doing: &'static str) -> impl FnOnce(E) -> Error {
     move |source| Error::Store {
         doing,
         source: source.into(),
@@ -108,9 +110,9 @@ fn failed<E: Into<super::Cause>>(doing: &'static str) -> impl FnOnce(E) -> Error
 }
 
 impl JetStreamQueue {
-    /// Connects to `nats://HOST:PORT` and opens the queue there.
-    pub async fn connect(server: &str, config: Config) -> Result<Self, Error> {
-        let client = async_nats::connect(server).await;
+    /// Connects as a log with these options does, and opens the queue there.
+    pub async fn connect(options: &Options, config: Config) -> Result<Self, Error> {
+        let client = crate::jetstream::connect(options).await;
         Self::open(client.map_err(failed("connecting to"))?, config).await
     }
 
@@ -126,6 +128,11 @@ impl JetStreamQueue {
             config,
             consumer: RwLock::new(consumer),
         })
+    }
+
+    /// Who holds what, on the same connection; what is not taken again within `age` is nobody's.
+    pub async fn holders(&self, age: Duration) -> Result<Holders, Error> {
+        Holders::open(self.context.clone(), &self.config, age).await
     }
 
     /// Deletes the whole queue; it is made again when it is next used, and filled by whoever orchestrates.

@@ -9,6 +9,7 @@
 //! **Invariant:** what is not finished is delivered again, without limit: attempts are counted in the task's stream.
 //! **Never:** a message that grows with its task; a queue that grows without bound.
 
+pub mod holders;
 pub mod in_process;
 pub mod jetstream;
 

@@ -2,6 +2,7 @@
 //!
 //! They save a second orchestrator the trouble of claiming a plan that is in good hands; the truth is the plan's stream.
 
+mod bucket;
 mod file;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use mirage_domain::id::ScanId;
 
+pub use bucket::LeaseBucket;
 pub use file::{LeaseFile, this_process};
 
 /// A lease that is not renewed is void after this long.

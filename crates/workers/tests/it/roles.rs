@@ -11,6 +11,7 @@ use mirage_domain::finding::Finding;
 use mirage_domain::id::{ScanId, TaskId};
 use mirage_domain::scan::{Command, PauseScan, ResumeScan};
 use mirage_domain::{plan, scan, task};
+use mirage_log::jetstream::Options;
 use mirage_log::queue::in_process::InProcess;
 use mirage_log::queue::jetstream::{Config, JetStreamQueue};
 use mirage_log::queue::{self, Delivery, TaskQueue, Ticket};
@@ -192,7 +193,11 @@ async fn jetstream(nats: &mirage_servers::Nats, lease: Duration) -> Arc<JetStrea
         lease,
         ..Config::new("mirage", workspace)
     };
-    Arc::new(JetStreamQueue::connect(&nats.url(), config).await.unwrap())
+    let options = Options {
+        servers: vec![nats.url()],
+        ..Options::default()
+    };
+    Arc::new(JetStreamQueue::connect(&options, config).await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -74,3 +74,40 @@ async fn two_processes_share_one_queue() {
     let (first, second) = (taken(&one).await, taken(&two).await);
     assert_ne!(first.ticket.task, second.ticket.task);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_holds_until_it_gives_back_or_goes_silent() {
+    let Some((queue, _nats)) = make(contract::LONG, contract::ROOM).await else {
+        return;
+    };
+    let holders = queue.holders(Duration::from_secs(2)).await.unwrap();
+    assert_eq!(holders.take("scn_a", "one").await.unwrap(), Ok(()));
+    assert_eq!(holders.take("scn_a", "one").await.unwrap(), Ok(()));
+    let refused = holders.take("scn_a", "two").await.unwrap();
+    assert_eq!(refused, Err("one".to_owned()));
+    holders.release("scn_a", "two").await.unwrap();
+    let holder = holders.holder("scn_a").await.unwrap();
+    assert_eq!(holder.as_deref(), Some("one"));
+    holders.release("scn_a", "one").await.unwrap();
+    assert_eq!(holders.holder("scn_a").await.unwrap(), None);
+    assert_eq!(holders.take("scn_a", "two").await.unwrap(), Ok(()));
+    let until_taken = async {
+        while holders.take("scn_a", "one").await.unwrap().is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    let patience = Duration::from_secs(20);
+    tokio::time::timeout(patience, until_taken).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_was_deleted_holds_nothing() {
+    let Some((queue, _nats)) = make(contract::LONG, contract::ROOM).await else {
+        return;
+    };
+    let holders = queue.holders(contract::LONG).await.unwrap();
+    assert_eq!(holders.take("scn_a", "one").await.unwrap(), Ok(()));
+    let deleted = queue.context.delete_key_value("mirage-leases").await;
+    deleted.unwrap();
+    assert_eq!(holders.take("scn_a", "two").await.unwrap(), Ok(()));
+}
