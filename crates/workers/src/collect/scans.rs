@@ -69,7 +69,8 @@ pub(super) struct Scan {
     id: ScanId,
     plan: StreamId,
     context: OnceCell<ScanContext>,
-    commits: Mutex<VecDeque<Arc<Recorded>>>,
+    /// Locked while one is read: the tasks of one commit start together, and one reading does for all.
+    commits: tokio::sync::Mutex<VecDeque<Arc<Recorded>>>,
     news: tokio::sync::Mutex<News>,
     ended: Mutex<EndedTasks>,
 }
@@ -94,7 +95,7 @@ impl Scan {
             node,
             id,
             context,
-            commits: Mutex::default(),
+            commits: tokio::sync::Mutex::default(),
             news: tokio::sync::Mutex::default(),
             ended: Mutex::default(),
         }
@@ -126,15 +127,11 @@ impl Scan {
     }
 
     async fn commit(&self, at: Position) -> Result<Arc<Recorded>, Error> {
-        let kept = {
-            let commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
-            commits.iter().find(|kept| kept.position == at).cloned()
-        };
-        if let Some(kept) = kept {
-            return Ok(kept);
+        let mut commits = self.commits.lock().await;
+        if let Some(kept) = commits.iter().find(|kept| kept.position == at) {
+            return Ok(kept.clone());
         }
         let recorded = self.node.log.commit(at).await?;
-        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         if commits.len() >= COMMITS_MAX {
             commits.pop_front();
         }

@@ -78,7 +78,7 @@ impl Post {
         let patience = self.queue.lease() * SILENT_LEASES;
         for (task, sent) in &mut self.open {
             if sent.is_published && sent.heard.elapsed() > patience {
-                tracing::info!(task.id = %task, "nothing is heard of a task; published again");
+                tracing::debug!(task.id = %task, "nothing is heard of a task; published again");
                 (sent.is_published, sent.is_again) = (false, true);
                 sent.heard = Instant::now();
             }

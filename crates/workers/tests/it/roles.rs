@@ -16,9 +16,9 @@ use mirage_log::queue::in_process::InProcess;
 use mirage_log::queue::jetstream::{Config, JetStreamQueue};
 use mirage_log::queue::{self, Delivery, TaskQueue, Ticket};
 use mirage_workers::collect::{self, Limits};
-use mirage_workers::leases::LeaseFile;
+use mirage_workers::leases::{LeaseBucket, LeaseFile, Leases};
 use mirage_workers::node::{Caller, Node, ScanRequest};
-use mirage_workers::orchestrate::{self, SCANS_MAX};
+use mirage_workers::orchestrate::{self, Ended, SCANS_MAX};
 use mirage_world::{Config as WorldConfig, World};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -369,6 +369,27 @@ async fn node_named(dir: &Path, holder: &str) -> Arc<Node> {
         holder: holder.to_owned(),
         ..node
     })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_that_is_held_in_the_bucket_of_the_cluster_is_left_to_its_holder() {
+    let Some(nats) = mirage_servers::nats(1) else {
+        return;
+    };
+    let (world, dir) = (world().await, tempfile::tempdir().unwrap());
+    let (_, scan) = started(dir.path(), many(&world)).await;
+    let queue = jetstream(&nats, queue::LEASE).await;
+    let age = Duration::from_secs(600);
+    let another = LeaseBucket(queue.holders(age).await.unwrap());
+    let now = mirage_workers::node::now();
+    another.take(&scan, "another", now).await.unwrap().unwrap();
+    let node = Arc::into_inner(node(dir.path()).await).unwrap();
+    let node = Arc::new(Node {
+        leases: Arc::new(LeaseBucket(queue.holders(age).await.unwrap())),
+        ..node
+    });
+    let run = orchestrate::run(node, scan, CancellationToken::new());
+    assert_eq!(run.await.unwrap(), Ended::Held);
 }
 
 async fn until_claimed_by(node: &Node, scan: &ScanId, holder: &str) {
