@@ -47,7 +47,7 @@ impl Reader<'_> {
     ) -> Result<Vec<FindingId>, Error> {
         match self.looked_up(scan, marked, LOOKS_MAX)? {
             Some(fallen) => Ok(fallen),
-            None => self.from_all(scan, marked),
+            None => self.over_all(scan, marked),
         }
     }
 
@@ -71,7 +71,7 @@ impl Reader<'_> {
         }
     }
 
-    fn from_all(
+    fn over_all(
         &self,
         scan: &ScanId,
         marked: &HashSet<FindingId>,
@@ -188,7 +188,7 @@ mod tests {
                 let reader = Reader::new(&db, &workspace(n), None).unwrap();
                 for (scan, marked) in reader.marked().unwrap() {
                     let looked_up = reader.looked_up(&scan, &marked, LOOKS_MAX).unwrap();
-                    let whole = reader.from_all(&scan, &marked).unwrap();
+                    let whole = reader.over_all(&scan, &marked).unwrap();
                     assert_eq!(looked_up.as_ref(), Some(&whole), "seed {seed}");
                     fallen += whole.len();
                 }
