@@ -9,6 +9,7 @@
 mod archived;
 mod commits;
 mod marker;
+mod promote;
 mod restore;
 
 use std::collections::BTreeSet;
@@ -18,10 +19,11 @@ use mirage_domain::id::{Position, WorkspaceId};
 
 pub use archived::restore_archive;
 pub use marker::Marker;
+pub use promote::{Servers, promote};
 pub use restore::{Restored, restore};
 
 use crate::archive::{self, log_id};
-use crate::evidence::{self, Copied, Copying, Files};
+use crate::evidence::{self, Copied, Copyable, Copying, Files};
 use crate::sqlite::{self, Sqlite};
 use crate::{AppendError, EventLog, OpenError, ReadError, keys};
 use commits::{carry_commits, must_agree};
@@ -41,7 +43,10 @@ pub struct Folders {
 #[derive(Clone, Copy)]
 pub struct Source<'a> {
     pub log: &'a dyn EventLog,
-    pub folders: &'a Folders,
+    /// None where nothing was ever stored.
+    pub evidence: Option<&'a dyn Copyable>,
+    /// The folder of id keys.
+    pub keys: &'a Path,
     /// Its key is missed if it is not there; those of the others are taken as they are found.
     pub workspace: &'a WorkspaceId,
 }
@@ -133,6 +138,12 @@ impl Error {
 }
 
 impl Folders {
+    /// The store of evidence, if there is one: opening it would make it.
+    pub fn stored(&self) -> Result<Option<Files>, evidence::Error> {
+        let is_any = self.evidence.exists();
+        is_any.then(|| Files::open(&self.evidence)).transpose()
+    }
+
     fn file(path: &Path) -> impl Fn(std::io::Error) -> Error {
         let path = path.to_owned();
         move |source| Error::File {
@@ -199,27 +210,30 @@ pub async fn carry(
             });
         }
     }
-    let evidence = carry_evidence(from.folders, to, how).await?;
+    let evidence = carry_evidence(from.evidence, &Files::open(&to.evidence)?, how).await?;
     let mut carried = Carried {
         evidence,
         ..Carried::default()
     };
-    carry_keys(from, to, &mut carried).await?;
+    carry_keys(from, &to.keys, &mut carried).await?;
     let target = Sqlite::open(&to.data)?;
     carried.commits = carry_commits(from.log, &target, &to.data, upto).await?;
     Ok(carried)
 }
 
-async fn carry_evidence(from: &Folders, to: &Folders, how: Copying) -> Result<Copied, Error> {
-    if !from.evidence.exists() {
-        return Ok(Copied::default());
+async fn carry_evidence(
+    from: Option<&dyn Copyable>,
+    to: &dyn Copyable,
+    how: Copying,
+) -> Result<Copied, Error> {
+    match from {
+        Some(from) => Ok(evidence::copy(from, to, how).await?),
+        None => Ok(Copied::default()),
     }
-    let (source, target) = (Files::open(&from.evidence)?, Files::open(&to.evidence)?);
-    Ok(evidence::copy(&source, &target, how).await?)
 }
 
-async fn carry_keys(from: Source<'_>, to: &Folders, carried: &mut Carried) -> Result<(), Error> {
-    let folder = &from.folders.keys;
+async fn carry_keys(from: Source<'_>, to: &Path, carried: &mut Carried) -> Result<(), Error> {
+    let folder = from.keys;
     let mut workspaces: BTreeSet<WorkspaceId> = keys::held(folder).into_iter().collect();
     workspaces.insert(from.workspace.clone());
     for workspace in workspaces {
@@ -230,8 +244,8 @@ async fn carry_keys(from: Source<'_>, to: &Folders, carried: &mut Carried) -> Re
             carried.keyless.push(workspace);
             continue;
         };
-        let put = keys::put(&to.keys, &workspace, &key);
-        carried.keys += u64::from(put.map_err(Folders::file(&to.keys))?);
+        let put = keys::put(to, &workspace, &key);
+        carried.keys += u64::from(put.map_err(Folders::file(to))?);
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{Carried, Error, Folders, Marker, Source, carry_commits, carry_evidence, carry_keys};
 use crate::archive::log_id;
-use crate::evidence::Copying;
+use crate::evidence::{Copyable, Copying, Files};
 use crate::sqlite::{self, Anchor, Sqlite};
 use crate::{EventLog, Head, verify};
 
@@ -47,16 +47,18 @@ pub async fn restore(
         is_thorough: true,
         ..how
     };
-    let mut carried = Carried {
-        evidence: carry_evidence(from, to, how).await?,
-        ..Carried::default()
-    };
+    let stored = from.stored()?;
     let source = Source {
         log: &log,
-        folders: from,
+        evidence: stored.as_ref().map(|stored| stored as &dyn Copyable),
+        keys: &from.keys,
         workspace,
     };
-    carry_keys(source, to, &mut carried).await?;
+    let mut carried = Carried {
+        evidence: carry_evidence(source.evidence, &Files::open(&to.evidence)?, how).await?,
+        ..Carried::default()
+    };
+    carry_keys(source, &to.keys, &mut carried).await?;
     let (end, set_back) = target.prepare(head, id)?;
     let restored = Sqlite::open_behind(&to.data)?;
     if target.here.position < head.position {
@@ -70,7 +72,7 @@ pub async fn restore(
 }
 
 /// The log of a backup, after all of it was held against its hashes and the marker.
-async fn whole(from: &Folders) -> Result<Sqlite, Error> {
+pub(super) async fn whole(from: &Folders) -> Result<Sqlite, Error> {
     let damaged = |what: String| Error::Damaged {
         path: from.data.clone(),
         what,

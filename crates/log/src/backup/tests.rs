@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::commit::{Actor, ActorKind};
 use crate::contract::{encoded, noon, workspace};
-use crate::evidence::EvidenceStore;
+use crate::evidence::{Copyable, EvidenceStore};
 use crate::sqlite::Anchor;
 use crate::verify;
 
@@ -58,9 +58,15 @@ async fn filled(findings: u64) -> (TempDir, Folders, Sqlite) {
 }
 
 fn source<'a>(log: &'a Sqlite, folders: &'a Folders, workspace: &'a WorkspaceId) -> Source<'a> {
+    // A test makes few, and they live as long as it.
+    let stored = folders
+        .stored()
+        .unwrap()
+        .map(|stored| &*Box::leak(Box::new(stored)));
     Source {
         log,
-        folders,
+        evidence: stored.map(|stored| stored as &dyn Copyable),
+        keys: &folders.keys,
         workspace,
     }
 }

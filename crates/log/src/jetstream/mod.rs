@@ -28,6 +28,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use mirage_domain::id::{Position, StreamId, WorkspaceId};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 pub use connect::SERVER_MIN;
@@ -55,6 +56,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct JetStream {
     inner: Arc<Inner>,
     window: Window,
+    copying: Mutex<()>,
     capabilities: Capabilities,
 }
 
@@ -90,6 +92,7 @@ impl JetStream {
         Ok(Self {
             inner: Arc::new(inner),
             window: Window::default(),
+            copying: Mutex::default(),
             capabilities: Capabilities {
                 backend: "jetstream",
                 is_durable: unproven.is_none(),
@@ -172,6 +175,8 @@ impl EventLog for JetStream {
     }
 
     async fn copy(&self, at: Position, commit: EncodedCommit) -> Result<(), AppendError> {
+        // In the order in which they were asked for: each stands on the one before.
+        let _turn = self.copying.lock().await;
         append::copy(&self.inner.asker, &self.window, at, commit).await?;
         self.inner.live.tell(at);
         Ok(())

@@ -102,11 +102,17 @@ pub(super) async fn verify_cited(
 ) -> Result<Cited, Failure> {
     let store = context.evidence().await?;
     let mut all = Vec::new();
-    let cited = check_cited(log, store.as_deref(), Position(0), filter, |bad| {
-        if all.len() < BAD_SHOWN_MAX {
-            all.push(bad);
-        }
-    })
+    let cited = check_cited(
+        log,
+        store.as_deref().map(|store| store as _),
+        Position(0),
+        filter,
+        |bad| {
+            if all.len() < BAD_SHOWN_MAX {
+                all.push(bad);
+            }
+        },
+    )
     .await?;
     if cited.bad == 0 {
         return Ok(cited);

@@ -69,7 +69,7 @@ async fn prove(context: &Context, views: &Views, found: Why) -> Result<Proven, F
     let prover = Prover {
         workspace: &context.workspace()?,
         log: &*views.log,
-        evidence: store.as_deref(),
+        evidence: store.as_deref().map(|store| store as _),
         key: key.as_ref(),
     };
     Ok(prover.prove(found).await)

@@ -19,7 +19,9 @@ pub(crate) fn log(config: &Config) -> Option<jetstream::Options> {
         prefix: name.clone(),
         name,
         replicas: config.parsed("log.replicas").unwrap_or(1),
-        bytes_max: config.parsed("log.max_bytes").unwrap_or(u64::MAX),
+        bytes_max: config
+            .parsed("log.max_bytes")
+            .unwrap_or(jetstream::Options::default().bytes_max),
         monitors: names(config.list("log.monitors")),
         allow_volatile: config.get("log.allow_volatile") == Some("true"),
         credentials: credentials(config),

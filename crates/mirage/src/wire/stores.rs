@@ -8,11 +8,12 @@ use std::sync::Arc;
 use mirage_api::error::Problem;
 use mirage_log::EventLog;
 use mirage_log::evidence::s3::S3;
-use mirage_log::evidence::{EvidenceStore, Files};
-use mirage_log::jetstream::JetStream;
+use mirage_log::evidence::{Copyable, EvidenceStore, Files};
+use mirage_log::jetstream::{self, JetStream};
 use mirage_log::queue::TaskQueue;
 use mirage_log::sqlite::{self, Anchor, Sqlite};
 use mirage_projections::Runner;
+use mirage_workers::leases::{LEASE, LeaseBucket, Leases};
 use mirage_workers::node::{Parts, Place};
 
 use super::servers;
@@ -55,7 +56,7 @@ impl Context {
     }
 
     /// The store of evidence, where there is one: opening it would make its folder.
-    pub(crate) async fn evidence(&self) -> Result<Option<Arc<dyn EvidenceStore>>, Failure> {
+    pub(crate) async fn evidence(&self) -> Result<Option<Arc<dyn Copyable>>, Failure> {
         if let Some(bucket) = self.bucket().await? {
             return Ok(Some(bucket));
         }
@@ -66,7 +67,7 @@ impl Context {
         }
     }
 
-    async fn bucket(&self) -> Result<Option<Arc<dyn EvidenceStore>>, Failure> {
+    async fn bucket(&self) -> Result<Option<Arc<dyn Copyable>>, Failure> {
         let index = self.data.dir.join("evidence-index.db");
         match servers::evidence(&self.config, index) {
             Some(options) => Ok(Some(Arc::new(S3::open(&options).await?))),
@@ -78,36 +79,51 @@ impl Context {
     pub(crate) async fn parts(&self) -> Result<(Parts, Option<Arc<dyn TaskQueue>>), Failure> {
         let place = Place(self.data.dir.clone());
         place.make().map_err(super::of_open)?;
-        let (log, queue) = self.log_and_queue().await?;
-        let evidence = match self.bucket().await? {
+        let Shared { log, leases, queue } = match servers::log(&self.config) {
+            Some(options) => self.shared(options).await?,
+            None => Shared {
+                log: Arc::new(Sqlite::open(&self.data.dir)?),
+                leases: Arc::new(place.open_leases().map_err(super::of_open)?),
+                queue: None,
+            },
+        };
+        let evidence: Arc<dyn EvidenceStore> = match self.bucket().await? {
             Some(bucket) => bucket,
             None => Arc::new(Files::open(&place.evidence())?),
         };
         let parts = Parts {
             log,
             evidence,
-            leases: Arc::new(place.open_leases().map_err(super::of_open)?),
+            leases,
             keys: place.keys(),
         };
         Ok((parts, queue))
     }
 
-    async fn log_and_queue(
-        &self,
-    ) -> Result<(Arc<dyn EventLog>, Option<Arc<dyn TaskQueue>>), Failure> {
-        let Some(options) = servers::log(&self.config) else {
-            return Ok((Arc::new(Sqlite::open(&self.data.dir)?), None));
-        };
+    /// What the nodes of a cluster have in common.
+    async fn shared(&self, options: jetstream::Options) -> Result<Shared, Failure> {
+        let lost = |error| Problem::of("log_unreachable", &error);
         let log = JetStream::open(options).await?;
-        let queue = log.queue(self.workspace()?).await;
-        let queue = queue.map_err(|error| Problem::of("log_unreachable", &error))?;
-        Ok((Arc::new(log), Some(Arc::new(queue))))
+        let queue = log.queue(self.workspace()?).await.map_err(lost)?;
+        let holders = queue.holders(LEASE).await.map_err(lost)?;
+        Ok(Shared {
+            log: Arc::new(log),
+            leases: Arc::new(LeaseBucket(holders)),
+            queue: Some(Arc::new(queue)),
+        })
     }
 
     /// Whether scans are run by the nodes of a cluster, and not by whoever starts them.
     pub(crate) fn is_cluster(&self) -> bool {
         servers::log(&self.config).is_some()
     }
+}
+
+/// What several processes write to and read from at once.
+struct Shared {
+    log: Arc<dyn EventLog>,
+    leases: Arc<dyn Leases>,
+    queue: Option<Arc<dyn TaskQueue>>,
 }
 
 /// A data directory, not yet opened.

@@ -92,9 +92,15 @@ async fn cited(context: &Context, log: &dyn EventLog, is_deep: bool) -> Result<C
         false => Position(head.0.saturating_sub(NEWEST)),
     };
     let mut first = None;
-    let cited = check_cited(log, store.as_deref(), after, Filter::All, |bad| {
-        first.get_or_insert(bad);
-    })
+    let cited = check_cited(
+        log,
+        store.as_deref().map(|store| store as _),
+        after,
+        Filter::All,
+        |bad| {
+            first.get_or_insert(bad);
+        },
+    )
     .await?;
     let of = match after {
         Position(0) => "all that is cited".to_owned(),

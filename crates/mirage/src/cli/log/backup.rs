@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mirage_api::error::{Exit, Problem};
-use mirage_log::backup::{self, Carried, Source};
+use mirage_log::backup::{self, Carried, Restored, Servers, Source};
 use mirage_log::evidence::{Copied, Copying};
 
 use super::super::{Answer, Context};
@@ -66,11 +66,13 @@ pub(super) async fn back_up(context: &Context, arguments: &BackUp) -> Answer {
         wire::folders(&context.data.dir),
         wire::folders(&arguments.to),
     );
+    let evidence = context.evidence().await?;
     let how = arguments.damaged.how();
     let workspace = context.workspace()?;
     let source = Source {
         log: &*log,
-        folders: &from,
+        evidence: evidence.as_deref(),
+        keys: &from.keys,
         workspace: &workspace,
     };
     let (carried, marker) = backup::back_up(source, &to, how).await?;
@@ -83,9 +85,10 @@ pub(super) async fn back_up(context: &Context, arguments: &BackUp) -> Answer {
 pub(super) async fn restore(context: &Context, arguments: &Restore) -> Answer {
     must_be_two(&context.data.dir, &arguments.from)?;
     let to = wire::folders(&context.data.dir);
-    let restored = match arguments.from.is_file() {
-        true => backup::restore_archive(&arguments.from, &to).await?,
-        false => {
+    let restored = match (arguments.from.is_file(), context.is_cluster()) {
+        (_, true) => promote(context, arguments).await?,
+        (true, false) => backup::restore_archive(&arguments.from, &to).await?,
+        (false, false) => {
             let (from, workspace) = (wire::folders(&arguments.from), context.workspace()?);
             backup::restore(&from, &to, &workspace, arguments.damaged.how()).await?
         }
@@ -102,6 +105,25 @@ pub(super) async fn restore(context: &Context, arguments: &Restore) -> Answer {
     let set_back = restored.set_back.map(|position| position.0);
     show(context, &context.data.dir, end, &restored.carried, set_back)?;
     left_out(&restored.carried.evidence)
+}
+
+/// Into a log on servers.
+async fn promote(context: &Context, arguments: &Restore) -> Result<Restored, Failure> {
+    let (parts, _) = context.parts().await?;
+    let evidence = context.evidence().await?;
+    let Some(evidence) = evidence.filter(|_| !arguments.from.is_file()) else {
+        let detail = "an archive holds the log alone: it cannot be promoted";
+        let problem = Problem::new("usage", detail);
+        return Err(problem.try_this("name a backup, a directory").into());
+    };
+    let to = Servers {
+        log: &*parts.log,
+        evidence: &*evidence,
+        keys: &parts.keys,
+        name: Path::new(context.config.get("log.name").unwrap_or_default()),
+    };
+    let (from, workspace) = (wire::folders(&arguments.from), context.workspace()?);
+    Ok(backup::promote(&from, to, &workspace, arguments.damaged.how()).await?)
 }
 
 fn show(

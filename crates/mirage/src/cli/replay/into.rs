@@ -38,10 +38,12 @@ pub(super) async fn run(context: &Context, dir: &Path, upto: Option<Position>) -
     }
     let (from, to) = (wire::folders(&context.data.dir), wire::folders(dir));
     let workspace = context.workspace()?;
+    let evidence = context.evidence().await?;
     let how = Copying::default();
     let source = Source {
         log: &*log,
-        folders: &from,
+        evidence: evidence.as_deref(),
+        keys: &from.keys,
         workspace: &workspace,
     };
     let carried = backup::carry(source, &to, upto, how).await?;
