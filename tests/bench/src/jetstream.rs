@@ -1,4 +1,4 @@
-//! The log on JetStream, one node that syncs always, against bare async-nats: same bytes, same headers, same window.
+//! The log on JetStream against bare async-nats: one node that syncs always, same bytes and headers.
 
 use std::time::Instant;
 

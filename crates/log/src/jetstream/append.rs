@@ -54,9 +54,7 @@ pub(super) async fn append(
     expected: Option<Tip>,
 ) -> Result<Tip, AppendError> {
     let subject = checked(asker, &commit)?;
-    let follows = commit.prev == expected.map(|tip| tip.hash)
-        && commit.version.0 == expected.map_or(0, |tip| tip.version.0) + 1;
-    if !follows {
+    if !follows(&commit, expected) {
         return misfit(asker, &commit).await;
     }
     let after = expected.map_or(Position(0), |tip| tip.position);
@@ -87,6 +85,11 @@ pub(super) async fn append(
             _ => return Err(conflict(asker, &commit).await),
         }
     }
+}
+
+fn follows(commit: &EncodedCommit, expected: Option<Tip>) -> bool {
+    commit.prev == expected.map(|tip| tip.hash)
+        && commit.version.0 == expected.map_or(0, |tip| tip.version.0) + 1
 }
 
 /// Between two tries of the same publish.

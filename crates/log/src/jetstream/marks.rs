@@ -1,4 +1,4 @@
-//! Hash marks: the log hash at every 256th position, kept beside the log, so that a reader need not begin at 1.
+//! Hash marks: the log hash at every 256th position, so that a reader need not begin at 1.
 //!
 //! A mark is a hint and may be deleted: whoever carries the log hash past such a position writes it anew.
 //! **Invariant:** a mark that says otherwise than the commits before it is damage, of the one or the other.

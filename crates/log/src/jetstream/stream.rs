@@ -1,4 +1,4 @@
-//! Reading one stream: its last commit from the leader, what comes before it in pages from any replica.
+//! Reading one stream: its end from the leader, the rest in pages from any replica.
 
 use std::sync::Arc;
 
