@@ -1,4 +1,4 @@
-//! The log on JetStream against bare async-nats: one node that syncs always, same bytes and headers.
+//! The log on JetStream against bare async-nats: one node that syncs always, the same messages.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The live end of the log: one small consumer for all readers of a process, telling positions only.
+//! The live end of the log: one small consumer for all readers of a process, which tells positions.
 //!
 //! **Invariant:** there is a consumer only while there are readers, and it is deleted by its name.
 //! **Never:** a consumer per reader, or one whose loss is seen: it is made anew at the position that is known.
