@@ -1,4 +1,4 @@
-//! How a node is: `/healthz` says that it lives, `/readyz` whether all that it needs answers, each by its name.
+//! How a node is: `/healthz` says that it lives, `/readyz` whether all that it needs answers.
 
 use std::io;
 use std::sync::Arc;

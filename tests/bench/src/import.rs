@@ -1,4 +1,4 @@
-//! An import of a file of BBOT, against a bare reader that parses the same lines and appends as many bytes.
+//! An import of a file of BBOT, against a bare reader of the same lines and as many bytes.
 //!
 //! Ours is the program itself, from its start to its end: it reads the file twice (once to check it), keeps it as
 //! evidence, links parents, normalises keys, commits, and folds the views. The bare one parses each line and writes

@@ -1,4 +1,4 @@
-//! Who holds what, told from process to process by a bucket of JetStream whose entries age by the server's clock.
+//! Who holds what: a bucket of JetStream whose entries age by the server's clock.
 //!
 //! Hints, like the messages beside them: the bucket lies in memory and may be deleted at any moment.
 //! **Invariant:** an entry changes hands only when it has aged or was given back.

@@ -1,4 +1,4 @@
-//! From the configuration to the options of each server; a part without an address lies in the data directory.
+//! From the configuration to the options of each server; without an address there is none.
 
 use std::path::PathBuf;
 

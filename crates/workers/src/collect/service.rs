@@ -1,4 +1,4 @@
-//! The collecting role: takes tasks from the queue and runs some of them side by side, until it is asked to stop.
+//! The collecting role: runs tasks of the queue side by side, until it is asked to stop.
 //!
 //! **Invariant:** a task's message is acknowledged after its stream is over, never before.
 //! **Invariant:** a task that is let go of, for whatever reason, is delivered again.

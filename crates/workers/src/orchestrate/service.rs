@@ -1,4 +1,4 @@
-//! The orchestrating role: runs the scans of a workspace that are to run and that nobody holds, some at a time.
+//! The orchestrating role: runs the scans that are to run and that nobody holds, some at a time.
 //!
 //! It learns from the log what is to run, and from the leases what is in good hands. Two that run one scan all the same
 //! do no harm: the plan's stream lets one of them go on.
