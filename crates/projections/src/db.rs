@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 
 use crate::error::Cause;
 use crate::row::Row;
+use crate::store::neo4j::{Asking, Cypher};
 use crate::store::{Checkpoint, sqlite};
 use crate::{Error, Folder, Home, Registered, Value};
 
@@ -45,9 +46,21 @@ pub struct Quarantined {
     pub skipped: u64,
 }
 
+impl Quarantined {
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, Cause> {
+        Ok(Self {
+            stream: row.get("stream")?,
+            cursor: row.get("cursor")?,
+            error: row.get("error")?,
+            skipped: row.get("skipped")?,
+        })
+    }
+}
+
 /// Who answers.
 enum Source {
     Sqlite(Connection),
+    Neo4j(Asking),
 }
 
 /// See the module's doc. Every call blocks: within an async runtime, ask from a blocking task.
@@ -87,6 +100,10 @@ impl Db {
         Ok(Self::on(view, Source::Sqlite(connection)))
     }
 
+    pub(crate) fn on_neo4j(view: &'static Registered, asking: Asking) -> Self {
+        Self::on(view, Source::Neo4j(asking))
+    }
+
     fn on(view: &'static Registered, source: Source) -> Self {
         Self {
             view,
@@ -117,17 +134,24 @@ impl Db {
 
     /// From now on every answer is made without these findings: they do not stand.
     pub fn exclude(&self, fallen: &[FindingId]) -> Result<(), Error> {
-        let excluded = match &self.source {
-            Source::Sqlite(connection) => exclude(connection, fallen),
-        };
-        excluded.map_err(|error| Error::query(self.view, error))
+        match &self.source {
+            Source::Sqlite(connection) => {
+                let excluded = exclude(connection, fallen);
+                excluded.map_err(|error| Error::query(self.view, error))?;
+            }
+            Source::Neo4j(asking) => asking.exclude(fallen),
+        }
+        Ok(())
     }
 
     pub(crate) fn checkpoint(&self) -> Result<Checkpoint, Error> {
-        let checkpoint = match &self.source {
-            Source::Sqlite(connection) => sqlite::checkpoint(connection),
-        };
-        checkpoint.map_err(|error| Error::query(self.view, error))
+        match &self.source {
+            Source::Sqlite(connection) => {
+                let checkpoint = sqlite::checkpoint(connection);
+                checkpoint.map_err(|error| Error::query(self.view, error))
+            }
+            Source::Neo4j(asking) => asking.checkpoint(),
+        }
     }
 
     /// The view's checkpoint: a question without a position is one as of here.
@@ -151,21 +175,22 @@ impl Db {
 
     /// Streams with an event that cannot be applied, oldest first.
     pub fn quarantine(&self, limit: u32) -> Result<Vec<Quarantined>, Error> {
+        if let Source::Neo4j(asking) = &self.source {
+            let quarantine = asking.quarantine(limit);
+            return quarantine.map_err(|cause| Error::query(self.view, cause));
+        }
         let sql = "SELECT stream, cursor, error,
             (SELECT count(*) FROM skipped s WHERE s.stream = q.stream) AS skipped
             FROM quarantine q ORDER BY cursor LIMIT ?";
-        self.rows(sql, &[limit.into()], |row| {
-            Ok(Quarantined {
-                stream: row.get("stream")?,
-                cursor: row.get("cursor")?,
-                error: row.get("error")?,
-                skipped: row.get("skipped")?,
-            })
-        })
+        self.rows(sql, &[limit.into()], Quarantined::read)
     }
 
     /// How many streams are set aside.
     pub(crate) fn quarantined(&self) -> Result<u64, Error> {
+        if let Source::Neo4j(asking) = &self.source {
+            let count = asking.quarantined();
+            return count.map_err(|cause| Error::query(self.view, cause));
+        }
         let count = self.row("SELECT count(*) FROM quarantine", &[], |row| row.get(0))?;
         Ok(count.unwrap_or(0))
     }
@@ -174,19 +199,39 @@ impl Db {
         self.view
     }
 
+    /// Whether the questions are to be asked in Cypher.
+    pub(crate) fn is_graph(&self) -> bool {
+        matches!(self.source, Source::Neo4j(_))
+    }
+
     #[cfg(test)]
     pub(crate) fn connection(&self) -> &Connection {
         match &self.source {
             Source::Sqlite(connection) => connection,
+            Source::Neo4j(_) => panic!("a test of SQLite"),
         }
     }
 
-    /// The view's tables by name, each with the columns of its primary key.
-    pub(crate) fn tables(&self) -> Result<Vec<(String, Vec<String>)>, Error> {
-        let tables = match &self.source {
-            Source::Sqlite(connection) => sqlite::tables(connection),
-        };
-        tables.map_err(|error| Error::query(self.view, error))
+    /// Every row of the view, by table and primary key.
+    pub(crate) fn each_row(
+        &self,
+        mut take: impl FnMut(&str, &Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match &self.source {
+            Source::Sqlite(connection) => {
+                let tables = sqlite::tables(connection);
+                let tables = tables.map_err(|error| Error::query(self.view, error))?;
+                tables.iter().try_for_each(|(table, keys)| {
+                    let order = format!("\"{}\"", keys.join("\", \""));
+                    let sql = format!("SELECT * FROM \"{table}\" ORDER BY {order}");
+                    self.each(&sql, &[], |row| take(table, row))
+                })
+            }
+            Source::Neo4j(asking) => asking
+                .tables()
+                .iter()
+                .try_for_each(|(table, cypher)| asking.each(cypher, |row| take(table, row))),
+        }
     }
 
     /// Asks several things of one moment of the store.
@@ -200,6 +245,7 @@ impl Db {
                 let _transaction = begun.map_err(|error| Error::query(self.view, error))?;
                 ask()
             }
+            Source::Neo4j(_) => ask(),
         }
     }
 
@@ -220,6 +266,19 @@ impl Db {
                 }
                 Ok(())
             }
+            Source::Neo4j(_) => unreachable!("Neo4j keeps no view that asks in SQL"),
+        }
+    }
+
+    /// As [`Db::each`], of a store that speaks Cypher.
+    pub(crate) fn each_in_graph(
+        &self,
+        cypher: &Cypher,
+        take: impl FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match &self.source {
+            Source::Neo4j(asking) => asking.each(cypher, take),
+            Source::Sqlite(_) => unreachable!("only Neo4j speaks Cypher"),
         }
     }
 

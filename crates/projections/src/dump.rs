@@ -9,34 +9,24 @@ use std::io::Write;
 use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 
-use crate::row::ValueRef;
+use crate::row::{Row, ValueRef};
 use crate::{Db, Error};
 
 /// Writes the canonical dump of a view as of its checkpoint.
 pub fn dump(db: &Db, out: &mut dyn Write) -> Result<(), Error> {
-    db.at_one_moment(|| {
-        for (table, keys) in db.tables()? {
-            write_table(db, &table, &keys, out)?;
-        }
-        Ok(())
-    })
+    db.at_one_moment(|| db.each_row(|table, row| write_row(db, table, row, out)))
 }
 
-/// A table in the order of its primary key; names come from the schema.
-fn write_table(db: &Db, table: &str, keys: &[String], out: &mut dyn Write) -> Result<(), Error> {
+fn write_row(db: &Db, table: &str, row: &Row<'_>, out: &mut dyn Write) -> Result<(), Error> {
     let view = db.view().name;
-    let keys: Vec<String> = keys.iter().map(|key| format!("\"{key}\"")).collect();
-    let sql = format!("SELECT * FROM \"{table}\" ORDER BY {}", keys.join(", "));
-    db.each(&sql, &[], |row| {
-        let mut fields = Map::new();
-        for (index, column) in row.columns().into_iter().enumerate() {
-            let value = row.get_ref(index);
-            let value = value.map_err(|cause| Error::query(db.view(), cause))?;
-            fields.insert(column.to_owned(), shown(value));
-        }
-        let line = json!({ "table": table, "row": fields });
-        writeln!(out, "{line}").map_err(|source| Error::Dump { view, source })
-    })
+    let mut fields = Map::new();
+    for (index, column) in row.columns().into_iter().enumerate() {
+        let value = row.get_ref(index);
+        let value = value.map_err(|cause| Error::query(db.view(), cause))?;
+        fields.insert(column.to_owned(), shown(value));
+    }
+    let line = json!({ "table": table, "row": fields });
+    writeln!(out, "{line}").map_err(|source| Error::Dump { view, source })
 }
 
 fn shown(value: ValueRef<'_>) -> Value {

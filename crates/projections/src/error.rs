@@ -8,12 +8,15 @@ use mirage_domain::id::{Cursor, Position};
 use mirage_log::{Fault, ReadError};
 
 use crate::Registered;
+use crate::store::neo4j;
 
 /// What a store said.
 #[derive(Debug, thiserror::Error)]
 pub enum Cause {
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Neo4j(#[from] neo4rs::Error),
     #[error("a column holds {found} where {wanted} is expected")]
     Shape {
         wanted: &'static str,
@@ -35,6 +38,7 @@ impl Cause {
                 error.sqlite_error_code(),
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull)
             ),
+            Self::Neo4j(error) => neo4j::may_retry(error),
             Self::Shape { .. } | Self::Value(_) => false,
         }
     }
@@ -75,6 +79,12 @@ pub enum Error {
         path: PathBuf,
         #[source]
         source: std::io::Error,
+    },
+    #[error("reaching {server}")]
+    Server {
+        server: &'static str,
+        #[source]
+        source: Cause,
     },
     #[error("opening view {view}")]
     Open {
@@ -197,6 +207,7 @@ impl Error {
             Self::Stopped { .. } => "view_stopped",
             Self::After(_) | Self::OtherPosition { .. } | Self::OtherQuery => "bad_cursor",
             Self::Folder { .. }
+            | Self::Server { .. }
             | Self::Open { .. }
             | Self::Write { .. }
             | Self::Query { .. }

@@ -113,6 +113,13 @@ impl Rows {
     }
 }
 
+impl Rows {
+    /// Row by row, values in the order of the table's columns.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &[Value]> {
+        self.values.chunks_exact(self.table.columns.len())
+    }
+}
+
 impl PartialEq for Rows {
     fn eq(&self, other: &Self) -> bool {
         self.table.name == other.table.name && self.values == other.values

@@ -1,9 +1,11 @@
 //! A row of an answer, whichever store gave it: columns in the four shapes that views keep.
 
+use data_encoding::HEXLOWER;
 use jiff::Timestamp;
 use mirage_domain::id::Cursor;
 
 use crate::error::Cause;
+use crate::store::neo4j::Record;
 
 /// What a column holds. Stores have more shapes; a view keeps only these.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,11 +38,13 @@ impl<'r> ValueRef<'r> {
 /// See the module's doc.
 pub(crate) enum Row<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
+    Neo4j(&'r Record),
 }
 
 /// The place of a column, or its name.
 pub(crate) trait Place: Copy {
     fn of_sqlite<'r>(self, row: &'r rusqlite::Row<'_>) -> rusqlite::Result<SqliteRef<'r>>;
+    fn of_neo4j(self, record: &Record) -> Option<ValueRef<'_>>;
 }
 
 type SqliteRef<'r> = rusqlite::types::ValueRef<'r>;
@@ -49,10 +53,16 @@ impl Place for &str {
     fn of_sqlite<'r>(self, row: &'r rusqlite::Row<'_>) -> rusqlite::Result<SqliteRef<'r>> {
         row.get_ref(self)
     }
+    fn of_neo4j(self, record: &Record) -> Option<ValueRef<'_>> {
+        record.named(self)
+    }
 }
 impl Place for usize {
     fn of_sqlite<'r>(self, row: &'r rusqlite::Row<'_>) -> rusqlite::Result<SqliteRef<'r>> {
         row.get_ref(self)
+    }
+    fn of_neo4j(self, record: &Record) -> Option<ValueRef<'_>> {
+        record.at(self)
     }
 }
 
@@ -63,6 +73,7 @@ impl Row<'_> {
             Self::Sqlite(row) => AsRef::<rusqlite::Statement<'_>>::as_ref(*row)
                 .column_names()
                 .collect(),
+            Self::Neo4j(record) => record.columns(),
         }
     }
 
@@ -73,6 +84,10 @@ impl Row<'_> {
     pub(crate) fn get_ref<P: Place>(&self, place: P) -> Result<ValueRef<'_>, Cause> {
         match self {
             Self::Sqlite(row) => of_sqlite(place.of_sqlite(row)?),
+            Self::Neo4j(record) => place.of_neo4j(record).ok_or(Cause::Shape {
+                wanted: "a column",
+                found: "none",
+            }),
         }
     }
 }
@@ -139,6 +154,11 @@ impl<const N: usize> Column for [u8; N] {
     fn of(value: ValueRef<'_>) -> Result<Self, Cause> {
         match value {
             ValueRef::Blob(bytes) => bytes.try_into().map_err(Cause::value),
+            // Neo4j keeps ids as text, which it can index.
+            ValueRef::Text(hex) => {
+                let bytes = HEXLOWER.decode(hex.as_bytes()).map_err(Cause::value)?;
+                bytes[..].try_into().map_err(Cause::value)
+            }
             other => Err(other.unlike("bytes")),
         }
     }

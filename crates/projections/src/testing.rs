@@ -2,6 +2,8 @@
 
 pub mod history;
 pub mod made_scan;
+#[cfg(test)]
+pub(crate) mod stores;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -80,7 +82,7 @@ fn in_batches<P: Projection>(commits: &[Arc<Recorded>], mut size: impl FnMut() -
 }
 
 /// The rows of a dump: all of it but the checkpoint.
-fn rows(dump: &str) -> BTreeSet<&str> {
+pub(crate) fn rows(dump: &str) -> BTreeSet<&str> {
     let is_row = |line: &&str| !line.ends_with("\"table\":\"checkpoint\"}");
     dump.lines().filter(is_row).collect()
 }

@@ -9,7 +9,8 @@ use super::nodes::Name;
 use super::page::Among;
 use super::reader::Reader;
 use crate::Error;
-use crate::catalog::Sql;
+use crate::error::Cause;
+use crate::row::Row;
 
 /// Entities that are looked at for one answer: some 60 bytes of memory each.
 pub const NODES_MAX: usize = 1_000_000;
@@ -55,20 +56,15 @@ impl Reader<'_> {
         };
         let mut forest = Forest::new(nodes_max);
         // Every claim that stands is seen at its object, a seed's and one about the entity itself among them.
-        self.each_met(scan, |name| {
-            let object = name.entity_id;
-            let sql = Sql::new(
-                "SELECT DISTINCT c.subject AS subject FROM claims c WHERE c.object = ?",
-                [object.into()],
-            );
-            let sql = self
-                .standing(sql, &among)
-                .and::<0>("ORDER BY c.subject", []);
-            let read = |row: &crate::row::Row<'_>| row.get::<_, Option<[u8; 16]>>("subject");
-            self.each(&sql, read, |subject| {
-                forest.join(object, subject.map_or(object, EntityId));
-                Ok(())
-            })
+        self.each_met(scan, |names| {
+            let ids: Vec<EntityId> = names.iter().map(|name| name.entity_id).collect();
+            for statement in self.words().joins(&self.asked(&among), &ids) {
+                self.each(&statement, ends, |(object, subject)| {
+                    forest.join(object, subject.unwrap_or(object));
+                    Ok(())
+                })?;
+            }
+            Ok(())
         })?;
         let mut trees = forest.trees();
         let count = trees.len() as u64;
@@ -92,6 +88,12 @@ impl Reader<'_> {
             members,
         })
     }
+}
+
+/// Object and subject of a claim.
+fn ends(row: &Row<'_>) -> Result<(EntityId, Option<EntityId>), Cause> {
+    let subject = row.get::<_, Option<[u8; 16]>>("subject")?;
+    Ok((EntityId(row.get("object")?), subject.map(EntityId)))
 }
 
 /// Disjoint sets with path halving and union by size.

@@ -8,6 +8,7 @@
 //! **Never:** update a row; a path or a list over more than one workspace.
 
 mod components;
+mod cypher;
 mod export;
 mod neighbors;
 mod nodes;
@@ -16,11 +17,14 @@ mod paths;
 mod reader;
 mod rows;
 mod search;
+mod sql;
 mod subgraph;
+mod words;
 
 use mirage_log::Recorded;
 
 pub use components::{COMPONENTS_MAX, Component, Components, NODES_MAX};
+pub(crate) use cypher::{MODEL, MODEL_OF};
 pub use export::{Format, Head, Written, write};
 pub use neighbors::{COUNTED_MAX, KindCount, Kinds, Neighbor, Neighbors};
 pub use nodes::{Name, Node};

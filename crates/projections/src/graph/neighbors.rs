@@ -11,10 +11,10 @@ use serde::Serialize;
 use super::nodes::{Name, Node, name};
 use super::page::{After, Among, Expanded, Page};
 use super::reader::Reader;
-use crate::catalog::Sql;
+use super::words::{Part, Told};
+use crate::Error;
 use crate::error::Cause;
 use crate::row::{Row, parsed, parsed_option, time};
-use crate::{Error, Value};
 
 /// Most neighbours that are counted by kind; a hub may have millions.
 pub const COUNTED_MAX: u32 = 100_000;
@@ -59,70 +59,6 @@ pub struct Neighbors {
     pub page: Expanded,
 }
 
-/// One direction of an entity's claims: its statements, which end is the neighbour.
-struct Side {
-    /// A row per neighbour and relation.
-    joined: &'static str,
-    grouped: &'static str,
-    /// Ids of neighbours.
-    others: &'static str,
-    of_kind: &'static str,
-    after: &'static str,
-    only: &'static str,
-}
-
-macro_rules! side {
-    ($way:literal, $me:literal, $other:literal) => {
-        Side {
-            joined: concat!(
-                "SELECT c.",
-                $other,
-                " AS other, c.relation AS relation, '",
-                $way,
-                "' AS way,
-                    count(DISTINCT c.finding) AS findings, max(c.confidence) AS confidence,
-                    json_group_array(DISTINCT c.module) AS modules,
-                    min(c.observed_at) AS first_seen, max(c.observed_at) AS last_seen
-                FROM claims c WHERE c.",
-                $me,
-                " = ? AND c.subject <> c.object"
-            ),
-            grouped: concat!(
-                "GROUP BY c.",
-                $other,
-                ", c.relation ORDER BY c.",
-                $other,
-                ", c.relation LIMIT ?) e"
-            ),
-            others: concat!(
-                "SELECT c.",
-                $other,
-                " AS other FROM claims c WHERE c.",
-                $me,
-                " = ? AND c.subject <> c.object"
-            ),
-            of_kind: concat!(
-                "AND (SELECT n.kind FROM nodes n WHERE n.entity = c.",
-                $other,
-                " LIMIT 1) IN"
-            ),
-            after: concat!("AND (c.", $other, ", c.relation, '", $way, "') > (?, ?, ?)"),
-            only: concat!("AND c.", $other, " = ?"),
-        }
-    };
-}
-/// Both walk an index in the order of the neighbours' ids.
-static OUTWARD: Side = side!("out", "subject", "object");
-static INWARD: Side = side!("in", "object", "subject");
-
-/// Which neighbours a list is narrowed to.
-#[derive(Clone, Copy)]
-enum Part {
-    All,
-    After(After),
-    Only(EntityId),
-}
-
 impl Neighbor {
     /// By the neighbour's id, as the indexes are.
     fn order(&self) -> (EntityId, &'static str, &'static str) {
@@ -163,15 +99,10 @@ impl Reader<'_> {
         among: &Among,
         counted_max: u32,
     ) -> Result<Kinds, Error> {
-        let around = Sql::new(
-            "SELECT kind, count(*) AS count FROM (
-                SELECT (SELECT n.kind FROM nodes n WHERE n.entity = e.other LIMIT 1) AS kind FROM (",
-            [],
-        );
-        let sql = self
-            .others(around, id, among, counted_max)
-            .and::<0>(") e) GROUP BY kind ORDER BY kind", []);
-        let kinds = self.all(&sql, |row| {
+        let kinds = self
+            .words()
+            .others(&self.asked(among), id, Told::Kinds, counted_max);
+        let kinds = self.all(&kinds, |row| {
             let count = row.get::<_, i64>("count")? as u64;
             Ok(parsed_option(row, "kind")?.map(|kind| KindCount { kind, count }))
         })?;
@@ -216,16 +147,10 @@ impl Reader<'_> {
         among: &Among,
         limit: u32,
     ) -> Result<Vec<EntityId>, Error> {
-        let sql = self.others(Sql::new("", []), id, among, limit);
-        self.all(&sql, |row| Ok(EntityId(row.get("other")?)))
-    }
-
-    fn others(&self, mut sql: Sql, id: EntityId, among: &Among, limit: u32) -> Sql {
-        for (lead, side) in [("", &OUTWARD), ("UNION", &INWARD)] {
-            let claims = sql.and::<0>(lead, []).and(side.others, [id.into()]);
-            sql = of_kind(self.standing(claims, among), side, among);
-        }
-        sql.and("ORDER BY other LIMIT ?", [limit.into()])
+        let around = self
+            .words()
+            .others(&self.asked(among), id, Told::Ids, limit);
+        self.all(&around, |row| Ok(EntityId(row.get("other")?)))
     }
 
     fn joined(
@@ -236,39 +161,13 @@ impl Reader<'_> {
         limit: usize,
     ) -> Result<Vec<Neighbor>, Error> {
         let mut rows = Vec::new();
-        // Two statements: SQLite sorts all that a compound one groups, where each half follows its index.
-        for side in [&OUTWARD, &INWARD] {
-            let sql = Sql::new("SELECT e.*, n.entity, n.kind, n.key FROM (", []);
-            let claims = self.standing(sql.and(side.joined, [id.into()]), among);
-            let claims = of_kind(claims, side, among);
-            let claims = match part {
-                Part::All => claims,
-                Part::After(after) => claims.and(side.after, mark(after)),
-                Part::Only(other) => claims.and(side.only, [other.into()]),
-            };
-            let sql = claims
-                .and(side.grouped, [Value::Integer(limit as i64)])
-                .and(NAMED, [self.workspace(), self.last()]);
-            rows.extend(self.all(&sql, neighbor)?);
+        for statement in self.words().joined(&self.asked(among), id, part, limit) {
+            rows.extend(self.all(&statement, neighbor)?);
         }
         rows.sort_by(|a, b| a.order().cmp(&b.order()));
         rows.truncate(limit);
         Ok(rows)
     }
-}
-
-/// Each row with the name of its neighbour, from the first node of it.
-const NAMED: &str = "JOIN nodes n ON n.entity = e.other AND n.cursor = (
-        SELECT min(m.cursor) FROM nodes m WHERE m.entity = e.other AND m.workspace = ? AND m.cursor <= ?)";
-
-fn of_kind(sql: Sql, side: &Side, among: &Among) -> Sql {
-    let kinds = among.kinds.iter().map(|kind| kind.as_str().into());
-    sql.one_of(side.of_kind, kinds)
-}
-
-fn mark(after: After) -> [Value; 3] {
-    let (relation, direction) = (after.relation.as_str(), after.direction.as_str());
-    [after.entity.into(), relation.into(), direction.into()]
 }
 
 fn neighbor(row: &Row<'_>) -> Result<Neighbor, Cause> {

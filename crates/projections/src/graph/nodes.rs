@@ -1,5 +1,7 @@
 //! Nodes: an entity by its name, and what the claims that found it say together.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use mirage_domain::entity::Kind;
 use mirage_domain::id::EntityId;
@@ -8,7 +10,6 @@ use serde::Serialize;
 use super::page::Among;
 use super::reader::Reader;
 use crate::Error;
-use crate::catalog::Sql;
 use crate::error::Cause;
 use crate::row::{Row, parsed, time};
 
@@ -36,24 +37,45 @@ pub struct Node {
     pub last_seen: Timestamp,
 }
 
-/// Claims that found an entity: as the object, or, in a claim towards its parent, as the subject.
-macro_rules! found {
-    ($what:literal) => {
-        concat!(
-            $what,
-            " FROM (SELECT * FROM claims WHERE object = ? AND direction IS NOT 'in'
-            UNION ALL SELECT * FROM claims INDEXED BY claims_inward WHERE subject = ? AND direction = 'in') c
-            WHERE TRUE"
-        )
-    };
+/// What the claims that found an entity say together.
+struct Found {
+    is_seed: bool,
+    in_scope: bool,
+    findings: u64,
+    confidence: u8,
+    first_seen: Timestamp,
+    last_seen: Timestamp,
 }
 
-const FOUND: &str = found!(
-    "SELECT count(DISTINCT c.finding) AS findings, max(c.in_scope) AS in_scope,
-        max(c.relation IS NULL) AS is_seed, max(c.confidence) AS confidence,
-        min(c.observed_at) AS first_seen, max(c.observed_at) AS last_seen"
-);
-const ANY: &str = found!("SELECT 1");
+impl Found {
+    fn read(row: &Row<'_>) -> Result<Option<(EntityId, Self)>, Cause> {
+        let findings: u64 = row.get("findings")?;
+        if findings == 0 {
+            return Ok(None);
+        }
+        let found = Self {
+            is_seed: row.get("is_seed")?,
+            in_scope: row.get("in_scope")?,
+            findings,
+            confidence: row.get("confidence")?,
+            first_seen: time(row, "first_seen")?,
+            last_seen: time(row, "last_seen")?,
+        };
+        Ok(Some((EntityId(row.get("entity")?), found)))
+    }
+
+    fn node(&self, name: Name) -> Node {
+        Node {
+            name,
+            is_seed: self.is_seed,
+            in_scope: self.in_scope,
+            findings: self.findings,
+            confidence: self.confidence,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+        }
+    }
+}
 
 impl Reader<'_> {
     /// An entity, if one of the claims that found it stands: in the scan that is asked for, or in any.
@@ -66,44 +88,51 @@ impl Reader<'_> {
 
     /// Whether one of the claims that found an entity stands: a look at one of them, where [`Reader::node`] reads all.
     pub fn holds(&self, id: EntityId, among: &Among) -> Result<bool, Error> {
-        let sql = self.finds(ANY, id, among).and::<0>("LIMIT 1", []);
-        Ok(self.one(&sql, |_| Ok(()))?.is_some())
+        let of_scan = of_scan(among);
+        let any = self.words().holds(&self.asked(&of_scan), id);
+        Ok(self.one(&any, |_| Ok(()))?.is_some())
     }
 
     /// Kind and key, as the first claim has them.
     pub(super) fn name(&self, id: EntityId) -> Result<Option<Name>, Error> {
-        let sql = Sql::new(
-            "SELECT entity, kind, key FROM nodes WHERE entity = ? AND workspace = ? AND cursor <= ? ORDER BY cursor LIMIT 1",
-            [id.into(), self.workspace(), self.last()],
-        );
-        self.one(&sql, name)
+        let asked = Among::default();
+        self.one(&self.words().name(&self.asked(&asked), id), name)
     }
 
-    pub(super) fn described(&self, name: Name, among: &Among) -> Result<Option<Node>, Error> {
-        let id = name.entity_id;
-        let sql = self.finds(FOUND, id, among);
-        let found = self.one(&sql, |row| match row.get::<_, i64>("findings")? {
-            0 => Ok(None),
-            findings => Ok(Some(Node {
-                name: name.clone(),
-                is_seed: row.get("is_seed")?,
-                in_scope: row.get("in_scope")?,
-                findings: findings as u64,
-                confidence: row.get("confidence")?,
-                first_seen: time(row, "first_seen")?,
-                last_seen: time(row, "last_seen")?,
-            })),
+    fn described(&self, name: Name, among: &Among) -> Result<Option<Node>, Error> {
+        let mut described = None;
+        self.each_described(vec![name], among, |node| {
+            described = Some(node);
+            Ok(())
         })?;
-        Ok(found.flatten())
+        Ok(described)
     }
 
-    fn finds(&self, text: &'static str, id: EntityId, among: &Among) -> Sql {
-        // How the entity was found is asked of every relation.
-        let of_scan = Among {
-            scan: among.scan.clone(),
-            ..Among::default()
-        };
-        self.standing(Sql::new(text, [id.into(), id.into()]), &of_scan)
+    /// Those that stand, in the order of the names.
+    pub(super) fn each_described(
+        &self,
+        names: Vec<Name>,
+        among: &Among,
+        mut take: impl FnMut(Node) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let of_scan = of_scan(among);
+        let ids: Vec<EntityId> = names.iter().map(|name| name.entity_id).collect();
+        let mut found = HashMap::with_capacity(ids.len());
+        for statement in self.words().found(&self.asked(&of_scan), &ids) {
+            found.extend(self.all(&statement, Found::read)?.into_iter().flatten());
+        }
+        names.into_iter().try_for_each(|name| {
+            let found = found.get(&name.entity_id);
+            found.map_or(Ok(()), |found| take(found.node(name)))
+        })
+    }
+}
+
+/// How an entity was found is asked of every relation.
+fn of_scan(among: &Among) -> Among {
+    Among {
+        scan: among.scan.clone(),
+        ..Among::default()
     }
 }
 

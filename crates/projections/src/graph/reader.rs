@@ -2,15 +2,14 @@
 
 use mirage_domain::id::{Cursor, FindingId, Position, WorkspaceId};
 
+use super::cypher::InCypher;
 use super::page::Among;
-use crate::catalog::{self, Sql};
-use crate::db::stands;
+use super::sql::InSql;
+use super::words::{Asked, Statement, Words};
+use crate::catalog;
 use crate::error::Cause;
 use crate::row::Row;
-use crate::{Db, Error, Value};
-
-/// Claims that a question may look at: of the workspace, not after the position, and of findings that stand.
-const STANDS: &str = concat!("AND c.workspace = ? AND c.cursor <= ? ", stands!("c"));
+use crate::{Db, Error};
 
 /// Answers are consistent without a transaction: rows never change, and later ones are not looked at.
 pub struct Reader<'db> {
@@ -46,25 +45,21 @@ impl<'db> Reader<'db> {
         self.at
     }
 
-    /// The packed cursor that nothing in an answer stands behind.
-    pub(super) fn last(&self) -> Value {
-        Cursor::after(self.at).packed().into()
-    }
-    pub(super) fn workspace(&self) -> Value {
-        self.workspace.as_str().to_owned().into()
+    /// What a question of this reader is narrowed to.
+    pub(super) fn asked<'a>(&'a self, among: &'a Among) -> Asked<'a> {
+        Asked {
+            workspace: &self.workspace,
+            last: Cursor::after(self.at).packed(),
+            among,
+        }
     }
 
-    /// Narrows the claims `c` of a statement to those that stand, and to what is asked for.
-    pub(super) fn standing(&self, sql: Sql, among: &Among) -> Sql {
-        sql.and(STANDS, [self.workspace(), self.last()])
-            .maybe("AND c.scan = ?", among.scan.as_ref().map(Value::from))
-            .one_of(
-                "AND c.relation IN",
-                among
-                    .relations
-                    .iter()
-                    .map(|relation| relation.as_str().into()),
-            )
+    /// The words of the store that answers.
+    pub(super) fn words(&self) -> &'static dyn Words {
+        match self.db.is_graph() {
+            true => &InCypher,
+            false => &InSql,
+        }
     }
 
     /// Another reader of the same database may have left out other findings.
@@ -79,31 +74,38 @@ impl<'db> Reader<'db> {
 
     pub(super) fn all<T>(
         &self,
-        sql: &Sql,
+        statement: &Statement,
         read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
     ) -> Result<Vec<T>, Error> {
-        self.stand()?;
-        self.db.rows(&sql.text, &sql.values, read)
+        let mut all = Vec::new();
+        self.each(statement, read, |one| {
+            all.push(one);
+            Ok(())
+        })?;
+        Ok(all)
     }
 
     pub(super) fn one<T>(
         &self,
-        sql: &Sql,
+        statement: &Statement,
         read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
     ) -> Result<Option<T>, Error> {
-        Ok(self.all(sql, read)?.into_iter().next())
+        Ok(self.all(statement, read)?.into_iter().next())
     }
 
     /// Row by row, so that a statement of any length takes constant memory.
     pub(super) fn each<T>(
         &self,
-        sql: &Sql,
+        statement: &Statement,
         mut read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
         mut take: impl FnMut(T) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.stand()?;
-        self.db.each(&sql.text, &sql.values, |row| {
-            take(read(row).map_err(|cause| Error::query(self.db.view(), cause))?)
-        })
+        let each =
+            |row: &Row<'_>| take(read(row).map_err(|cause| Error::query(self.db.view(), cause))?);
+        match statement {
+            Statement::Sql(sql) => self.db.each(&sql.text, &sql.values, each),
+            Statement::Cypher(cypher) => self.db.each_in_graph(cypher, each),
+        }
     }
 }

@@ -9,10 +9,9 @@ use super::neighbors::modules;
 use super::nodes::{Name, Node, name};
 use super::page::Among;
 use super::reader::Reader;
-use crate::catalog::Sql;
 use crate::error::Cause;
 use crate::row::{Row, parsed, time};
-use crate::{Error, PAGE_ROWS_MAX, Value};
+use crate::{Error, PAGE_ROWS_MAX};
 
 /// A relation between two entities, however many claims assert it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,15 +27,6 @@ pub struct Edge {
     pub last_seen: Timestamp,
 }
 
-const MET: &str = "SELECT entity, kind, key, cursor FROM nodes
-    WHERE scan = ? AND workspace = ? AND cursor > ? AND cursor <= ? ORDER BY cursor LIMIT ?";
-
-const EDGES: &str = "SELECT c.subject AS subject, c.relation AS relation, c.object AS object,
-        count(DISTINCT c.finding) AS findings, max(c.confidence) AS confidence,
-        json_group_array(DISTINCT c.module) AS modules,
-        min(c.observed_at) AS first_seen, max(c.observed_at) AS last_seen
-    FROM claims c WHERE c.subject = ? AND c.subject <> c.object";
-
 impl Reader<'_> {
     /// Every node of a scan, one at a time.
     pub fn each_node(
@@ -48,10 +38,7 @@ impl Reader<'_> {
             scan: Some(scan.clone()),
             ..Among::default()
         };
-        self.each_met(scan, |name| match self.described(name, &among)? {
-            Some(node) => take(node),
-            None => Ok(()),
-        })
+        self.each_met(scan, |names| self.each_described(names, &among, &mut take))
     }
 
     /// Every edge of a scan, one at a time.
@@ -64,36 +51,29 @@ impl Reader<'_> {
             scan: Some(scan.clone()),
             ..Among::default()
         };
-        self.each_met(scan, |name| {
-            let sql = self.standing(Sql::new(EDGES, [name.entity_id.into()]), &among);
-            let order = "GROUP BY c.object, c.relation ORDER BY c.object, c.relation";
-            self.each(&sql.and::<0>(order, []), edge, &mut take)
+        self.each_met(scan, |names| {
+            let ids: Vec<EntityId> = names.iter().map(|name| name.entity_id).collect();
+            let statements = self.words().edges(&self.asked(&among), &ids);
+            let mut statements = statements.iter();
+            statements.try_for_each(|statement| self.each(statement, edge, &mut take))
         })
     }
 
-    /// Every entity that a scan met, whether it stands or not, in the order of the log.
+    /// Every entity that a scan met, whether it stands or not, in the order of the log and some at a time.
     pub(super) fn each_met(
         &self,
         scan: &ScanId,
-        mut take: impl FnMut(Name) -> Result<(), Error>,
+        mut take: impl FnMut(Vec<Name>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut after = 0;
+        let (mut after, all) = (0, Among::default());
         loop {
-            let values = [
-                scan.into(),
-                self.workspace(),
-                Value::Integer(after),
-                self.last(),
-                PAGE_ROWS_MAX.into(),
-            ];
-            let page = self.all(&Sql::new(MET, values), |row| {
-                Ok((row.get::<_, i64>("cursor")?, name(row)?))
-            })?;
+            let met = self
+                .words()
+                .met(&self.asked(&all), scan, after, PAGE_ROWS_MAX);
+            let page = self.all(&met, |row| Ok((row.get::<_, i64>("cursor")?, name(row)?)))?;
             let is_last = page.len() < PAGE_ROWS_MAX as usize;
-            for (cursor, name) in page {
-                after = cursor;
-                take(name)?;
-            }
+            after = page.last().map_or(after, |(cursor, _)| *cursor);
+            take(page.into_iter().map(|(_, name)| name).collect())?;
             if is_last {
                 return Ok(());
             }

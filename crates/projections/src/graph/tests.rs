@@ -11,14 +11,13 @@ use mirage_domain::relation::{Direction, Relation};
 use mirage_domain::task;
 use mirage_log::Recorded;
 use mirage_log::memory::Memory;
-use rusqlite::params;
 
 use super::*;
 use crate::catalog::{self, Catalog};
 use crate::testing::history::{Dice, History, made_up};
 use crate::testing::made_scan::{MadeScan, workspace};
-use crate::testing::{dumped, given, given_commits, obeys_projection_law};
-use crate::{Db, Runner};
+use crate::testing::{dumped, given, given_commits, obeys_projection_law, stores};
+use crate::{Db, Neo4j, Runner};
 
 const ROWS: u32 = 1_000;
 
@@ -42,6 +41,57 @@ async fn a_graph_that_is_rebuilt_is_the_live_one() {
     assert!(dumped(&runner.db(Graph::NAME).unwrap()) == live);
     assert!(dumped(&given::<Graph>(&history)) == live);
 }
+
+/// Where the views of a test lie.
+struct Place {
+    neo4j: Option<Neo4j>,
+}
+
+impl Place {
+    fn given(&self, history: &History) -> Db {
+        self.given_commits(history.commits())
+    }
+
+    fn given_commits(&self, commits: &[Arc<Recorded>]) -> Db {
+        match &self.neo4j {
+            None => given_commits::<Graph>(commits),
+            Some(neo4j) => stores::given_on(&neo4j.apart(), commits),
+        }
+    }
+
+    /// Less of what takes long where each question is a trip to a server.
+    fn many(&self, here: u64, there: u64) -> u64 {
+        if self.neo4j.is_some() { there } else { here }
+    }
+}
+
+macro_rules! in_each_store {
+    ($($sentence:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $sentence() { super::$sentence(&super::Place { neo4j: None }) })+
+        }
+        mod neo4j {
+            $(#[test] fn $sentence() {
+                if let neo4j @ Some(_) = crate::testing::stores::neo4j() {
+                    super::$sentence(&super::Place { neo4j })
+                }
+            })+
+        }
+    };
+}
+
+in_each_store!(
+    a_bound_that_was_met_is_told,
+    an_entity_is_there_while_one_of_its_claims_stands,
+    an_export_holds_each_node_and_edge_of_the_scan_once,
+    beside_the_catalog_what_a_mark_takes_away_is_gone_from_then_on,
+    components_are_what_hangs_together_in_a_scan,
+    neighbours_are_what_the_claims_join,
+    no_path_leads_into_another_workspace_or_past_the_end,
+    paths_are_all_there_are_shortest_first,
+    the_past_is_what_was_folded_then,
+    what_is_said_of_the_entity_itself_is_no_edge_and_a_seed_is_a_node,
+);
 
 fn reader(db: &Db) -> Reader<'_> {
     Reader::new(db, &workspace(0), None).unwrap()
@@ -211,10 +261,9 @@ impl Model {
     }
 }
 
-#[test]
-fn neighbours_are_what_the_claims_join() {
+fn neighbours_are_what_the_claims_join(place: &Place) {
     let history = made_up(1, 4, 300);
-    let db = given::<Graph>(&history);
+    let db = place.given(&history);
     let (graph, model) = (reader(&db), Model::of(history.commits(), &workspace(0)));
     let edges = model.edges(None);
     for id in model.entities() {
@@ -256,15 +305,14 @@ fn neighbours_are_what_the_claims_join() {
     }
 }
 
-#[test]
-fn paths_are_all_there_are_shortest_first() {
-    for seed in 0..4 {
+fn paths_are_all_there_are_shortest_first(place: &Place) {
+    for seed in 0..place.many(4, 1) {
         // Few commits, so that some are far apart and some not joined at all.
         let history = made_up(seed, 4, 50);
-        let db = given::<Graph>(&history);
+        let db = place.given(&history);
         let (graph, model) = (reader(&db), Model::of(history.commits(), &workspace(0)));
         let entities: Vec<_> = model.entities().into_iter().collect();
-        for from in entities.iter().step_by(2) {
+        for from in entities.iter().step_by(place.many(2, 9) as usize) {
             for to in &entities {
                 let wanted = model.paths(*from, *to, 4);
                 let paths = graph.paths(&route(*from, *to, 4)).unwrap();
@@ -277,10 +325,9 @@ fn paths_are_all_there_are_shortest_first() {
     }
 }
 
-#[test]
-fn components_are_what_hangs_together_in_a_scan() {
+fn components_are_what_hangs_together_in_a_scan(place: &Place) {
     let history = made_up(3, 4, 150);
-    let db = given::<Graph>(&history);
+    let db = place.given(&history);
     let (graph, model) = (reader(&db), Model::of(history.commits(), &workspace(0)));
     for scan in model.scans() {
         let of_scan = model.claims.iter().filter(|(of, _)| *of == scan);
@@ -308,10 +355,9 @@ fn components_are_what_hangs_together_in_a_scan() {
     }
 }
 
-#[test]
-fn an_export_holds_each_node_and_edge_of_the_scan_once() {
+fn an_export_holds_each_node_and_edge_of_the_scan_once(place: &Place) {
     let history = made_up(5, 4, 200);
-    let db = given::<Graph>(&history);
+    let db = place.given(&history);
     let (graph, model) = (reader(&db), Model::of(history.commits(), &workspace(0)));
     for scan in model.scans() {
         let of_scan = model.claims.iter().filter(|(of, _)| *of == scan);
@@ -349,15 +395,14 @@ fn answers(graph: &Reader<'_>, model: &Model, dice: &mut Dice) -> Vec<String> {
     told
 }
 
-#[test]
-fn the_past_is_what_was_folded_then() {
-    for seed in 0..5 {
-        let history = made_up(seed, 4, 200);
-        let db = given::<Graph>(&history);
+fn the_past_is_what_was_folded_then(place: &Place) {
+    for seed in 0..place.many(5, 1) {
+        let history = made_up(seed, 4, place.many(200, 80) as usize);
+        let db = place.given(&history);
         let mut dice = Dice(seed);
-        for _ in 0..4 {
+        for _ in 0..place.many(4, 2) {
             let at = Position(1 + dice.below(history.end().0 as usize) as u64);
-            let then = given_commits::<Graph>(&history.commits()[..at.0 as usize]);
+            let then = place.given_commits(&history.commits()[..at.0 as usize]);
             for n in 0..2 {
                 // Of the whole log: entities that were not there yet are asked about, too.
                 let model = Model::of(history.commits(), &workspace(n));
@@ -415,15 +460,9 @@ impl Small {
     }
 }
 
-fn falls(db: &Db, finding: &Finding) {
-    let sql = "INSERT INTO temp.fallen VALUES (?)";
-    db.connection().execute(sql, params![finding.id.0]).unwrap();
-}
-
-#[test]
-fn what_is_said_of_the_entity_itself_is_no_edge_and_a_seed_is_a_node() {
+fn what_is_said_of_the_entity_itself_is_no_edge_and_a_seed_is_a_node(place: &Place) {
     let small = Small::new();
-    let db = given::<Graph>(&small.history);
+    let db = place.given(&small.history);
     let key = |n: usize| Some(format!("host-{n}.example.com"));
     assert_eq!(
         small.joined(&db, 1),
@@ -448,10 +487,9 @@ fn what_is_said_of_the_entity_itself_is_no_edge_and_a_seed_is_a_node() {
     assert_eq!(written, Written { nodes: 4, edges: 3 });
 }
 
-#[test]
-fn an_entity_is_there_while_one_of_its_claims_stands() {
+fn an_entity_is_there_while_one_of_its_claims_stands(place: &Place) {
     let small = Small::new();
-    let db = given::<Graph>(&small.history);
+    let db = place.given(&small.history);
     let graph = reader(&db);
     let [five, six, again, back, about] = &small.findings[..] else {
         panic!("five findings")
@@ -461,12 +499,14 @@ fn an_entity_is_there_while_one_of_its_claims_stands() {
         rows.iter().map(|row| row.3).sum::<u64>()
     };
     let is_there = |n| graph.node(small.id(n), &everywhere()).unwrap().is_some();
+    let fall = |findings: &[&Finding]| {
+        let fallen: Vec<_> = findings.iter().map(|finding| finding.id).collect();
+        db.exclude(&fallen).unwrap();
+    };
     assert_eq!(edges(5), 3);
-    falls(&db, six);
+    fall(&[six]);
     assert_eq!((edges(5), is_there(6)), (2, true));
-    for finding in [again, back, about] {
-        falls(&db, finding);
-    }
+    fall(&[six, again, back, about]);
     assert_eq!((edges(5), is_there(6), is_there(1)), (1, false, true));
     assert_eq!(
         graph
@@ -477,15 +517,14 @@ fn an_entity_is_there_while_one_of_its_claims_stands() {
     let paths = graph.paths(&route(small.id(1), small.id(6), 4)).unwrap();
     assert_eq!((paths.paths.len(), paths.is_whole), (0, true));
     assert_eq!(graph.components(&small.scan.id).unwrap().count, 2);
-    falls(&db, five);
+    fall(&[six, again, back, about, five]);
     assert_eq!(graph.components(&small.scan.id).unwrap().count, 2);
     let (written, json) = written(&graph, &small.scan.id, Format::Json);
     assert_eq!(written, Written { nodes: 2, edges: 0 });
     assert!(!json.contains("host-5"), "{json}");
 }
 
-#[test]
-fn beside_the_catalog_what_a_mark_takes_away_is_gone_from_then_on() {
+fn beside_the_catalog_what_a_mark_takes_away_is_gone_from_then_on(place: &Place) {
     let Small {
         mut history,
         scan,
@@ -497,7 +536,7 @@ fn beside_the_catalog_what_a_mark_takes_away_is_gone_from_then_on() {
     let marked: mark::Event = mark::Set { verdict, reason }.into();
     let stream = StreamId::mark(&scan.workspace, &scan.id, findings[0].id);
     history.append(&stream, None, vec![marked.into()]);
-    let (db, catalog) = (given::<Graph>(&history), given::<Catalog>(&history));
+    let (db, catalog) = (place.given(&history), given::<Catalog>(&history));
     let now = catalog::Reader::new(&catalog, &workspace(0), None).unwrap();
     let nodes = |at: Position| {
         let graph = Reader::beside(&db, &now.as_of(at)).unwrap();
@@ -509,10 +548,9 @@ fn beside_the_catalog_what_a_mark_takes_away_is_gone_from_then_on() {
     }
 }
 
-#[test]
-fn a_bound_that_was_met_is_told() {
+fn a_bound_that_was_met_is_told(place: &Place) {
     let small = Small::new();
-    let db = given::<Graph>(&small.history);
+    let db = place.given(&small.history);
     let graph = reader(&db);
     let cut = graph
         .paths_within(&route(small.id(1), small.id(6), 4), 3)
@@ -527,10 +565,9 @@ fn a_bound_that_was_met_is_told() {
     assert_eq!((cut.kinds.len(), cut.is_whole), (1, false));
 }
 
-#[test]
-fn no_path_leads_into_another_workspace_or_past_the_end() {
+fn no_path_leads_into_another_workspace_or_past_the_end(place: &Place) {
     let history = made_up(2, 4, 200);
-    let db = given::<Graph>(&history);
+    let db = place.given(&history);
     let own = Model::of(history.commits(), &workspace(0)).entities();
     let other = Reader::new(&db, &workspace(1), None).unwrap();
     for id in own {

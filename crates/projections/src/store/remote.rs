@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use tokio::runtime::{Builder, Runtime};
 
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+/// Where connections live.
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let built = Builder::new_multi_thread()
         .worker_threads(1)
         .thread_name("views")

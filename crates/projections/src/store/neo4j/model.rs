@@ -1,0 +1,119 @@
+//! How a view's tables lie in a graph: its rules, its writing and its reading back, as statements.
+//!
+//! Each view that Neo4j keeps has a [`Model`] beside its tables; quarantine and what was skipped are of every view.
+
+use neo4rs::BoltType;
+
+use super::cypher::Cypher;
+use crate::operations::Rows;
+use crate::{Error, Registered, graph};
+
+/// A constraint or an index: what it is and its name, and what it is of.
+pub(crate) type Rule = (&'static str, &'static str);
+
+/// See the module's doc.
+pub(crate) struct Model {
+    pub(crate) rules: &'static [Rule],
+    /// The loads that rows of one table become, in the order in which they must be written.
+    pub(crate) loads: fn(&Rows) -> Vec<Load>,
+    /// Tables as they read back: name, and a statement in the order of the primary key.
+    pub(crate) tables: &'static [(&'static str, &'static str)],
+    /// Statements that delete all of it, in transactions of bounded size.
+    pub(crate) erasures: &'static [&'static str],
+}
+
+/// Rows for one statement, which takes them as `$rows`, each a list in the order of the table's columns.
+pub(crate) struct Load {
+    /// Writes rows that are not there; fails as a whole if one of them is.
+    pub(crate) create: &'static str,
+    /// Writes those of the rows that are not there; the same as `create` where that costs nothing.
+    pub(crate) merge: &'static str,
+    pub(crate) rows: Vec<BoltType>,
+}
+
+impl Model {
+    /// Neo4j keeps graphs, not lists: other views have no place there.
+    pub(super) fn of(view: &'static Registered) -> Result<&'static Self, Error> {
+        match view.name {
+            graph::MODEL_OF => Ok(&graph::MODEL),
+            _ => Err(Error::NoSuchView(format!("{} on Neo4j", view.name))),
+        }
+    }
+
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Rule> {
+        FRAME.rules.iter().chain(self.rules)
+    }
+
+    pub(super) fn loads(&self, rows: &Rows) -> Vec<Load> {
+        let loads = match rows.table.name {
+            "quarantine" | "skipped" => FRAME.loads,
+            _ => self.loads,
+        };
+        loads(rows)
+    }
+
+    pub(super) fn erasures(&self) -> impl Iterator<Item = &&'static str> {
+        self.erasures.iter().chain(FRAME.erasures)
+    }
+
+    /// All tables by name; the checkpoint lies with its build.
+    pub(super) fn tables(&self, build: &str) -> Vec<(&'static str, Cypher)> {
+        let rows = self.tables.iter().chain(FRAME.tables);
+        let mut tables: Vec<_> = rows
+            .map(|(name, text)| (*name, Cypher::new(*text)))
+            .collect();
+        tables.push(("checkpoint", Cypher::new(CHECKPOINT).with("build", build)));
+        tables.sort_unstable_by_key(|(name, _)| *name);
+        tables
+    }
+}
+
+const CHECKPOINT: &str = "MATCH (b:MirageBuild {id: $build}) WHERE b.position IS NOT NULL
+    RETURN 1 AS id, b.position AS position, b.log_hash AS log_hash, b.hash AS hash";
+
+static FRAME: Model = Model {
+    rules: &[
+        (
+            "CONSTRAINT quarantined@",
+            "FOR (q:Quarantined@) REQUIRE q.stream IS UNIQUE",
+        ),
+        (
+            "CONSTRAINT skipped@",
+            "FOR (s:Skipped@) REQUIRE (s.stream, s.position) IS UNIQUE",
+        ),
+    ],
+    loads: frame,
+    tables: &[
+        (
+            "quarantine",
+            "MATCH (q:Quarantined@) RETURN q.stream AS stream, q.cursor AS cursor, q.error AS error ORDER BY stream",
+        ),
+        (
+            "skipped",
+            "MATCH (s:Skipped@) RETURN s.stream AS stream, s.position AS position ORDER BY stream, position",
+        ),
+    ],
+    erasures: &[
+        "MATCH (q:Quarantined@) CALL (q) { DELETE q } IN TRANSACTIONS OF 10000 ROWS",
+        "MATCH (s:Skipped@) CALL (s) { DELETE s } IN TRANSACTIONS OF 10000 ROWS",
+    ],
+};
+
+fn frame(rows: &Rows) -> Vec<Load> {
+    let merge = match rows.table.name {
+        "quarantine" => {
+            "UNWIND $rows AS r MERGE (q:Quarantined@ {stream: r[0]}) ON CREATE SET q.cursor = r[1], q.error = r[2]"
+        }
+        _ => "UNWIND $rows AS r MERGE (:Skipped@ {stream: r[0], position: r[1]})",
+    };
+    vec![Load {
+        create: merge,
+        merge,
+        rows: rows.lines().map(list).collect(),
+    }]
+}
+
+/// A row as a parameter.
+pub(crate) fn list(row: &[crate::Value]) -> BoltType {
+    row.iter().map(BoltType::from).collect()
+}

@@ -1,0 +1,104 @@
+//! A server, and how a statement is run on it: each is a transaction of its own.
+//!
+//! The client repeats a statement that failed for a passing reason, so each may run twice.
+
+use neo4rs::{Graph, Neo4jClientErrorKind, Neo4jErrorKind};
+
+use super::cypher::{Cypher, Record};
+use crate::error::Cause;
+use crate::store::remote::wait;
+
+/// Tried again where two processes write the same rows at one time; the second try finds them there.
+const TRIES: usize = 3;
+
+/// See the module's doc.
+#[derive(Clone)]
+pub(super) struct Server(Graph);
+
+impl Server {
+    pub(super) fn new(graph: Graph) -> Self {
+        Self(graph)
+    }
+
+    /// Runs a statement to its end.
+    pub(super) fn run(&self, cypher: &Cypher, mark: &str) -> Result<(), Cause> {
+        wait(self.0.run(cypher.of(mark)))?;
+        Ok(())
+    }
+
+    /// Runs a statement that finds what it makes there already if it lost a race, and then does nothing.
+    pub(super) fn run_racing(&self, cypher: &Cypher, mark: &str) -> Result<(), Cause> {
+        let mut tries = 1;
+        loop {
+            match self.run(cypher, mark) {
+                Err(cause) if is_there_already(&cause) && tries < TRIES => tries += 1,
+                ran => return ran,
+            }
+        }
+    }
+
+    /// Row by row, so that an answer of any length takes constant memory.
+    pub(super) fn each<E: From<Cause>>(
+        &self,
+        cypher: &Cypher,
+        mark: &str,
+        mut take: impl FnMut(&Record) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut rows = wait(self.0.execute(cypher.of(mark))).map_err(Cause::from)?;
+        while let Some(row) = wait(rows.next()).map_err(Cause::from)? {
+            take(&Record::of(&row)?)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn rows<T>(
+        &self,
+        cypher: &Cypher,
+        mark: &str,
+        read: impl Fn(&Record) -> Result<T, Cause>,
+    ) -> Result<Vec<T>, Cause> {
+        let mut all = Vec::new();
+        self.each(cypher, mark, |record| {
+            all.push(read(record)?);
+            Ok::<_, Cause>(())
+        })?;
+        Ok(all)
+    }
+}
+
+/// Whether a constraint refused a second one of what is there.
+pub(super) fn is_there_already(cause: &Cause) -> bool {
+    match cause {
+        Cause::Neo4j(neo4rs::Error::Neo4j(error)) => {
+            let code = error.code();
+            code == "Neo.ClientError.Schema.ConstraintValidationFailed"
+                || code.starts_with("Neo.ClientError.Schema.") && code.ends_with("AlreadyExists")
+        }
+        _ => false,
+    }
+}
+
+/// Whether the same may succeed later: a server that is away, busy, or gave way in a deadlock.
+pub(crate) fn may_retry(error: &neo4rs::Error) -> bool {
+    use neo4rs::Error::{
+        ConnectionError, ConnectionTimedOut, IOError, IncompleteBoltExchange, Neo4j,
+        RequestIgnoredError, ServerUnavailableError,
+    };
+    match error {
+        IOError { .. }
+        | ConnectionError
+        | ConnectionTimedOut
+        | IncompleteBoltExchange
+        | RequestIgnoredError
+        | ServerUnavailableError(_) => true,
+        Neo4j(error) => matches!(
+            error.kind(),
+            Neo4jErrorKind::Transient
+                | Neo4jErrorKind::Client(
+                    Neo4jClientErrorKind::SessionExpired
+                        | Neo4jClientErrorKind::TransactionTerminated
+                )
+        ),
+        _ => false,
+    }
+}
