@@ -50,6 +50,7 @@ const ALL: &[(&str, Measure)] = &[
     ("import", |dir, _| import::run(dir)),
     ("jetstream", |_, _| jetstream::run()),
     ("million", |dir, _| million::run(dir)),
+    ("neo4j", views::into_neo4j),
     ("read", |dir, _| read::run(dir)),
     ("scan", |dir, _| scan::run(dir)),
     ("views", views::run),

@@ -6,6 +6,7 @@
 mod growth;
 mod made;
 mod marks;
+mod neo4j;
 mod reads;
 mod rebuild;
 mod words;
@@ -21,6 +22,7 @@ use mirage_projections::Runner;
 use crate::row::Row;
 use growth::Growth;
 use made::Company;
+pub(crate) use neo4j::run as into_neo4j;
 pub(crate) use rebuild::inner;
 
 /// Sizes at which growth is looked at, as parts of the whole.

@@ -126,7 +126,7 @@ pub(crate) fn inner(data: &Path, view: &str) -> Result<Vec<Row>> {
 }
 
 /// The file of the highest build.
-fn newest(views: &Path, name: &str) -> Result<std::path::PathBuf> {
+pub(super) fn newest(views: &Path, name: &str) -> Result<std::path::PathBuf> {
     let mut newest = None;
     for entry in std::fs::read_dir(views)? {
         let path = entry?.path();

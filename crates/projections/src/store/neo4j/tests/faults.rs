@@ -1,7 +1,10 @@
 //! A server that is away, or dies in the middle.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
+
+use mirage_log::Recorded;
 
 use super::{assert_alike, here, open, there};
 use crate::testing::history::made_up;
@@ -10,6 +13,8 @@ use crate::{Home, Neo4j, Neo4jOptions, Store};
 
 /// How long a killed server may take until batches land again.
 const BACK: Duration = Duration::from_secs(180);
+/// Between two tries, unless the server is known to be back.
+const PAUSE: Duration = Duration::from_secs(1);
 
 #[test]
 fn killed_while_it_is_written_to_it_ends_up_with_the_same_rows() {
@@ -17,51 +22,41 @@ fn killed_while_it_is_written_to_it_ends_up_with_the_same_rows() {
         return;
     };
     let home = neo4j_at(server.bolt());
-    let history = made_up(9, 4, 400);
-    let is_done = AtomicBool::new(false);
-    let mut kills = 0;
+    let history = made_up(9, 4, 300);
+    let batches: Vec<_> = history.commits().chunks(10).collect();
+    let (begins, begun) = mpsc::channel();
+    let (returns, back) = mpsc::channel();
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            let _done = Done(&is_done);
-            let mut store = open(&home);
-            for batch in history.commits().chunks(3) {
-                fold(&home, &mut store, batch);
+        let (home, batches) = (&home, &batches);
+        scope.spawn(move || {
+            let mut store = open(home);
+            for batch in batches {
+                // Nobody listens after the last kill.
+                let _ = begins.send(());
+                fold(home, &mut store, batch, &back);
             }
         });
-        while kills < 3 {
-            // Once some more is there, it dies in whatever batch is under way.
-            let wanted = history.end().0 * (2 * kills + 1) / 8;
-            let stands = || home.ask(view()).and_then(|db| db.position());
-            while !is_done.load(Ordering::Relaxed) && !stands().is_ok_and(|at| at.0 >= wanted) {
-                std::thread::yield_now();
-            }
+        for _ in 0..2 {
+            // It dies in whatever the batch after a third of them is doing.
+            begun.iter().take(batches.len() / 3).for_each(drop);
             server.process().kill();
             server.restart();
-            kills += 1;
+            let _ = returns.send(());
         }
     });
     assert_alike(&there(&home), &here(&history));
 }
 
-/// Tells the killer when there is nobody left to hurt, also after a panic.
-struct Done<'a>(&'a AtomicBool);
-
-impl Drop for Done<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// As the runner does: what may be retried is, with the store opened again.
-fn fold(home: &Neo4j, store: &mut Store, batch: &[std::sync::Arc<mirage_log::Recorded>]) {
+fn fold(home: &Neo4j, store: &mut Store, batch: &[Arc<Recorded>], back: &Receiver<()>) {
     let until = Instant::now() + BACK;
     loop {
-        let folded = store.fold(batch);
-        match folded {
+        match store.fold(batch) {
             Ok(_) => return,
             Err(error) if error.may_retry() && Instant::now() < until => {}
             Err(error) => panic!("{error:?}"),
         }
+        let _ = back.recv_timeout(PAUSE);
         if let Ok(opened) = Store::open(home, view()) {
             *store = opened;
         }
