@@ -10,8 +10,6 @@
 
 mod ask;
 
-use std::collections::HashSet;
-
 pub(super) use ask::InCypher;
 use mirage_domain::relation::Direction;
 
@@ -114,22 +112,12 @@ const DIRECTION: usize = 8;
 
 fn loads(rows: &Rows) -> Vec<Load> {
     match rows.table.name {
-        "nodes" => vec![meetings(rows)],
+        "nodes" => vec![Load {
+            create: MEET,
+            merge: MEET,
+            rows: rows.lines().map(list).collect(),
+        }],
         _ => claims(rows),
-    }
-}
-
-/// Most findings are of entities that the same batch has met: only the first row of each can count.
-fn meetings(rows: &Rows) -> Load {
-    let mut met = HashSet::new();
-    let first = rows.lines().filter(|row| match &row[..2] {
-        [Value::Id(entity), Value::Text(scan)] => met.insert((*entity, &**scan)),
-        _ => true,
-    });
-    Load {
-        create: MEET,
-        merge: MEET,
-        rows: first.map(list).collect(),
     }
 }
 
