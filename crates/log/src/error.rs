@@ -226,6 +226,11 @@ pub enum OpenError {
         found: String,
         wanted: String,
     },
+    #[error(
+        "the log's servers have no room for {bytes} bytes and what lies beside them: put a larger `max_file_store` into \
+         `jetstream {{ … }}` of their file, or make `log.max_bytes` smaller"
+    )]
+    NoRoom { bytes: u64 },
     #[error("{doing} on the server")]
     Server {
         doing: &'static str,

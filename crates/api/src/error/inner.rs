@@ -87,6 +87,7 @@ impl From<OpenError> for Problem {
             | OpenError::NoJetStream { .. }
             | OpenError::NotSynced { .. }
             | OpenError::Unproven { .. }
+            | OpenError::NoRoom { .. }
             | OpenError::Configuration { .. } => Self::of("log_unfit", &error),
         }
     }

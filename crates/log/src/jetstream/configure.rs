@@ -3,7 +3,7 @@
 //! **Invariant:** a log lies in a JetStream stream that forgets nothing; one that may is refused, field by field.
 
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{Context, GetStreamErrorKind};
+use async_nats::jetstream::context::{Context, CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{
     Compression, Config, DiscardPolicy, Info, PersistenceMode, RetentionPolicy, StorageType,
 };
@@ -47,6 +47,11 @@ pub(super) async fn ensure(context: &Context, options: &Options) -> Result<Info,
             // Another starter made it; what it made is compared like any other.
             Err(error) => match context.get_stream(&wanted.name).await {
                 Ok(stream) => stream.cached_info().clone(),
+                Err(_) if is_full(error.kind()) => {
+                    return Err(OpenError::NoRoom {
+                        bytes: options.bytes_max,
+                    });
+                }
                 Err(_) => return Err(fail(error.into())),
             },
         },
@@ -65,6 +70,11 @@ pub(super) async fn ensure(context: &Context, options: &Options) -> Result<Info,
 
 fn is_absent(kind: GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
+}
+
+/// The server sets aside all that a log may take when it is made.
+pub(super) fn is_full(kind: CreateStreamErrorKind) -> bool {
+    matches!(kind, CreateStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STORAGE_RESOURCES_EXCEEDED)
 }
 
 type Difference = (&'static str, String, String);

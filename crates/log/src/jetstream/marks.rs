@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ask::Asker;
 use super::batch::Of;
+use super::configure::is_full;
 use super::options::Options;
 use crate::error::Damage;
 use crate::{Head, OpenError, ReadError};
@@ -61,9 +62,14 @@ impl Marks {
             ..Config::default()
         };
         let made = context.get_or_create_stream(config).await;
-        made.map_err(|error| OpenError::Server {
-            doing: "making the log's marks",
-            source: error.into(),
+        made.map_err(|error| match is_full(error.kind()) {
+            true => OpenError::NoRoom {
+                bytes: options.bytes_max,
+            },
+            false => OpenError::Server {
+                doing: "making the log's marks",
+                source: error.into(),
+            },
         })?;
         let handle = context.get_stream_no_info(&stream).await;
         Ok(Self {

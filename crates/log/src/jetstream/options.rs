@@ -33,7 +33,7 @@ impl Default for Options {
             name: "mirage".into(),
             prefix: "mirage".into(),
             replicas: 1,
-            bytes_max: 16 << 30,
+            bytes_max: 8 << 30,
             monitors: vec!["http://127.0.0.1:8222".into()],
             allow_volatile: false,
             credentials: Credentials::None,

@@ -1,9 +1,12 @@
 //! From the configuration to the options of each server; without an address there is none.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use mirage_log::evidence::s3;
 use mirage_log::jetstream;
+use mirage_projections::graph::Graph;
+use mirage_projections::{Home, Neo4j, Neo4jOptions, Projection, Registered};
 
 use crate::config::Config;
 
@@ -78,6 +81,32 @@ pub(crate) fn evidence(config: &Config, index: PathBuf) -> Option<s3::Options> {
         index: Some(index),
         ..of
     })
+}
+
+/// Where the builds of a view lie, if that is a server.
+pub(crate) fn home(
+    config: &Config,
+    view: &Registered,
+) -> Result<Option<Arc<dyn Home>>, mirage_projections::Error> {
+    match view.name {
+        Graph::NAME => graph(config),
+        _ => Ok(None),
+    }
+}
+
+fn graph(config: &Config) -> Result<Option<Arc<dyn Home>>, mirage_projections::Error> {
+    let Some(url) = text(config, "graph.url") else {
+        return Ok(None);
+    };
+    let mut options = Neo4jOptions::at(url);
+    if let Some(password) = text(config, "graph.password") {
+        let user = text(config, "graph.user").unwrap_or_default();
+        options = options.with_user(user, password);
+    }
+    if let Some(file) = path(config, "graph.ca") {
+        options = options.with_authority(file);
+    }
+    Ok(Some(Arc::new(Neo4j::at(&options)?)))
 }
 
 fn text(config: &Config, name: &str) -> Option<String> {

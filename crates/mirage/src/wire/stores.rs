@@ -12,7 +12,7 @@ use mirage_log::evidence::{Copyable, EvidenceStore, Files};
 use mirage_log::jetstream::{self, JetStream};
 use mirage_log::queue::TaskQueue;
 use mirage_log::sqlite::{self, Anchor, Sqlite};
-use mirage_projections::Runner;
+use mirage_projections::{ALL, Folder, Runner};
 use mirage_workers::leases::{LEASE, LeaseBucket, Leases};
 use mirage_workers::node::{Parts, Place};
 
@@ -52,7 +52,13 @@ impl Context {
     }
 
     pub(crate) fn runner_of(&self, log: Arc<dyn EventLog>) -> Result<Runner, Failure> {
-        Ok(Runner::open(&self.data.dir, log)?)
+        let mut views = Vec::with_capacity(ALL.len());
+        for view in ALL {
+            let home = servers::home(&self.config, view)?;
+            let home = home.unwrap_or_else(|| Arc::new(Folder::of(&self.data.dir)));
+            views.push((view, home));
+        }
+        Ok(Runner::open_at(log, views)?)
     }
 
     /// The store of evidence, where there is one: opening it would make its folder.

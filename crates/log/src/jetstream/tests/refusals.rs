@@ -67,6 +67,21 @@ async fn one_unproven_node_of_three_is_enough_to_refuse() {
 }
 
 #[tokio::test]
+async fn servers_without_room_for_the_log_say_which_of_two_numbers_to_change() {
+    let Some(nats) = shared(1) else { return };
+    let refused = refused(&Options {
+        bytes_max: 1 << 50,
+        ..options(nats, 1)
+    })
+    .await;
+    let said = refused.to_string();
+    assert!(
+        said.contains("max_file_store") && said.contains("log.max_bytes"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn a_stream_that_forgets_is_refused_by_the_field_that_says_so() {
     let Some(nats) = shared(1) else { return };
     let options = options(nats, 1);
