@@ -9,6 +9,7 @@ use rusqlite::{Connection, OpenFlags, params_from_iter};
 
 use crate::error::Cause;
 use crate::row::Row;
+use crate::store::meilisearch::{Asked, Fault};
 use crate::store::neo4j::{Asking, Cypher};
 use crate::store::{Checkpoint, sqlite};
 use crate::{Error, Folder, Home, Registered, Value};
@@ -61,6 +62,7 @@ impl Quarantined {
 enum Source {
     Sqlite(Connection),
     Neo4j(Asking),
+    Meilisearch(Asked),
 }
 
 /// See the module's doc. Every call blocks: within an async runtime, ask from a blocking task.
@@ -104,6 +106,18 @@ impl Db {
         Self::on(view, Source::Neo4j(asking))
     }
 
+    pub(crate) fn on_meilisearch(view: &'static Registered, asked: Asked) -> Self {
+        Self::on(view, Source::Meilisearch(asked))
+    }
+
+    /// The index that answers in SQL's place.
+    pub(crate) fn meilisearch(&self) -> Option<&Asked> {
+        match &self.source {
+            Source::Meilisearch(asked) => Some(asked),
+            Source::Sqlite(_) | Source::Neo4j(_) => None,
+        }
+    }
+
     fn on(view: &'static Registered, source: Source) -> Self {
         Self {
             view,
@@ -140,6 +154,7 @@ impl Db {
                 excluded.map_err(|error| Error::query(self.view, error))?;
             }
             Source::Neo4j(asking) => asking.exclude(fallen),
+            Source::Meilisearch(asked) => asked.exclude(fallen),
         }
         Ok(())
     }
@@ -151,6 +166,10 @@ impl Db {
                 checkpoint.map_err(|error| Error::query(self.view, error))
             }
             Source::Neo4j(asking) => asking.checkpoint(),
+            Source::Meilisearch(asked) => {
+                let checkpoint = asked.checkpoint(self.view);
+                checkpoint.map_err(|fault| Error::query(self.view, fault))
+            }
         }
     }
 
@@ -179,6 +198,10 @@ impl Db {
             let quarantine = asking.quarantine(limit);
             return quarantine.map_err(|cause| Error::query(self.view, cause));
         }
+        if let Source::Meilisearch(asked) = &self.source {
+            let quarantine = asked.quarantine(self.position()?, limit);
+            return quarantine.map_err(|fault| Error::query(self.view, fault));
+        }
         let sql = "SELECT stream, cursor, error,
             (SELECT count(*) FROM skipped s WHERE s.stream = q.stream) AS skipped
             FROM quarantine q ORDER BY cursor LIMIT ?";
@@ -190,6 +213,10 @@ impl Db {
         if let Source::Neo4j(asking) = &self.source {
             let count = asking.quarantined();
             return count.map_err(|cause| Error::query(self.view, cause));
+        }
+        if let Source::Meilisearch(asked) = &self.source {
+            let count = asked.quarantined(self.position()?);
+            return count.map_err(|fault| Error::query(self.view, fault));
         }
         let count = self.row("SELECT count(*) FROM quarantine", &[], |row| row.get(0))?;
         Ok(count.unwrap_or(0))
@@ -208,7 +235,7 @@ impl Db {
     pub(crate) fn connection(&self) -> &Connection {
         match &self.source {
             Source::Sqlite(connection) => connection,
-            Source::Neo4j(_) => panic!("a test of SQLite"),
+            Source::Neo4j(_) | Source::Meilisearch(_) => panic!("a test of SQLite"),
         }
     }
 
@@ -231,6 +258,7 @@ impl Db {
                 .tables()
                 .iter()
                 .try_for_each(|(table, cypher)| asking.each(cypher, |row| take(table, row))),
+            Source::Meilisearch(_) => unreachable!("its documents are asked for by `meilisearch`"),
         }
     }
 
@@ -246,6 +274,8 @@ impl Db {
                 ask()
             }
             Source::Neo4j(_) => ask(),
+            // What stands up to a checkpoint is there at every later moment.
+            Source::Meilisearch(_) => ask(),
         }
     }
 
@@ -267,6 +297,7 @@ impl Db {
                 Ok(())
             }
             Source::Neo4j(_) => unreachable!("Neo4j keeps no view that asks in SQL"),
+            Source::Meilisearch(_) => Err(Error::query(self.view, Fault::NoSql)),
         }
     }
 
@@ -278,7 +309,9 @@ impl Db {
     ) -> Result<(), Error> {
         match &self.source {
             Source::Neo4j(asking) => asking.each(cypher, take),
-            Source::Sqlite(_) => unreachable!("only Neo4j speaks Cypher"),
+            Source::Sqlite(_) | Source::Meilisearch(_) => {
+                unreachable!("only Neo4j speaks Cypher")
+            }
         }
     }
 

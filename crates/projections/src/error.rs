@@ -8,7 +8,7 @@ use mirage_domain::id::{Cursor, Position};
 use mirage_log::{Fault, ReadError};
 
 use crate::Registered;
-use crate::store::neo4j;
+use crate::store::{meilisearch, neo4j};
 
 /// What a store said.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,8 @@ pub enum Cause {
     Sqlite(#[from] rusqlite::Error),
     #[error(transparent)]
     Neo4j(#[from] neo4rs::Error),
+    #[error(transparent)]
+    Meilisearch(#[from] meilisearch::Fault),
     #[error("a column holds {found} where {wanted} is expected")]
     Shape {
         wanted: &'static str,
@@ -39,6 +41,7 @@ impl Cause {
                 Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DiskFull)
             ),
             Self::Neo4j(error) => neo4j::may_retry(error),
+            Self::Meilisearch(fault) => fault.may_retry(),
             Self::Shape { .. } | Self::Value(_) => false,
         }
     }

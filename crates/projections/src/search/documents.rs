@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use crate::claims::{self, Claim};
 use crate::{Error, Operations, Table};
 
-static DOCUMENTS: Table = Table {
+pub(crate) static DOCUMENTS: Table = Table {
     name: "documents",
     columns: &[
         "cursor",

@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use serde::Serialize;
 
-use super::hits::Hits;
+use super::source::Source;
 use crate::Error;
 use crate::catalog::Count;
 
@@ -23,7 +23,7 @@ pub struct Facets {
     pub is_cut: bool,
 }
 
-pub(super) fn of(mut hits: Hits<'_>) -> Result<Facets, Error> {
+pub(super) fn of(mut hits: Box<dyn Source + '_>) -> Result<Facets, Error> {
     let (mut kinds, mut modules, mut scans) = (HashMap::new(), HashMap::new(), HashMap::new());
     let mut findings = 0;
     let mut is_cut = false;

@@ -5,6 +5,7 @@ use mirage_domain::id::{EntityId, FindingId, ScanId};
 
 use super::query::Query;
 use super::reader::{Filter, Reader};
+use super::source::Source;
 use super::stream::Term;
 use crate::db::stands;
 use crate::error::Cause;
@@ -14,7 +15,7 @@ use crate::{Error, Value};
 /// Steps of one walk: 50 000 took 12 ms (debug build). A walk that is longer is cut, and says where it goes on.
 pub(super) const STEPS_MAX: u32 = 100_000;
 /// What reading a claim costs, in steps.
-const DOCUMENT_STEPS: u32 = 8;
+pub(super) const DOCUMENT_STEPS: u32 = 8;
 
 /// A claim that matches.
 pub(super) struct Document {
@@ -76,28 +77,6 @@ impl<'a> Hits<'a> {
             limit: self.limit.min(cursor - 1),
             ..self
         }
-    }
-
-    /// The cursor before which the walk was given up, if it was.
-    pub(super) fn cut(&self) -> Option<i64> {
-        (self.steps >= self.reader.steps_max).then_some(self.limit + 1)
-    }
-
-    pub(super) fn next(&mut self) -> Result<Option<Document>, Error> {
-        while let Some(cursor) = self.meet()? {
-            self.limit = cursor - 1;
-            if self.is_excluded(cursor)? {
-                continue;
-            }
-            self.steps = self.steps.saturating_add(DOCUMENT_STEPS);
-            let Some(document) = self.document(cursor)? else {
-                continue;
-            };
-            if !self.is_told(&document)? {
-                return Ok(Some(document));
-            }
-        }
-        Ok(None)
     }
 
     /// The greatest cursor that all lists hold; none when one of them ends or the walk is cut.
@@ -163,6 +142,29 @@ impl<'a> Hits<'a> {
             }
         }
         Ok(true)
+    }
+}
+
+impl Source for Hits<'_> {
+    fn next(&mut self) -> Result<Option<Document>, Error> {
+        while let Some(cursor) = self.meet()? {
+            self.limit = cursor - 1;
+            if self.is_excluded(cursor)? {
+                continue;
+            }
+            self.steps = self.steps.saturating_add(DOCUMENT_STEPS);
+            let Some(document) = self.document(cursor)? else {
+                continue;
+            };
+            if !self.is_told(&document)? {
+                return Ok(Some(document));
+            }
+        }
+        Ok(None)
+    }
+
+    fn cut(&self) -> Option<i64> {
+        (self.steps >= self.reader.steps_max).then_some(self.limit + 1)
     }
 }
 

@@ -23,14 +23,20 @@ mod page;
 mod query;
 mod reader;
 mod snippet;
+mod source;
 mod stream;
+pub(crate) mod terms;
+mod walk;
+mod words;
 
 use mirage_log::Recorded;
 
+pub(crate) use documents::DOCUMENTS;
 pub use facets::{FINDINGS_MAX, Facets};
 pub use page::{After, Found, Page};
 pub use query::{Query, QueryError};
 pub use reader::{Filter, Hit, Reader};
+pub(crate) use words::Searched;
 
 use crate::{Error, Operations, Projection};
 

@@ -6,10 +6,10 @@ use mirage_domain::entity::Kind;
 use mirage_domain::id::{Cursor, EntityId, FindingId, ModuleName, Position, ScanId, WorkspaceId};
 use serde::Serialize;
 
-use super::hits::{Document, Hits, STEPS_MAX};
+use super::hits::{Document, STEPS_MAX};
 use super::page::{After, Found, Page};
 use super::query::Query;
-use super::{facets, snippet};
+use super::{facets, snippet, source, walk};
 use crate::{Db, Error};
 
 /// What hits are let through; an empty list lets all. Several names of one list are alternatives.
@@ -78,11 +78,9 @@ impl<'db> Reader<'db> {
 
     /// Findings that match, newest first; a set that fits into one page is ranked, best first.
     pub fn search(&self, query: &Query, filter: &Filter, page: &Page) -> Result<Found, Error> {
-        let mut hits = Hits::new(self, query, filter)?;
         let question = self.question(query, filter);
-        if let Some(after) = page.after {
-            hits = hits.before(after.checked(self.at, &question)?);
-        }
+        let after = page.after.map(|after| after.checked(self.at, &question));
+        let mut hits = source::of(self, query, filter, after.transpose()?)?;
         let mut documents = Vec::new();
         let mut is_more = false;
         while let Some(document) = hits.next()? {
@@ -116,7 +114,21 @@ impl<'db> Reader<'db> {
 
     /// How the findings that match are spread.
     pub fn facets(&self, query: &Query, filter: &Filter) -> Result<facets::Facets, Error> {
-        facets::of(Hits::new(self, query, filter)?)
+        facets::of(source::of(self, query, filter, None)?)
+    }
+
+    /// Findings with words nearly like those of a query, best first, at most `limit`: for a search without a hit. A
+    /// view that knows no such words finds none.
+    pub fn near(&self, query: &Query, filter: &Filter, limit: u32) -> Result<Vec<Hit>, Error> {
+        let limit = crate::page::rows(limit);
+        let found = match self.db.meilisearch() {
+            Some(asked) => walk::near(self, asked, query, filter, limit)?,
+            None => Vec::new(),
+        };
+        Ok(found
+            .into_iter()
+            .map(|document| hit(query, document))
+            .collect())
     }
 }
 

@@ -9,6 +9,7 @@
 //! **Invariant:** the checkpoint names the last commit whose rows stand in the store, with its hash and the log hash.
 //! **Invariant:** a batch begins by taking the view for itself and reads the checkpoint again: processes take turns.
 
+pub mod meilisearch;
 pub(crate) mod neo4j;
 mod quarantine;
 mod remote;

@@ -9,11 +9,11 @@ use mirage_log::Recorded;
 use crate::operations::{Operations, Table};
 use crate::{Error, Registered};
 
-static QUARANTINE: Table = Table {
+pub(super) static QUARANTINE: Table = Table {
     name: "quarantine",
     columns: &["stream", "cursor", "error"],
 };
-static SKIPPED: Table = Table {
+pub(super) static SKIPPED: Table = Table {
     name: "skipped",
     columns: &["stream", "position"],
 };

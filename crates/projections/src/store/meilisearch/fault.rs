@@ -1,0 +1,71 @@
+//! What Meilisearch can answer other than what was asked for.
+
+use std::time::Duration;
+
+/// Why a request came to nothing. No key, no address and no text of a document is part of a message.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error(
+        "the search server's address must read http://HOST:PORT or https://HOST, without a user"
+    )]
+    Address,
+    #[error("the prefix of indexes must be 1 to {0} letters, digits, `-` or `_`")]
+    Prefix(usize),
+    #[error("the search server keeps the view `search` alone, not {0}")]
+    OtherView(&'static str),
+    #[error("the search server is version {found}, and {wanted} is the least: upgrade it")]
+    Old { found: String, wanted: &'static str },
+    #[error("the search server cannot be reached, or its answer was cut off")]
+    Unreachable(#[source] reqwest::Error),
+    #[error("the search server answered {status} with code `{code}`")]
+    Refused { status: u16, code: String },
+    #[error("an answer of the search server has more than {0} bytes")]
+    TooLong(usize),
+    #[error("an answer of the search server cannot be read")]
+    Unreadable(#[source] serde_json::Error),
+    #[error("task {task} of the search server failed with code `{code}`")]
+    TaskFailed {
+        task: u64,
+        code: String,
+        is_server: bool,
+    },
+    #[error("task {0} of the search server was canceled")]
+    TaskCanceled(u64),
+    #[error("task {task} of the search server is not done after {waited:?}")]
+    TaskLate { task: u64, waited: Duration },
+    #[error("the search server answers no SQL")]
+    NoSql,
+}
+
+impl Fault {
+    /// Whether the same may succeed later without a change.
+    pub fn may_retry(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::TaskCanceled(_) | Self::TaskLate { .. } => true,
+            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
+            Self::TaskFailed { is_server, .. } => *is_server,
+            // What stands between may answer for a server that is down.
+            Self::Unreadable(_) => true,
+            Self::Address
+            | Self::Prefix(_)
+            | Self::OtherView(_)
+            | Self::Old { .. }
+            | Self::TooLong(_)
+            | Self::NoSql => false,
+        }
+    }
+
+    pub(super) fn is_absent(&self) -> bool {
+        const ABSENT: [&str; 2] = ["index_not_found", "document_not_found"];
+        match self {
+            Self::Refused { code, .. } | Self::TaskFailed { code, .. } => {
+                ABSENT.contains(&code.as_str())
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_there_already(&self) -> bool {
+        matches!(self, Self::TaskFailed { code, .. } if code == "index_already_exists")
+    }
+}
