@@ -211,6 +211,7 @@ impl Client {
                 Fault::Refused {
                     status,
                     code: shown(&problem.code),
+                    is_server: problem.is_of_server(),
                 },
                 later,
             ));
@@ -223,6 +224,12 @@ impl Client {
         let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
         let later = Duration::from_secs(seconds.parse().ok()?);
         Some(later.min(self.options.patience))
+    }
+}
+
+impl Problem {
+    fn is_of_server(&self) -> bool {
+        matches!(self.kind.as_str(), "internal" | "system")
     }
 }
 
@@ -254,7 +261,7 @@ fn failed(task: u64, problem: Problem) -> Fault {
     Fault::TaskFailed {
         task,
         code: shown(&problem.code),
-        is_server: matches!(problem.kind.as_str(), "internal" | "system"),
+        is_server: problem.is_of_server(),
     }
 }
 

@@ -18,7 +18,11 @@ pub enum Fault {
     #[error("the search server cannot be reached, or its answer was cut off")]
     Unreachable(#[source] reqwest::Error),
     #[error("the search server answered {status} with code `{code}`")]
-    Refused { status: u16, code: String },
+    Refused {
+        status: u16,
+        code: String,
+        is_server: bool,
+    },
     #[error("an answer of the search server has more than {0} bytes")]
     TooLong(usize),
     #[error("an answer of the search server cannot be read")]
@@ -42,7 +46,10 @@ impl Fault {
     pub fn may_retry(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::TaskCanceled(_) | Self::TaskLate { .. } => true,
-            Self::Refused { status, .. } => matches!(status, 408 | 429 | 500..),
+            // A full disk is a 422, and still the server's own trouble.
+            Self::Refused {
+                status, is_server, ..
+            } => *is_server || matches!(status, 408 | 429 | 500..),
             Self::TaskFailed { is_server, .. } => *is_server,
             // What stands between may answer for a server that is down.
             Self::Unreadable(_) => true,

@@ -59,6 +59,10 @@ impl State {
         self.script.len()
     }
 
+    pub(in super::super) fn script_cleared(&mut self) {
+        self.script.clear();
+    }
+
     /// The next fault of the script, if it is for this request.
     pub(super) fn fault(&mut self, request: &Request) -> Option<Fault> {
         let line = format!("{} {}", request.method, request.path);
