@@ -9,6 +9,9 @@
 //! The indexes are fed once a batch from the rows behind the last indexed one: FTS5 writes its pages out at each
 //! statement that may fail half-way, so a trigger would make thrice the work of it.
 //!
+//! A store that has no such indexes keeps each claim's `terms` beside it, asks for those that stand together in whatever
+//! a query matches, and holds what comes against the query by `words`: hits come from a `source`, and all else is one.
+//!
 //! Answers come from a [`Reader`]: one workspace, as of one position. What has fallen there is the catalog's to say:
 //! hand it to [`crate::Db::exclude`] first.
 //!

@@ -14,7 +14,7 @@ use crate::store::meilisearch::{self, Meilisearch, Options};
 use crate::testing::history::{Dice, made_up};
 use crate::testing::made_scan::workspace;
 use crate::testing::{dumped, given};
-use crate::{Cause, Error, Home, Projection, Runner, Store};
+use crate::{Cause, Error, Home, Operations, Projection, Runner, Store};
 
 /// Writes to the catalogue of builds.
 const CHECKPOINTS: &str = "PUT /indexes/mirage_builds/documents";
@@ -259,33 +259,53 @@ fn streams_that_are_set_aside_are_the_same_after_a_batch_that_was_cut() {
     assert_eq!(db.quarantined().unwrap(), aside.len() as u64);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_within_batches_and_a_server_that_stumbles_end_in_the_dump_of_a_file() {
+#[test]
+fn a_batch_that_ends_late_takes_no_checkpoint_back() {
+    let history = made_up(17, 2, 80);
+    let (_standin, home) = served(&history.commits()[..20]);
+    let mut late = home.open(view()).unwrap();
+    let before = late.begin().unwrap();
+    fold(&home, &history.commits()[20..]);
+    late.finish(&Operations::default(), before).unwrap();
+    assert!(asked(&home) == dumped(&given::<Search>(&history)));
+}
+
+/// A runtime of its own, as a process has: dropped, it waits for the request at hand and for nothing else.
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Follows for some turns. A life that ends by a fault is one, too.
+async fn live(log: Arc<Memory>, at: Arc<dyn Home>, turns: usize) {
+    let runner = Runner::open_at(log, [(view(), at)]).unwrap();
+    let killed = async {
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    };
+    runner.run(killed).await.ok();
+}
+
+#[test]
+fn kills_within_batches_and_a_server_that_stumbles_end_in_the_dump_of_a_file() {
     let history = made_up(16, 3, 250);
     let (standin, log) = (Standin::start(), Arc::new(Memory::default()));
     let at: Arc<dyn Home> = Arc::new(home(&standin));
     let (mut dice, mut until) = (Dice(16), 0);
     while until < history.end().0 {
         until = (until + 1 + dice.below(40) as u64).min(history.end().0);
-        history.copy_into(&*log, Position(until)).await;
         let stumbles = [Fault::Reset, Fault::TaskCanceled, Fault::Unheard];
-        standin.script(
-            [CHECKPOINTS, DOCUMENTS][dice.below(2)],
-            &[stumbles[dice.below(3)]],
-        );
-        let runner = Runner::open_at(log.clone(), [(view(), at.clone())]).unwrap();
-        let turns = dice.below(60);
-        let killed = async {
-            for _ in 0..turns {
-                tokio::task::yield_now().await;
-            }
-        };
-        // A life that ends by a fault is one, too.
-        runner.run(killed).await.ok();
+        let place = [CHECKPOINTS, DOCUMENTS][dice.below(2)];
+        standin.script(place, &[stumbles[dice.below(3)]]);
+        runtime().block_on(async {
+            history.copy_into(&*log, Position(until)).await;
+            live(log.clone(), at.clone(), dice.below(2_000)).await;
+        });
     }
     standin.state().script_cleared();
     let runner = Runner::open_at(log, [(view(), at)]).unwrap();
-    runner.fold_to_head().await.unwrap();
+    runtime().block_on(runner.fold_to_head()).unwrap();
     let live = dumped(&runner.db(Search::NAME).unwrap());
     assert!(live == dumped(&given::<Search>(&history)));
 }
