@@ -72,9 +72,10 @@ impl<'a> Hits<'a> {
     }
 
     /// Only claims before this cursor.
-    pub(super) fn before(self, cursor: i64) -> Self {
+    pub(super) fn before(self, cursor: Option<i64>) -> Self {
+        let below = cursor.map_or(i64::MAX, |cursor| cursor - 1);
         Self {
-            limit: self.limit.min(cursor - 1),
+            limit: self.limit.min(below),
             ..self
         }
     }

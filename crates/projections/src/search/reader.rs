@@ -48,7 +48,7 @@ pub struct Reader<'db> {
     workspace: WorkspaceId,
     at: Position,
     /// Of one walk.
-    pub(super) steps_max: u32,
+    pub(crate) steps_max: u32,
 }
 
 impl<'db> Reader<'db> {
@@ -121,10 +121,7 @@ impl<'db> Reader<'db> {
     /// view that knows no such words finds none.
     pub fn near(&self, query: &Query, filter: &Filter, limit: u32) -> Result<Vec<Hit>, Error> {
         let limit = crate::page::rows(limit);
-        let found = match self.db.meilisearch() {
-            Some(asked) => walk::near(self, asked, query, filter, limit)?,
-            None => Vec::new(),
-        };
+        let found = walk::near(self, query, filter, limit)?;
         Ok(found
             .into_iter()
             .map(|document| hit(query, document))

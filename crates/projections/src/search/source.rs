@@ -25,12 +25,8 @@ pub(super) fn of<'a>(
     filter: &Filter,
     before: Option<i64>,
 ) -> Result<Box<dyn Source + 'a>, Error> {
-    if let Some(asked) = reader.db.meilisearch() {
-        return Ok(Box::new(Walk::new(reader, asked, query, filter, before)));
-    }
-    let hits = Hits::new(reader, query, filter)?;
-    Ok(match before {
-        Some(cursor) => Box::new(hits.before(cursor)),
-        None => Box::new(hits),
+    Ok(match reader.db.meilisearch() {
+        Some(asked) => Box::new(Walk::new(reader, asked, query, filter).before(before)),
+        None => Box::new(Hits::new(reader, query, filter)?.before(before)),
     })
 }

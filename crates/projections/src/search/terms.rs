@@ -1,4 +1,4 @@
-//! Terms: what a store that knows only whole values keeps of a claim, so that it can be asked for words and parts.
+//! Terms: a claim's words and parts as whole values, for a store that compares nothing else.
 //!
 //! A term is a letter and hexadecimal digits: `w` and a word, or `p` and three characters of the key or of an unspaced
 //! word. So no store folds, cuts or splits it in its own way, and nothing of a user's word is part of a filter's text.

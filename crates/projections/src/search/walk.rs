@@ -1,4 +1,4 @@
-//! The walk over claims that an index of terms gives: pages of candidates, each held against the query.
+//! The walk over what an index of terms gives: pages of candidates, held against the query.
 //!
 //! Terms narrow down and never decide, so the answer is that of the SQLite view whatever the server folds alike.
 
@@ -86,9 +86,7 @@ impl<'a> Walk<'a> {
         asked: &'a Asked,
         query: &Query,
         filter: &Filter,
-        before: Option<i64>,
     ) -> Self {
-        let below = before.map_or(i64::MAX, |cursor| cursor - 1);
         let conditions = conditions(reader, query, filter);
         Self {
             reader,
@@ -97,12 +95,22 @@ impl<'a> Walk<'a> {
             matchers: query.clauses.iter().map(Matcher::new).collect(),
             is_over: conditions.is_none(),
             conditions,
-            before,
+            before: None,
             told: HashSet::new(),
             page: VecDeque::new(),
             rows: PAGE_DOCUMENTS_MIN,
-            limit: reader.last().min(below),
+            limit: reader.last(),
             steps: 0,
+        }
+    }
+
+    /// Only claims before this cursor.
+    pub(super) fn before(self, cursor: Option<i64>) -> Self {
+        let below = cursor.map_or(i64::MAX, |cursor| cursor - 1);
+        Self {
+            before: cursor,
+            limit: self.limit.min(below),
+            ..self
         }
     }
 
@@ -187,14 +195,16 @@ impl Source for Walk<'_> {
 }
 
 /// Claims that hold words nearly like those of a query, best first: for a reader whose question has no answer. What
-/// comes later in the log may change what is near.
+/// comes later in the log may change what is near. A store that knows no such words finds none.
 pub(super) fn near(
     reader: &Reader<'_>,
-    asked: &Asked,
     query: &Query,
     filter: &Filter,
     limit: usize,
 ) -> Result<Vec<Document>, Error> {
+    let Some(asked) = reader.db.meilisearch() else {
+        return Ok(Vec::new());
+    };
     let (negative, positive): (Vec<&Clause>, Vec<&Clause>) =
         query.clauses.iter().partition(|clause| clause.is_negative);
     let words: Vec<String> = positive

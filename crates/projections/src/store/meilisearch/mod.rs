@@ -1,4 +1,4 @@
-//! The search view on Meilisearch: an index a build, and a catalogue of builds with their checkpoints.
+//! The search view on Meilisearch: an index a build, and a catalogue of builds and checkpoints.
 //!
 //! Meilisearch has no transactions: a batch's documents are waited for, and then the checkpoint is written, which is
 //! one document of the catalogue. What stands behind a checkpoint is looked at by nobody and comes again under the same

@@ -1,4 +1,4 @@
-//! A stand-in for Meilisearch in tests: what is used of it, on real sockets, with a script of faults.
+//! A stand-in for Meilisearch: what is used of it, on real sockets, with a script of faults.
 //!
 //! A task is looked at twice before it is done, and only then its work can be seen: who does not wait reads old data.
 //! It refuses what the server refuses (a filter or an order that the settings do not allow, a wrong key), and knows

@@ -1,17 +1,17 @@
 //! What holds on any server: the view answers, dumps, restarts and is rebuilt as one in a file.
 
 use mirage_domain::entity::Kind;
-use mirage_domain::id::{Cursor, Position, ScanId};
-use mirage_log::Recorded;
+use mirage_domain::id::{FindingId, Position, ScanId, WorkspaceId};
 use serde_json::json;
 
+use super::fragile::{FRAGILE, Fragile};
 use super::{asked, fold, view};
 use crate::search::{Facets, Hit, Page, Query, Reader, Search};
 use crate::store::meilisearch::Meilisearch;
 use crate::testing::history::{Dice, History, made_up};
 use crate::testing::made_scan::{MadeScan, workspace};
 use crate::testing::{dumped, given};
-use crate::{Error, Folded, Home, Operations, Projection, Registered, Store, registered};
+use crate::{Folded, Home, Store};
 
 pub(super) fn a_view_on_the_server_has_the_dump_of_one_in_a_file(home: &Meilisearch) {
     let history = made_up(3, 4, 250);
@@ -79,6 +79,31 @@ pub(super) fn answers_are_those_of_the_view_in_a_file_now_and_as_of_then(home: &
             assert_eq!(facets(&on_server, text), facets(&in_file, text), "{text}");
         }
     }
+}
+
+pub(super) fn a_walk_that_is_cut_goes_on_where_it_was(home: &Meilisearch) {
+    let keys: Vec<String> = (0..150).map(|n| format!("host-{n}.mirage.test")).collect();
+    let claims: Vec<_> = keys
+        .iter()
+        .map(|key| (Kind::Domain, &**key, json!({})))
+        .collect();
+    fold(home, found(&claims).commits());
+    let db = home.ask(view()).unwrap();
+    let whole = Reader::new(&db, &workspace(0), None).unwrap();
+    let mut cut = Reader::new(&db, &workspace(0), None).unwrap();
+    // Less than the first page costs.
+    cut.steps_max = 1;
+    let (query, filter) = parsed("host");
+    let page = cut.search(&query, &filter, &Page::first(1_000)).unwrap();
+    assert!(page.next.is_some() && !page.is_ranked);
+    let ids = |reader: &Reader<'_>| {
+        let hits = every(reader, "host", 1_000).into_iter();
+        let mut ids: Vec<FindingId> = hits.map(|hit| hit.finding_id).collect();
+        ids.sort_unstable();
+        ids
+    };
+    assert_eq!((ids(&cut).len(), ids(&cut)), (151, ids(&whole)));
+    assert!(facets(&cut, "host").is_cut);
 }
 
 /// One scan that has found these.
@@ -190,6 +215,21 @@ pub(super) fn what_has_fallen_is_not_found(home: &Meilisearch) {
     assert_eq!(every(&reader, "host", 50), expected);
 }
 
+/// The server compares names without regard to case.
+pub(super) fn a_workspace_finds_nothing_of_another(home: &Meilisearch) {
+    let history = made_up(18, 3, 120);
+    fold(home, history.commits());
+    let db = home.ask(view()).unwrap();
+    let hits = |name: &str| {
+        let reader = Reader::new(&db, &WorkspaceId::new(name).unwrap(), None).unwrap();
+        let near = parsed("exomple");
+        let near = reader.near(&near.0, &near.1, 50).unwrap();
+        every(&reader, "host", 50).len() + near.len()
+    };
+    assert!(hits("default") > 0);
+    assert_eq!(hits("DEFAULT") + hits("Default") + hits("stranger"), 0);
+}
+
 pub(super) fn a_build_that_was_completed_meanwhile_is_gone_over_to(home: &Meilisearch) {
     let history = made_up(14, 2, 120);
     let commits = history.commits();
@@ -205,29 +245,6 @@ pub(super) fn a_build_that_was_completed_meanwhile_is_gone_over_to(home: &Meilis
     home.sweep(view()).unwrap();
     assert!(asked(home) == dumped(&given::<Search>(&history)));
 }
-
-/// The search view, which some commits are too much for.
-pub(super) struct Fragile;
-
-impl Projection for Fragile {
-    const NAME: &'static str = Search::NAME;
-    const VERSION: u32 = Search::VERSION;
-    const SCHEMA: &'static str = Search::SCHEMA;
-    const SETTLE: &'static str = Search::SETTLE;
-
-    fn apply(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error> {
-        let cursor = Cursor {
-            position: recorded.position,
-            index: 1,
-        };
-        match recorded.position.0 % 31 {
-            0 => Err(Error::unfit(cursor, "a commit of tests")),
-            _ => Search::apply(recorded, operations),
-        }
-    }
-}
-
-pub(super) static FRAGILE: &[Registered] = &[registered::<Fragile>()];
 
 pub(super) fn streams_that_are_set_aside_are_those_of_the_view_in_a_file(home: &Meilisearch) {
     let view = &FRAGILE[0];

@@ -1,4 +1,4 @@
-//! Faults on the way to a server, by a script on real sockets: what passes, what stops a batch, and what is shown.
+//! Faults on the way to a server: what passes, what stops a batch, and what is shown.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,8 @@ use std::time::Duration;
 use mirage_domain::id::Position;
 use mirage_log::memory::Memory;
 
-use super::contract::{FRAGILE, Fragile, every};
+use super::contract::every;
+use super::fragile::{FRAGILE, Fragile};
 use super::{asked, fold, home, options, served, view};
 use crate::search::{Reader, Search};
 use crate::store::meilisearch::standin::{Fault, Standin};

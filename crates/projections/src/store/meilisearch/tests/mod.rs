@@ -2,6 +2,7 @@
 
 mod contract;
 mod faults;
+mod fragile;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,9 +83,11 @@ macro_rules! holds {
 holds!(
     a_view_on_the_server_has_the_dump_of_one_in_a_file,
     answers_are_those_of_the_view_in_a_file_now_and_as_of_then,
+    a_walk_that_is_cut_goes_on_where_it_was,
     words_parts_and_scripts_are_found_as_in_a_file,
     a_word_that_is_nearly_there_is_told_apart_from_hits,
     what_has_fallen_is_not_found,
+    a_workspace_finds_nothing_of_another,
     a_build_that_was_completed_meanwhile_is_gone_over_to,
     streams_that_are_set_aside_are_those_of_the_view_in_a_file,
 );
