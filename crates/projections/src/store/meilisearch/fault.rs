@@ -25,6 +25,8 @@ pub enum Fault {
     },
     #[error("an answer of the search server has more than {0} bytes")]
     TooLong(usize),
+    #[error("the search server told {told} documents where {due} were due")]
+    Partial { told: usize, due: u64 },
     #[error("an answer of the search server cannot be read")]
     Unreadable(#[source] serde_json::Error),
     #[error("task {task} of the search server failed with code `{code}`")]
@@ -45,7 +47,10 @@ impl Fault {
     /// Whether the same may succeed later without a change.
     pub fn may_retry(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::TaskCanceled(_) | Self::TaskLate { .. } => true,
+            Self::Unreachable(_)
+            | Self::Partial { .. }
+            | Self::TaskCanceled(_)
+            | Self::TaskLate { .. } => true,
             // A full disk is a 422, and still the server's own trouble.
             Self::Refused {
                 status, is_server, ..

@@ -17,8 +17,9 @@ use crate::store::LINGER;
 use crate::store::remote::wait;
 use crate::{Checkpoint, Registered};
 
-/// The first version that sorts documents which are read by a filter.
-const VERSION_MIN: (&str, [u64; 2]) = ("1.16", [1, 16]);
+/// The first version that sorts what is read by a filter and neither loses documents nor refuses where there are none
+/// yet (its pull request 6016).
+const VERSION_MIN: (&str, [u64; 2]) = ("1.29", [1, 29]);
 /// Builds or indexes on one server: a rebuild leaves at most two behind.
 const BUILDS_MAX: u32 = 1_000;
 const PREFIX_CHARS_MAX: usize = 64;
@@ -224,7 +225,12 @@ impl Server {
             asked["sort"] = json!([sort]);
         }
         let path = format!("{}/documents/fetch", self.index(&build.id));
-        wait(self.client.post(&path, asked, patience))
+        let page: Page<T> = wait(self.client.post(&path, asked, patience))?;
+        let (told, due) = (page.results.len(), page.total.min(wanted.limit as u64));
+        match told as u64 == due {
+            true => Ok(page),
+            false => Err(Fault::Partial { told, due }),
+        }
     }
 
     /// Documents that the server's own way with words finds, best first.

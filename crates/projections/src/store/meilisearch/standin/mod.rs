@@ -32,6 +32,8 @@ pub(super) enum Fault {
     Silence,
     /// The work is done, and the answer lost.
     Unheard,
+    /// A page lacks its last document.
+    Fewer,
     /// The task that is handed in fails so.
     TaskFails(&'static str, &'static str),
     TaskCanceled,
@@ -131,7 +133,11 @@ fn serve(shared: &Shared, stream: TcpStream) {
                 continue;
             }
             fault => {
-                let (status, body) = shared.state.lock().unwrap().answer(&request, fault);
+                let (status, mut body) = shared.state.lock().unwrap().answer(&request, fault);
+                if let (Some(Fault::Fewer), Some(results)) = (fault, body["results"].as_array_mut())
+                {
+                    results.pop();
+                }
                 if matches!(fault, Some(Fault::Unheard)) {
                     break;
                 }

@@ -23,7 +23,7 @@ impl Default for State {
             tasks: Vec::new(),
             requests: Vec::new(),
             script: VecDeque::new(),
-            version: "1.16.0",
+            version: "1.29.0",
             is_over: false,
         }
     }

@@ -261,6 +261,18 @@ fn streams_that_are_set_aside_are_the_same_after_a_batch_that_was_cut() {
 }
 
 #[test]
+fn a_page_that_lacks_documents_is_no_answer() {
+    let history = made_up(18, 2, 60);
+    let (standin, home) = served(history.commits());
+    let db = home.ask(view()).unwrap();
+    let pages = "POST /indexes/mirage_search_2_1/documents/fetch";
+    standin.script(pages, &[Fault::Fewer]);
+    let error = crate::dump(&db, &mut Vec::new()).unwrap_err();
+    let shown = format!("{error:?}");
+    assert!(shown.contains("Partial") && error.may_retry(), "{shown}");
+}
+
+#[test]
 fn a_batch_that_ends_late_takes_no_checkpoint_back() {
     let history = made_up(17, 2, 80);
     let (_standin, home) = served(&history.commits()[..20]);
