@@ -2,6 +2,8 @@
 //!
 //! **Invariant:** writers change only the members that they mean: one that comes late takes nothing back but itself.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use mirage_domain::id::{Digest, Position};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -90,4 +92,10 @@ pub(super) fn highest(builds: &[Build]) -> Option<&Build> {
         .iter()
         .filter(|build| build.is_complete)
         .max_by_key(|build| build.rank)
+}
+
+/// Seconds since 1970 by the clock of this machine.
+pub(super) fn now_s() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
 }

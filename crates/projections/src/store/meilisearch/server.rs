@@ -3,13 +3,13 @@
 //! **Invariant:** no build is made under a number that the server has an index or an entry of: old documents would be
 //! taken for its own.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use super::builds::{self, Build};
+use super::builds::{self, Build, now_s};
 use super::client::{Body, Client, Patience};
 use super::filter::Filter;
 use super::{Fault, Options, settings};
@@ -294,9 +294,4 @@ impl Server {
         }
         Ok(())
     }
-}
-
-fn now_s() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_secs())
 }
