@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use mirage_api::error::Problem;
 use mirage_log::evidence::s3;
 use mirage_log::jetstream;
 use mirage_projections::graph::Graph;
+use mirage_projections::meilisearch::{self, Meilisearch};
+use mirage_projections::search::Search;
 use mirage_projections::{Home, Neo4j, Neo4jOptions, Projection, Registered};
 
 use crate::config::Config;
@@ -84,17 +87,15 @@ pub(crate) fn evidence(config: &Config, index: PathBuf) -> Option<s3::Options> {
 }
 
 /// Where the builds of a view lie, if that is a server.
-pub(crate) fn home(
-    config: &Config,
-    view: &Registered,
-) -> Result<Option<Arc<dyn Home>>, mirage_projections::Error> {
+pub(crate) fn home(config: &Config, view: &Registered) -> Result<Option<Arc<dyn Home>>, Problem> {
     match view.name {
         Graph::NAME => graph(config),
+        Search::NAME => search(config),
         _ => Ok(None),
     }
 }
 
-fn graph(config: &Config) -> Result<Option<Arc<dyn Home>>, mirage_projections::Error> {
+fn graph(config: &Config) -> Result<Option<Arc<dyn Home>>, Problem> {
     let Some(url) = text(config, "graph.url") else {
         return Ok(None);
     };
@@ -107,6 +108,18 @@ fn graph(config: &Config) -> Result<Option<Arc<dyn Home>>, mirage_projections::E
         options = options.with_authority(file);
     }
     Ok(Some(Arc::new(Neo4j::at(&options)?)))
+}
+
+fn search(config: &Config) -> Result<Option<Arc<dyn Home>>, Problem> {
+    match text(config, "search.url") {
+        Some(url) => {
+            let options = meilisearch::Options::new(url, text(config, "search.key"));
+            let home = Meilisearch::new(options);
+            let home = home.map_err(|fault| Problem::of("bad_config", &fault))?;
+            Ok(Some(Arc::new(home)))
+        }
+        None => Ok(None),
+    }
 }
 
 fn text(config: &Config, name: &str) -> Option<String> {
