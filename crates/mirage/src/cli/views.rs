@@ -62,6 +62,7 @@ static LISTING: Listing = Listing {
         Field::new("age_s", Shape::Number),
         Field::new("quarantined", Shape::Number),
         Field::new("stopped", Shape::Text),
+        Field::more("waits", Shape::Text),
         Field::more("rate", Shape::Number),
     ],
 };

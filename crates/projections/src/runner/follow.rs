@@ -1,6 +1,7 @@
 //! Following the log with a group of views: one reading, batches, folded side by side.
 //!
-//! Gathering goes on while a batch is folded, one batch ahead.
+//! Gathering goes on while a batch is folded, one batch ahead. A view whose store or log is away leaves its group, so
+//! that it keeps no other waiting, and is handed back to the runner, which tries again.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -33,6 +34,22 @@ pub(super) enum End {
 
 pub(super) type Member = (Arc<Progress>, Store);
 
+/// Where views go that may be tried again later; none where they have to end.
+pub(super) type Lost = Option<mpsc::UnboundedSender<Arc<Progress>>>;
+
+/// What becomes of a view after an error: it waits (none), or it has stopped.
+pub(super) fn lose(progress: Arc<Progress>, error: Error, lost: &Lost) -> Option<Error> {
+    match lost {
+        Some(lost) if error.may_retry() => {
+            progress.waits(&error);
+            // Nobody listens any more: then nobody folds any more.
+            let _ = lost.send(progress);
+            None
+        }
+        _ => Some(progress.stop(error)),
+    }
+}
+
 #[derive(Default)]
 struct Batch {
     commits: Vec<Arc<Recorded>>,
@@ -54,10 +71,12 @@ pub(super) async fn follow(
     log: Arc<dyn EventLog>,
     group: Vec<Member>,
     end: End,
+    lost: Lost,
 ) -> Result<(), Error> {
     let mut group = Group {
         members: group,
         stopped: None,
+        lost,
     };
     group.follow(&*log, end).await;
     let is_error = end == End::CaughtUp || group.members.is_empty();
@@ -73,6 +92,7 @@ pub(super) async fn to_head(
     let mut group = Group {
         members: vec![(progress, store)],
         stopped: None,
+        lost: None,
     };
     group.follow(&*log, End::CaughtUp).await;
     match (group.members.pop(), group.stopped) {
@@ -149,6 +169,7 @@ struct Group {
     members: Vec<Member>,
     /// Why the first of those stopped that did.
     stopped: Option<Error>,
+    lost: Lost,
 }
 
 impl Group {
@@ -214,17 +235,22 @@ impl Group {
                     is_any_behind |= matches!(folded, Folded::Behind(_));
                     self.members.push(member);
                 }
-                Err(error) => self.stopped = self.stopped.take().or(Some(error)),
+                Err((progress, error)) => self.lose(progress, error),
             }
         }
         is_any_behind
     }
 
+    fn lose(&mut self, progress: Arc<Progress>, error: Error) {
+        let stopped = lose(progress, error, &self.lost);
+        self.stopped = self.stopped.take().or(stopped);
+    }
+
     fn stop_all(&mut self, error: ReadError) {
         let reason = Arc::new(error);
         for (progress, _) in std::mem::take(&mut self.members) {
-            let error = progress.stop(read_fault(progress.view, reason.clone()));
-            self.stopped = self.stopped.take().or(Some(error));
+            let error = read_fault(progress.view, reason.clone());
+            self.lose(progress, error);
         }
     }
 }
@@ -232,7 +258,7 @@ impl Group {
 async fn fold_one(
     member: Member,
     commits: Arc<Vec<Arc<Recorded>>>,
-) -> Result<(Member, Folded), Error> {
+) -> Result<(Member, Folded), (Arc<Progress>, Error)> {
     let (progress, mut store) = member;
     let view = progress.view;
     let work = move || {
@@ -248,7 +274,7 @@ async fn fold_one(
             progress.moved(&store, events);
             Ok(((progress, store), folded))
         }
-        Err(error) => Err(progress.stop(error)),
+        Err(error) => Err((progress, error)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The runner: follows the log and folds it into each view, batch by batch.
 //!
 //! Views that stand near one another share one reading of the log, since decoding is the cost of a rebuild (FACTS §4.1);
-//! one that is far behind reads alone, so that it keeps no other waiting. SQLite's work runs on blocking threads.
+//! one that is far behind reads alone, so that it keeps no other waiting. A store's work runs on blocking threads.
 //!
 //! **Invariant:** a view goes on only where the log still holds the commit at its checkpoint.
 //! **Never:** a rebuild that nobody asked for: a log that differs is an alarm, an unknown event says "upgrade".
@@ -13,15 +13,16 @@ mod status;
 
 use std::future::Future;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt;
-use futures::future::join_all;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use mirage_domain::id::Position;
 use mirage_log::EventLog;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use status::Progress;
 pub use status::Status;
@@ -60,7 +61,13 @@ impl Runner {
     ) -> Result<Self, Error> {
         let mut all = Vec::new();
         for (view, home) in views {
-            home.sweep(view)?;
+            match home.sweep(view) {
+                // Whoever opens the view says so, and tries again.
+                Err(error) if error.may_retry() => {
+                    tracing::warn!(view.name = view.name, %error, "old builds stay until the next open");
+                }
+                swept => swept?,
+            }
             all.push(Arc::new(Progress::new(view, home)));
         }
         Ok(Self { log, views: all })
@@ -69,6 +76,7 @@ impl Runner {
     /// Keeps every view at the log's head until `until` is ready.
     ///
     /// A view that must stop does so alone, and says why in its [`Status`]; the answer is an error only once all have.
+    /// One whose store or log is away says so there and is tried again until it is back.
     pub async fn run(&self, until: impl Future<Output = ()> + Send) -> Result<(), Error> {
         self.follow_all(&self.views, follow::End::Never, until)
             .await
@@ -93,29 +101,42 @@ impl Runner {
         end: follow::End,
         until: impl Future<Output = ()> + Send,
     ) -> Result<(), Error> {
+        let (lose, mut lost) = mpsc::unbounded_channel();
+        let lose: follow::Lost = (end == follow::End::Never).then_some(lose);
         let mut stores = Vec::new();
         let mut stopped = None;
         for progress in views {
             match self.begin(progress).await {
                 Ok(store) => stores.push((progress.clone(), store)),
-                Err(error) => stopped = Some(progress.stop(error)),
+                Err(error) => stopped = follow::lose(progress.clone(), error, &lose).or(stopped),
             }
         }
-        let is_any_left = !stores.is_empty();
-        let groups = near_one_another(stores);
-        let groups = groups
-            .into_iter()
-            .map(|group| follow::follow(self.log.clone(), group, end));
-        let ended = futures::future::select(join_all(groups).boxed(), Box::pin(until)).await;
-        let ended = match ended {
-            futures::future::Either::Left((ended, _)) => ended,
-            futures::future::Either::Right(_) => Vec::new(),
-        };
-        let ended: Result<(), Error> = ended.into_iter().collect();
-        match (ended, stopped) {
-            (Err(error), _) => Err(error),
-            (Ok(()), Some(error)) if end == follow::End::CaughtUp || !is_any_left => Err(error),
-            (Ok(()), _) => Ok(()),
+        let groups = near_one_another(stores).into_iter();
+        let groups = groups.map(|group| {
+            let group = follow::follow(self.log.clone(), group, end, lose.clone());
+            group.boxed()
+        });
+        let mut work: FuturesUnordered<_> = groups.collect();
+        let mut until = pin!(until);
+        while !(work.is_empty() && lost.is_empty()) {
+            tokio::select! {
+                () = &mut until => return Ok(()),
+                Some(progress) = lost.recv() => work.push(self.again(progress, lose.clone()).boxed()),
+                Some(ended) = work.next() => stopped = stopped.or(ended.err()),
+            }
+        }
+        stopped.map_or(Ok(()), Err)
+    }
+
+    /// Follows with a view that was lost, once it can be opened again.
+    async fn again(&self, progress: Arc<Progress>, lost: follow::Lost) -> Result<(), Error> {
+        tokio::time::sleep(progress.pause()).await;
+        match self.begin(&progress).await {
+            Ok(store) => {
+                let alone = vec![(progress, store)];
+                follow::follow(self.log.clone(), alone, follow::End::Never, lost).await
+            }
+            Err(error) => follow::lose(progress, error, &lost).map_or(Ok(()), Err),
         }
     }
 

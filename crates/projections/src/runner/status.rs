@@ -15,6 +15,11 @@ use crate::{Error, Home, Registered, Store};
 /// Time over which a rate is taken.
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// Before a view whose store or log is away is tried again: this long, then twice as long each time,
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+/// but never longer, so that a sink catches up soon after it is back.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
 /// One view, as `mirage views` shows it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Status {
@@ -31,6 +36,8 @@ pub struct Status {
     pub quarantined: u64,
     /// Why this process stopped folding it.
     pub stopped: Option<String>,
+    /// Why this process could not fold of late: it goes on trying.
+    pub waits: Option<String>,
 }
 
 /// What the runner and its readers share about one view.
@@ -45,6 +52,9 @@ pub(super) struct Progress {
 struct State {
     quarantined: u64,
     stopped: Option<String>,
+    waits: Option<String>,
+    /// Tries that failed since it last went on.
+    failures: u32,
     rate: f64,
     window: Option<(Instant, u64)>,
 }
@@ -64,7 +74,7 @@ impl Progress {
     }
 
     pub(super) fn began(&self, store: &Store) {
-        self.locked(|state| state.stopped = None);
+        self.locked(|state| (state.stopped, state.waits) = (None, None));
         self.moved(store, 0);
     }
 
@@ -72,6 +82,9 @@ impl Progress {
         self.locked(|state| {
             state.quarantined = store.quarantined() as u64;
             state.count(events);
+            if events > 0 {
+                state.failures = 0;
+            }
         });
         // A build that replaces another may stand a few commits before it; what was reached stays reached.
         let position = store.checkpoint().position;
@@ -92,6 +105,24 @@ impl Progress {
         error
     }
 
+    pub(super) fn waits(&self, error: &Error) {
+        let reason = chain(error);
+        tracing::warn!(view.name = self.view.name, error = reason, "a view waits");
+        self.locked(|state| {
+            state.failures = state.failures.saturating_add(1);
+            state.waits = Some(reason);
+        });
+    }
+
+    /// How long to wait before the next try.
+    pub(super) fn pause(&self) -> Duration {
+        let failures = self.locked(|state| state.failures);
+        let doubled = 1_u32
+            .checked_shl(failures.saturating_sub(1))
+            .unwrap_or(u32::MAX);
+        PAUSE_MIN.saturating_mul(doubled).min(PAUSE_MAX)
+    }
+
     pub(super) fn stopped(&self) -> Option<Error> {
         let reason = self.locked(|state| state.stopped.clone())?;
         Some(Error::Stopped {
@@ -101,7 +132,10 @@ impl Progress {
     }
 
     pub(super) async fn status(&self, log: &dyn EventLog, now: Timestamp) -> Result<Status, Error> {
-        let (position, quarantined) = self.as_stored().await?;
+        let (position, quarantined) = match self.as_stored().await {
+            Err(error) if error.may_retry() => self.as_known().ok_or(error)?,
+            stored => stored?,
+        };
         let fault = |source: mirage_log::ReadError| read_fault(self.view, source.into());
         let head = log.head().await.map_err(fault)?.position;
         let lag = head.0.saturating_sub(position.0);
@@ -122,6 +156,7 @@ impl Progress {
             rate: state.rate(),
             quarantined,
             stopped: state.stopped.clone(),
+            waits: state.waits.clone(),
         }))
     }
 
@@ -136,6 +171,13 @@ impl Progress {
             Ok((db.position()?, db.quarantined()?))
         })
         .await
+    }
+
+    /// As this process knows them, where it waits for the store.
+    fn as_known(&self) -> Option<(Position, u64)> {
+        let waits = |state: &mut State| state.waits.as_ref().map(|_| state.quarantined);
+        let quarantined = self.locked(waits)?;
+        Some((*self.position.borrow(), quarantined))
     }
 
     fn locked<T>(&self, act: impl FnOnce(&mut State) -> T) -> T {
