@@ -11,7 +11,7 @@ use crate::error::Cause;
 use crate::row::Row;
 use crate::store::meilisearch::{Asked, Fault};
 use crate::store::neo4j::{Asking, Cypher};
-use crate::store::{Checkpoint, sqlite};
+use crate::store::{Checkpoint, postgres, sqlite};
 use crate::{Error, Folder, Home, Registered, Value};
 
 /// How long a question waits for a lock; in WAL mode only a recovery holds one.
@@ -63,6 +63,7 @@ enum Source {
     Sqlite(Connection),
     Neo4j(Asking),
     Meilisearch(Asked),
+    Postgres(postgres::Reader),
 }
 
 /// See the module's doc. Every call blocks: within an async runtime, ask from a blocking task.
@@ -71,6 +72,9 @@ pub struct Db {
     source: Source,
     /// Whose fallen findings, as of when, the connection leaves out.
     stands: RefCell<Option<(WorkspaceId, Position)>>,
+    /// The same view in another store, which must answer the same.
+    #[cfg(test)]
+    pub(crate) beside: Option<Box<Db>>,
 }
 
 impl Db {
@@ -114,8 +118,12 @@ impl Db {
     pub(crate) fn meilisearch(&self) -> Option<&Asked> {
         match &self.source {
             Source::Meilisearch(asked) => Some(asked),
-            Source::Sqlite(_) | Source::Neo4j(_) => None,
+            Source::Sqlite(_) | Source::Neo4j(_) | Source::Postgres(_) => None,
         }
+    }
+
+    pub(crate) fn on_postgres(view: &'static Registered, reader: postgres::Reader) -> Self {
+        Self::on(view, Source::Postgres(reader))
     }
 
     fn on(view: &'static Registered, source: Source) -> Self {
@@ -123,6 +131,8 @@ impl Db {
             view,
             source,
             stands: RefCell::default(),
+            #[cfg(test)]
+            beside: None,
         }
     }
 
@@ -148,29 +158,40 @@ impl Db {
 
     /// From now on every answer is made without these findings: they do not stand.
     pub fn exclude(&self, fallen: &[FindingId]) -> Result<(), Error> {
+        #[cfg(test)]
+        if let Some(beside) = &self.beside {
+            beside.exclude(fallen)?;
+        }
         match &self.source {
-            Source::Sqlite(connection) => {
-                let excluded = exclude(connection, fallen);
-                excluded.map_err(|error| Error::query(self.view, error))?;
-            }
+            Source::Sqlite(connection) => self.answered(exclude(connection, fallen))?,
             Source::Neo4j(asking) => asking.exclude(fallen),
             Source::Meilisearch(asked) => asked.exclude(fallen),
+            Source::Postgres(reader) => self.answered(reader.exclude(fallen))?,
         }
         Ok(())
     }
 
     pub(crate) fn checkpoint(&self) -> Result<Checkpoint, Error> {
         match &self.source {
-            Source::Sqlite(connection) => {
-                let checkpoint = sqlite::checkpoint(connection);
-                checkpoint.map_err(|error| Error::query(self.view, error))
-            }
+            Source::Sqlite(connection) => self.answered(sqlite::checkpoint(connection)),
             Source::Neo4j(asking) => asking.checkpoint(),
             Source::Meilisearch(asked) => {
                 let checkpoint = asked.checkpoint(self.view);
                 checkpoint.map_err(|fault| Error::query(self.view, fault))
             }
+            Source::Postgres(reader) => self.answered(reader.checkpoint()),
         }
+    }
+
+    /// What a store said, or why it did not. A build may have been replaced long ago: whoever opens the view again is
+    /// answered by the new one.
+    fn answered<T, E: Into<Cause>>(&self, answer: Result<T, E>) -> Result<T, Error> {
+        answer.map_err(|error| match error.into() {
+            Cause::Postgres(error) if postgres::is_absent(&error) => {
+                Error::NotBuilt(self.view.name)
+            }
+            cause => Error::query(self.view, cause),
+        })
     }
 
     /// The view's checkpoint: a question without a position is one as of here.
@@ -235,7 +256,9 @@ impl Db {
     pub(crate) fn connection(&self) -> &Connection {
         match &self.source {
             Source::Sqlite(connection) => connection,
-            Source::Neo4j(_) | Source::Meilisearch(_) => panic!("a test of SQLite"),
+            Source::Neo4j(_) | Source::Meilisearch(_) | Source::Postgres(_) => {
+                panic!("a test of SQLite")
+            }
         }
     }
 
@@ -244,22 +267,22 @@ impl Db {
         &self,
         mut take: impl FnMut(&str, &Row<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        match &self.source {
-            Source::Sqlite(connection) => {
-                let tables = sqlite::tables(connection);
-                let tables = tables.map_err(|error| Error::query(self.view, error))?;
-                tables.iter().try_for_each(|(table, keys)| {
-                    let order = format!("\"{}\"", keys.join("\", \""));
-                    let sql = format!("SELECT * FROM \"{table}\" ORDER BY {order}");
-                    self.each(&sql, &[], |row| take(table, row))
-                })
+        let tables = match &self.source {
+            Source::Sqlite(connection) => self.answered(sqlite::tables(connection))?,
+            Source::Postgres(reader) => self.answered(reader.tables())?,
+            Source::Neo4j(asking) => {
+                let tables = asking.tables();
+                return tables
+                    .iter()
+                    .try_for_each(|(table, cypher)| asking.each(cypher, |row| take(table, row)));
             }
-            Source::Neo4j(asking) => asking
-                .tables()
-                .iter()
-                .try_for_each(|(table, cypher)| asking.each(cypher, |row| take(table, row))),
             Source::Meilisearch(_) => unreachable!("its documents are asked for by `meilisearch`"),
-        }
+        };
+        tables.iter().try_for_each(|(table, keys)| {
+            let order = format!("\"{}\"", keys.join("\", \""));
+            let sql = format!("SELECT * FROM \"{table}\" ORDER BY {order}");
+            self.each(&sql, &[], |row| take(table, row))
+        })
     }
 
     /// Asks several things of one moment of the store.
@@ -269,13 +292,18 @@ impl Db {
     ) -> Result<T, Error> {
         match &self.source {
             Source::Sqlite(connection) => {
-                let begun = connection.unchecked_transaction();
-                let _transaction = begun.map_err(|error| Error::query(self.view, error))?;
+                let _transaction = self.answered(connection.unchecked_transaction())?;
                 ask()
             }
             Source::Neo4j(_) => ask(),
             // What stands up to a checkpoint is there at every later moment.
             Source::Meilisearch(_) => ask(),
+            Source::Postgres(reader) => {
+                self.answered(reader.begin())?;
+                let asked = ask();
+                reader.end();
+                asked
+            }
         }
     }
 
@@ -284,20 +312,39 @@ impl Db {
         &self,
         sql: &str,
         values: &[Value],
+        take: impl FnMut(&Row<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        #[cfg(test)]
+        if let Some(beside) = &self.beside {
+            crate::testing::places::answer_alike(self, beside, sql, values);
+        }
+        self.each_alone(sql, values, take)
+    }
+
+    pub(crate) fn each_alone(
+        &self,
+        sql: &str,
+        values: &[Value],
         mut take: impl FnMut(&Row<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let fault = |error| Error::query(self.view, error);
         match &self.source {
             Source::Sqlite(connection) => {
-                let mut statement = connection.prepare_cached(sql).map_err(fault)?;
-                let mut rows = statement.query(params_from_iter(values)).map_err(fault)?;
-                while let Some(row) = rows.next().map_err(fault)? {
+                let mut statement = self.answered(connection.prepare_cached(sql))?;
+                let mut rows = self.answered(statement.query(params_from_iter(values)))?;
+                while let Some(row) = self.answered(rows.next())? {
                     take(&Row::Sqlite(row))?;
                 }
                 Ok(())
             }
             Source::Neo4j(_) => unreachable!("Neo4j keeps no view that asks in SQL"),
             Source::Meilisearch(_) => Err(Error::query(self.view, Fault::NoSql)),
+            Source::Postgres(reader) => {
+                let mut rows = self.answered(reader.ask(sql, values))?;
+                while let Some(row) = self.answered(rows.next())? {
+                    take(&Row::Postgres(&row))?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -309,7 +356,7 @@ impl Db {
     ) -> Result<(), Error> {
         match &self.source {
             Source::Neo4j(asking) => asking.each(cypher, take),
-            Source::Sqlite(_) | Source::Meilisearch(_) => {
+            Source::Sqlite(_) | Source::Meilisearch(_) | Source::Postgres(_) => {
                 unreachable!("only Neo4j speaks Cypher")
             }
         }

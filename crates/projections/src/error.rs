@@ -8,7 +8,7 @@ use mirage_domain::id::{Cursor, Position};
 use mirage_log::{Fault, ReadError};
 
 use crate::Registered;
-use crate::store::{meilisearch, neo4j};
+use crate::store::{meilisearch, neo4j, postgres};
 
 /// What a store said.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +19,8 @@ pub enum Cause {
     Neo4j(#[from] neo4rs::Error),
     #[error(transparent)]
     Meilisearch(#[from] meilisearch::Fault),
+    #[error(transparent)]
+    Postgres(#[from] tokio_postgres::Error),
     #[error("a column holds {found} where {wanted} is expected")]
     Shape {
         wanted: &'static str,
@@ -42,6 +44,7 @@ impl Cause {
             ),
             Self::Neo4j(error) => neo4j::may_retry(error),
             Self::Meilisearch(fault) => fault.may_retry(),
+            Self::Postgres(error) => postgres::may_retry(error),
             Self::Shape { .. } | Self::Value(_) => false,
         }
     }
@@ -89,6 +92,8 @@ pub enum Error {
         #[source]
         source: Cause,
     },
+    #[error("the options of a server for views are of no use: {0}")]
+    Options(String),
     #[error("opening view {view}")]
     Open {
         view: &'static str,
@@ -156,6 +161,11 @@ impl Error {
         }
     }
 
+    /// Why a server's options are refused; never with a part of a secret.
+    pub(crate) fn options(reason: impl ToString) -> Self {
+        Self::Options(reason.to_string())
+    }
+
     /// An event that cannot be applied, and why.
     pub(crate) fn unfit(cursor: Cursor, reason: &str) -> Self {
         Self::Unfit {
@@ -190,6 +200,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self {
             Self::NoSuchView(_)
+            | Self::Options(_)
             | Self::After(_)
             | Self::OtherPosition { .. }
             | Self::OtherQuery => Fault::Caller,
@@ -211,6 +222,7 @@ impl Error {
             Self::After(_) | Self::OtherPosition { .. } | Self::OtherQuery => "bad_cursor",
             Self::Folder { .. }
             | Self::Server { .. }
+            | Self::Options(_)
             | Self::Open { .. }
             | Self::Write { .. }
             | Self::Query { .. }

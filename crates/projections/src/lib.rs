@@ -42,6 +42,7 @@ pub use page::{PAGE_ROWS_MAX, Page};
 pub use runner::{Runner, Status};
 pub use store::meilisearch;
 pub use store::neo4j::{Neo4j, Options as Neo4jOptions};
+pub use store::postgres::{Options as PostgresOptions, Postgres};
 pub use store::sqlite::Folder;
 pub use store::{Checkpoint, Completed, Folded, Home, Store, Target};
 

@@ -39,15 +39,18 @@ impl<'r> ValueRef<'r> {
 pub(crate) enum Row<'r> {
     Sqlite(&'r rusqlite::Row<'r>),
     Neo4j(&'r Record),
+    Postgres(&'r tokio_postgres::Row),
 }
 
 /// The place of a column, or its name.
 pub(crate) trait Place: Copy {
     fn of_sqlite<'r>(self, row: &'r rusqlite::Row<'_>) -> rusqlite::Result<SqliteRef<'r>>;
     fn of_neo4j(self, record: &Record) -> Option<ValueRef<'_>>;
+    fn of_postgres(self, row: &tokio_postgres::Row) -> PostgresResult<'_>;
 }
 
 type SqliteRef<'r> = rusqlite::types::ValueRef<'r>;
+type PostgresResult<'r> = Result<ValueRef<'r>, tokio_postgres::Error>;
 
 impl Place for &str {
     fn of_sqlite<'r>(self, row: &'r rusqlite::Row<'_>) -> rusqlite::Result<SqliteRef<'r>> {
@@ -56,6 +59,9 @@ impl Place for &str {
     fn of_neo4j(self, record: &Record) -> Option<ValueRef<'_>> {
         record.named(self)
     }
+    fn of_postgres(self, row: &tokio_postgres::Row) -> PostgresResult<'_> {
+        row.try_get(self)
+    }
 }
 impl Place for usize {
     fn of_sqlite<'r>(self, row: &'r rusqlite::Row<'_>) -> rusqlite::Result<SqliteRef<'r>> {
@@ -63,6 +69,9 @@ impl Place for usize {
     }
     fn of_neo4j(self, record: &Record) -> Option<ValueRef<'_>> {
         record.at(self)
+    }
+    fn of_postgres(self, row: &tokio_postgres::Row) -> PostgresResult<'_> {
+        row.try_get(self)
     }
 }
 
@@ -74,6 +83,7 @@ impl Row<'_> {
                 .column_names()
                 .collect(),
             Self::Neo4j(record) => record.columns(),
+            Self::Postgres(row) => row.columns().iter().map(|column| column.name()).collect(),
         }
     }
 
@@ -88,6 +98,7 @@ impl Row<'_> {
                 wanted: "a column",
                 found: "none",
             }),
+            Self::Postgres(row) => Ok(place.of_postgres(row)?),
         }
     }
 }

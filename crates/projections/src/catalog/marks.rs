@@ -40,7 +40,7 @@ const EARLIER: &str = "SELECT m.*, own.finding AS own FROM marks m
     WHERE m.workspace = ? AND m.verdict IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM marks n WHERE n.scan = m.scan AND n.finding = m.finding AND n.cursor > m.cursor AND n.cursor <= ?)
     AND NOT EXISTS (SELECT 1 FROM marks k WHERE k.scan = own.scan AND k.finding = own.finding AND k.cursor <= ?)
-    GROUP BY own.finding, m.cursor ORDER BY m.cursor DESC LIMIT ?";
+    GROUP BY own.finding, m.scan, m.cursor ORDER BY m.cursor DESC, own.finding LIMIT ?";
 
 impl Reader<'_> {
     /// Marks that hold, in the order in which they were made; of one scan or of all.

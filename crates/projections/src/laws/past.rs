@@ -8,11 +8,13 @@ use crate::graph::{self, Among, Graph};
 use crate::search::{self, Query, Search};
 use crate::testing::history::{Dice, History, made_up};
 use crate::testing::made_scan::workspace;
-use crate::testing::{given, given_commits};
+use crate::testing::{given_commits, given_in_memory};
 
 /// Logs, and positions of each.
 const LOGS: u64 = 50;
 const POSITIONS: usize = 20;
+/// Logs whose catalog is asked of every store that is there.
+const LOGS_EVERYWHERE: u64 = 1;
 /// Commits of a log, about.
 const STEPS: usize = 60;
 
@@ -23,18 +25,14 @@ struct Views {
 }
 
 impl Views {
-    fn of(history: &History) -> Self {
-        Self {
-            catalog: given::<Catalog>(history),
-            graph: given::<Graph>(history),
-            search: given::<Search>(history),
-        }
-    }
-
-    fn until(history: &History, at: usize) -> Self {
+    /// Folded up to there.
+    fn until(history: &History, at: usize, is_everywhere: bool) -> Self {
         let commits = &history.commits()[..at];
         Self {
-            catalog: given_commits::<Catalog>(commits),
+            catalog: match is_everywhere {
+                true => given_commits::<Catalog>(commits),
+                false => given_in_memory::<Catalog>(commits),
+            },
             graph: given_commits::<Graph>(commits),
             search: given_commits::<Search>(commits),
         }
@@ -98,11 +96,12 @@ fn a_thousand_moments_answer_as_a_fold_up_to_there() {
     let mut moments = 0;
     for seed in 0..LOGS {
         let history = made_up(1_000 + seed, 3, STEPS);
-        let whole = Views::of(&history);
+        let is_everywhere = seed < LOGS_EVERYWHERE;
+        let whole = Views::until(&history, history.commits().len(), is_everywhere);
         let mut dice = Dice(seed);
         for _ in 0..POSITIONS {
             let at = 1 + dice.below(history.commits().len());
-            let cut = Views::until(&history, at);
+            let cut = Views::until(&history, at, is_everywhere);
             let workspace = workspace(dice.below(2));
             let then = whole.answers(&workspace, Some(Position(at as u64)));
             assert_eq!(

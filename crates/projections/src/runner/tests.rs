@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures::future::join_all;
 use mirage_domain::entity::Kind;
 use mirage_domain::id::{Digest, StreamId};
 use mirage_domain::scan;
@@ -17,6 +18,7 @@ use crate::catalog::{Catalog, FindingFilter, Page, Reader};
 use crate::store::sqlite::files;
 use crate::testing::history::{Dice, History, made_up};
 use crate::testing::made_scan::{MadeScan, workspace};
+use crate::testing::places::places;
 use crate::testing::{dumped, given_commits};
 use crate::{Folded, Operations, Projection, registered};
 
@@ -42,16 +44,17 @@ fn dump_of(runner: &Runner) -> String {
 
 #[tokio::test]
 async fn folding_to_the_head_gives_what_the_log_says() {
-    let history = made_up(1, 3, 300);
-    let dir = tempfile::tempdir().unwrap();
-    let runner = Runner::open(dir.path(), held(&history).await).unwrap();
-    runner.fold_to_head().await.unwrap();
-    assert_folded(&runner, &history, history.end());
-    let status = &runner.status(noon()).await.unwrap()[0];
-    assert_eq!(
-        (status.position, status.lag, status.age_s),
-        (history.end(), 0, 0)
-    );
+    for place in places() {
+        let history = made_up(1, 3, 300);
+        let runner = place.runner(held(&history).await);
+        runner.fold_to_head().await.unwrap();
+        assert_folded(&runner, &history, history.end());
+        let status = &runner.status(noon()).await.unwrap()[0];
+        assert_eq!(
+            (status.position, status.lag, status.age_s),
+            (history.end(), 0, 0)
+        );
+    }
 }
 
 #[tokio::test]
@@ -67,75 +70,79 @@ async fn an_empty_log_is_caught_up_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_runner_follows_and_a_reader_waits_for_its_position() {
-    let history = made_up(2, 2, 120);
-    let (dir, log) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
-    let runner = Arc::new(Runner::open(dir.path(), log.clone()).unwrap());
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let running = tokio::spawn({
-        let runner = runner.clone();
-        async move { runner.run(stopped.map(|_| ())).await }
-    });
-    for at in 1..=history.end().0 {
-        history.copy_into(&*log, Position(at)).await;
-        if at % 20 == 0 {
-            let reached = runner
-                .catch_up("catalog", Position(at), WAIT)
-                .await
-                .unwrap();
-            assert_eq!(reached, Position(at));
+    for place in places() {
+        let history = made_up(2, 2, 120);
+        let log = Arc::new(Memory::default());
+        let runner = Arc::new(place.runner(log.clone()));
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let running = tokio::spawn({
+            let runner = runner.clone();
+            async move { runner.run(stopped.map(|_| ())).await }
+        });
+        for at in 1..=history.end().0 {
+            history.copy_into(&*log, Position(at)).await;
+            if at % 20 == 0 {
+                let reached = runner
+                    .catch_up("catalog", Position(at), WAIT)
+                    .await
+                    .unwrap();
+                assert_eq!(reached, Position(at));
+            }
         }
+        runner
+            .catch_up("catalog", history.end(), WAIT)
+            .await
+            .unwrap();
+        let ahead = runner
+            .catch_up("catalog", Position(history.end().0 + 1), Duration::ZERO)
+            .await;
+        assert!(matches!(ahead, Err(Error::Lagging { position, .. }) if position == history.end()));
+        stop.send(()).unwrap();
+        running.await.unwrap().unwrap();
+        assert_folded(&runner, &history, history.end());
     }
-    runner
-        .catch_up("catalog", history.end(), WAIT)
-        .await
-        .unwrap();
-    let ahead = runner
-        .catch_up("catalog", Position(history.end().0 + 1), Duration::ZERO)
-        .await;
-    assert!(matches!(ahead, Err(Error::Lagging { position, .. }) if position == history.end()));
-    stop.send(()).unwrap();
-    running.await.unwrap().unwrap();
-    assert_folded(&runner, &history, history.end());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_runner_that_is_killed_anywhere_goes_on_where_it_was() {
-    let history = made_up(3, 3, 300);
-    let (dir, log) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
-    let mut dice = Dice(3);
-    let mut at = 0;
-    while at < history.end().0 {
-        at = (at + 1 + dice.below(40) as u64).min(history.end().0);
-        history.copy_into(&*log, Position(at)).await;
-        let runner = Runner::open(dir.path(), log.clone()).unwrap();
-        // Dropped some turns of the scheduler after a position somewhere was reached: before, within or after a batch.
-        let (mark, turns) = (dice.below(at as usize + 1) as u64, dice.below(30));
-        let mut position = runner.position("catalog").unwrap();
-        let killed = async {
-            let reached = position.wait_for(|position| position.0 >= mark);
-            reached.await.unwrap();
-            for _ in 0..turns {
-                tokio::task::yield_now().await;
-            }
-        };
-        runner.run(killed).await.unwrap();
+    for place in places() {
+        let history = made_up(3, 3, 300);
+        let log = Arc::new(Memory::default());
+        let mut dice = Dice(3);
+        let mut at = 0;
+        while at < history.end().0 {
+            at = (at + 1 + dice.below(40) as u64).min(history.end().0);
+            history.copy_into(&*log, Position(at)).await;
+            let runner = place.runner(log.clone());
+            // Dropped some turns of the scheduler after a position somewhere was reached: before, within or after a batch.
+            let (mark, turns) = (dice.below(at as usize + 1) as u64, dice.below(30));
+            let mut position = runner.position("catalog").unwrap();
+            let killed = async {
+                let reached = position.wait_for(|position| position.0 >= mark);
+                reached.await.unwrap();
+                for _ in 0..turns {
+                    tokio::task::yield_now().await;
+                }
+            };
+            runner.run(killed).await.unwrap();
+        }
+        let runner = place.runner(log);
+        runner.fold_to_head().await.unwrap();
+        assert_folded(&runner, &history, history.end());
     }
-    let runner = Runner::open(dir.path(), log).unwrap();
-    runner.fold_to_head().await.unwrap();
-    assert_folded(&runner, &history, history.end());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runners_of_several_processes_take_turns() {
-    let history = made_up(4, 3, 300);
-    let (dir, log) = (tempfile::tempdir().unwrap(), held(&history).await);
-    let runners: Vec<Runner> = (0..4)
-        .map(|_| Runner::open(dir.path(), log.clone()).unwrap())
-        .collect();
-    for done in join_all(runners.iter().map(Runner::fold_to_head)).await {
-        done.unwrap();
+    for place in places() {
+        let history = made_up(4, 3, 300);
+        let log = held(&history).await;
+        let runners: Vec<Runner> = (0..4).map(|_| place.runner(log.clone())).collect();
+        for done in join_all(runners.iter().map(Runner::fold_to_head)).await {
+            done.unwrap();
+        }
+        assert_folded(&runners[0], &history, history.end());
     }
-    assert_folded(&runners[0], &history, history.end());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -171,28 +178,30 @@ async fn a_rebuild_takes_the_place_of_the_live_view_and_says_the_same() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_view_is_rebuilt_while_it_is_followed() {
-    let history = made_up(6, 3, 300);
-    let (dir, log) = (tempfile::tempdir().unwrap(), Arc::new(Memory::default()));
-    let runner = Runner::open(dir.path(), log.clone()).unwrap();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let work = async {
-        for at in (1..=history.end().0).step_by(7) {
-            history.copy_into(&*log, Position(at)).await;
-            if at % 3 == 0 {
-                runner.rebuild("catalog").await.unwrap();
+    for place in places() {
+        let history = made_up(6, 3, 300);
+        let log = Arc::new(Memory::default());
+        let runner = place.runner(log.clone());
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let work = async {
+            for at in (1..=history.end().0).step_by(7) {
+                history.copy_into(&*log, Position(at)).await;
+                if at % 3 == 0 {
+                    runner.rebuild("catalog").await.unwrap();
+                }
             }
-        }
-        history.copy_into(&*log, history.end()).await;
-        runner
-            .catch_up("catalog", history.end(), WAIT)
-            .await
-            .unwrap();
-        stop.send(()).unwrap();
-    };
-    let (ran, ()) = tokio::join!(runner.run(stopped.map(|_| ())), work);
-    ran.unwrap();
-    runner.fold_to_head().await.unwrap();
-    assert_folded(&runner, &history, history.end());
+            history.copy_into(&*log, history.end()).await;
+            runner
+                .catch_up("catalog", history.end(), WAIT)
+                .await
+                .unwrap();
+            stop.send(()).unwrap();
+        };
+        let (ran, ()) = tokio::join!(runner.run(stopped.map(|_| ())), work);
+        ran.unwrap();
+        runner.fold_to_head().await.unwrap();
+        assert_folded(&runner, &history, history.end());
+    }
 }
 
 #[tokio::test]
@@ -217,17 +226,18 @@ async fn a_rebuilt_view_has_every_row_and_index_of_the_live_one() {
 
 #[tokio::test]
 async fn deleted_views_are_made_again() {
-    let history = made_up(7, 2, 100);
-    let (dir, log) = (tempfile::tempdir().unwrap(), held(&history).await);
-    let runner = Runner::open(dir.path(), log).unwrap();
-    runner.fold_to_head().await.unwrap();
-    std::fs::remove_dir_all(files::folder(dir.path())).unwrap();
-    assert!(matches!(
-        runner.db("catalog"),
-        Err(Error::NotBuilt("catalog"))
-    ));
-    runner.fold_to_head().await.unwrap();
-    assert_folded(&runner, &history, history.end());
+    for place in places() {
+        let history = made_up(7, 2, 100);
+        let runner = place.runner(held(&history).await);
+        runner.fold_to_head().await.unwrap();
+        place.wipe();
+        assert!(matches!(
+            runner.db("catalog"),
+            Err(Error::NotBuilt("catalog"))
+        ));
+        runner.fold_to_head().await.unwrap();
+        assert_folded(&runner, &history, history.end());
+    }
 }
 
 async fn alarm(history: &History, then: &History) -> Error {
@@ -260,20 +270,21 @@ async fn another_log_under_a_view_is_an_alarm() {
 
 #[tokio::test]
 async fn a_view_that_is_no_use_is_rebuilt_when_it_is_asked_for() {
-    let dir = tempfile::tempdir().unwrap();
-    let (longer, log) = (
-        held(&made_up(7, 3, 90)).await,
-        held(&made_up(7, 3, 60)).await,
-    );
-    let runner = Runner::open(dir.path(), longer).unwrap();
-    runner.fold_to_head().await.unwrap();
-    let shorter = Runner::open(dir.path(), log.clone()).unwrap();
-    let (name, looked) = shorter.inspect(noon()).await.swap_remove(0);
-    assert!(looked.unwrap_err().is_alarm());
-    let position = shorter.rebuild(name).await.unwrap();
-    assert_eq!(position, log.head().await.unwrap().position);
-    let (_, looked) = shorter.inspect(noon()).await.swap_remove(0);
-    assert_eq!(looked.unwrap().lag, 0);
+    for place in places() {
+        let (longer, log) = (
+            held(&made_up(7, 3, 90)).await,
+            held(&made_up(7, 3, 60)).await,
+        );
+        let runner = place.runner(longer);
+        runner.fold_to_head().await.unwrap();
+        let shorter = place.runner(log.clone());
+        let (name, looked) = shorter.inspect(noon()).await.swap_remove(0);
+        assert!(looked.unwrap_err().is_alarm());
+        let position = shorter.rebuild(name).await.unwrap();
+        assert_eq!(position, log.head().await.unwrap().position);
+        let (_, looked) = shorter.inspect(noon()).await.swap_remove(0);
+        assert_eq!(looked.unwrap().lag, 0);
+    }
 }
 
 /// A commit whose event a later program wrote.
@@ -332,36 +343,36 @@ async fn a_stream_that_cannot_be_applied_is_set_aside_and_the_others_flow() {
     scan.report(&mut history, poisoned, vec![good]);
     let fine = scan.finding("http", Some(&seed), 7, 1);
     scan.report(&mut history, healthy, vec![fine]);
-
-    let dir = tempfile::tempdir().unwrap();
-    let runner = Runner::open(dir.path(), held(&history).await).unwrap();
-    runner.fold_to_head().await.unwrap();
-    let db = runner.db("catalog").unwrap();
-    let reader = Reader::new(&db, &workspace(0), None).unwrap();
-    let found = reader
-        .findings(&FindingFilter::default(), &Page::first(9))
-        .unwrap()
-        .rows;
-    let modules: Vec<&str> = found
-        .iter()
-        .map(|finding| finding.module.as_str())
-        .collect();
-    assert_eq!(modules, ["seed", "http"]);
-    assert_eq!(runner.status(noon()).await.unwrap()[0].quarantined, 1);
-    let quarantined = db.quarantine(10).unwrap();
-    assert_eq!(quarantined.len(), 1);
-    assert_eq!(
-        (quarantined[0].cursor.position, quarantined[0].cursor.index),
-        (bad_at, 2)
-    );
-    assert_eq!(
-        (quarantined[0].skipped, quarantined[0].error.contains("NUL")),
-        (1, true)
-    );
-    // Retrying is a rebuild, and says the same while the code is the same.
-    let before = dump_of(&runner);
-    runner.rebuild("catalog").await.unwrap();
-    assert!(dump_of(&runner) == before);
+    for place in places() {
+        let runner = place.runner(held(&history).await);
+        runner.fold_to_head().await.unwrap();
+        let db = runner.db("catalog").unwrap();
+        let reader = Reader::new(&db, &workspace(0), None).unwrap();
+        let found = reader
+            .findings(&FindingFilter::default(), &Page::first(9))
+            .unwrap()
+            .rows;
+        let modules: Vec<&str> = found
+            .iter()
+            .map(|finding| finding.module.as_str())
+            .collect();
+        assert_eq!(modules, ["seed", "http"]);
+        assert_eq!(runner.status(noon()).await.unwrap()[0].quarantined, 1);
+        let quarantined = db.quarantine(10).unwrap();
+        assert_eq!(quarantined.len(), 1);
+        assert_eq!(
+            (quarantined[0].cursor.position, quarantined[0].cursor.index),
+            (bad_at, 2)
+        );
+        assert_eq!(
+            (quarantined[0].skipped, quarantined[0].error.contains("NUL")),
+            (1, true)
+        );
+        // Retrying is a rebuild, and says the same while the code is the same.
+        let before = dump_of(&runner);
+        runner.rebuild("catalog").await.unwrap();
+        assert!(dump_of(&runner) == before);
+    }
 }
 
 static IS_MENDED: AtomicBool = AtomicBool::new(false);
@@ -430,21 +441,20 @@ fn views_near_one_another_read_the_log_together() {
 fn a_build_does_not_take_the_place_of_a_view_that_was_begun_meanwhile() {
     let history = made_up(5, 2, 80);
     let (first, rest) = history.commits().split_at(40);
-    let dir = tempfile::tempdir().unwrap();
-    let (home, folder) = (Folder::of(dir.path()), files::folder(dir.path()));
-    let view = crate::named("catalog").unwrap();
-    let mut build = Store::build(&home, view).unwrap();
-    let mut live = Store::open(&home, view).unwrap();
-    live.fold(first).unwrap();
-    build.fold(first).unwrap();
-    let behind = build.complete().unwrap().err();
-    assert_eq!(behind.map(|build| build.checkpoint()), None);
-    // The one that is in use changes over, and no file is pulled from under it.
-    assert_eq!(live.fold(rest).unwrap(), Folded::At(history.end()));
-    let highest = files::highest(&folder, view).unwrap().unwrap();
-    let numbers = files::builds(&folder, view).unwrap();
-    assert_eq!(numbers.len(), 2, "{numbers:?}");
-    assert_eq!(numbers[1], highest);
-    let expected = dumped(&given_commits::<Catalog>(history.commits()));
-    assert!(dumped(&live.into_db().unwrap()) == expected);
+    for place in places() {
+        let home = place.home();
+        let view = crate::named("catalog").unwrap();
+        let mut build = Store::build(&*home, view).unwrap();
+        let mut live = Store::open(&*home, view).unwrap();
+        live.fold(first).unwrap();
+        build.fold(first).unwrap();
+        let behind = build.complete().unwrap().err();
+        assert_eq!(behind.map(|build| build.checkpoint()), None);
+        // The one that is in use changes over, and no file is pulled from under it.
+        assert_eq!(live.fold(rest).unwrap(), Folded::At(history.end()));
+        // And it is the new one that is asked, even after the old one has gone.
+        let expected = dumped(&given_commits::<Catalog>(history.commits()));
+        assert!(dumped(&home.ask(view).unwrap()) == expected);
+        assert!(dumped(&live.into_db().unwrap()) == expected);
+    }
 }

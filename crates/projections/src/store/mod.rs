@@ -11,6 +11,7 @@
 
 pub mod meilisearch;
 pub(crate) mod neo4j;
+pub(crate) mod postgres;
 mod quarantine;
 mod remote;
 pub(crate) mod sqlite;
@@ -27,6 +28,18 @@ use crate::{Db, Error, Registered};
 
 /// How long an old build or an abandoned one stays, for those who still read or write it.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
+
+/// Tables of every view beside its own, where a store keeps tables.
+const FRAME: &str = "
+    CREATE TABLE checkpoint (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        position INTEGER NOT NULL,
+        log_hash BLOB NOT NULL,
+        hash BLOB NOT NULL
+    );
+    CREATE TABLE quarantine (stream TEXT PRIMARY KEY, cursor INTEGER NOT NULL, error TEXT NOT NULL);
+    CREATE TABLE skipped (stream TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (stream, position));
+";
 
 /// The last commit that a view holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

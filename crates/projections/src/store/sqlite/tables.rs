@@ -9,22 +9,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 
 use super::insert;
 use crate::operations::Operations;
+use crate::store::FRAME;
 use crate::{Checkpoint, Registered};
 
 /// How long a batch waits for another process's; it is over in milliseconds.
 const BUSY_MAX: Duration = Duration::from_secs(5);
-
-/// Tables of every view, beside its own.
-const FRAME: &str = "
-    CREATE TABLE checkpoint (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        position INTEGER NOT NULL,
-        log_hash BLOB NOT NULL,
-        hash BLOB NOT NULL
-    );
-    CREATE TABLE quarantine (stream TEXT PRIMARY KEY, cursor INTEGER NOT NULL, error TEXT NOT NULL);
-    CREATE TABLE skipped (stream TEXT NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (stream, position));
-";
 
 /// Pages that a view's writer keeps, in KiB: ids are hashes, so each row falls on another page of an index.
 const CACHE_KIB: i64 = 24 * 1024;
