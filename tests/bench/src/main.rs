@@ -51,6 +51,7 @@ const ALL: &[(&str, Measure)] = &[
     ("jetstream", |_, _| jetstream::run()),
     ("million", |dir, _| million::run(dir)),
     ("neo4j", views::into_neo4j),
+    ("postgres", views::into_postgres),
     ("read", |dir, _| read::run(dir)),
     ("scan", |dir, _| scan::run(dir)),
     ("views", views::run),

@@ -7,6 +7,7 @@ mod growth;
 mod made;
 mod marks;
 mod neo4j;
+mod postgres;
 mod reads;
 mod rebuild;
 mod words;
@@ -23,6 +24,7 @@ use crate::row::Row;
 use growth::Growth;
 use made::Company;
 pub(crate) use neo4j::run as into_neo4j;
+pub(crate) use postgres::run as into_postgres;
 pub(crate) use rebuild::inner;
 
 /// Sizes at which growth is looked at, as parts of the whole.
