@@ -146,6 +146,8 @@ type Line = (
 #[rustfmt::skip]
 const FIXED: &[Line] = &[
     ("catalog.ca", Form::Text, None, None, "File of certificates that sign the server's"),
+    ("catalog.certificate", Form::Text, None, None, "File of this program's certificate"),
+    ("catalog.key", Form::Text, None, None, "File of the certificate's key"),
     ("catalog.password", Form::Secret, None, None, "Password of the catalog's server"),
     ("catalog.url", Form::Text, None, None, "PostgreSQL for the catalog, postgres://USER@HOST:PORT/DATABASE, instead of a file"),
     ("color", Form::Choice(COLORS), Some("color"), Some("auto"), "When to use colour"),

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use mirage_api::error::Problem;
 use mirage_log::evidence::s3;
 use mirage_log::jetstream;
+use mirage_projections::catalog::Catalog;
 use mirage_projections::graph::Graph;
 use mirage_projections::meilisearch::{self, Meilisearch};
 use mirage_projections::search::Search;
-use mirage_projections::{Home, Neo4j, Neo4jOptions, Projection, Registered};
+use mirage_projections::{
+    Home, Neo4j, Neo4jOptions, Postgres, PostgresOptions, Projection, Registered,
+};
 
 use crate::config::Config;
 
@@ -89,10 +92,25 @@ pub(crate) fn evidence(config: &Config, index: PathBuf) -> Option<s3::Options> {
 /// Where the builds of a view lie, if that is a server.
 pub(crate) fn home(config: &Config, view: &Registered) -> Result<Option<Arc<dyn Home>>, Problem> {
     match view.name {
+        Catalog::NAME => catalog(config),
         Graph::NAME => graph(config),
         Search::NAME => search(config),
         _ => Ok(None),
     }
+}
+
+fn catalog(config: &Config) -> Result<Option<Arc<dyn Home>>, Problem> {
+    let Some(url) = text(config, "catalog.url") else {
+        return Ok(None);
+    };
+    let options = PostgresOptions {
+        url,
+        password: text(config, "catalog.password"),
+        ca_file: path(config, "catalog.ca"),
+        certificate: path(config, "catalog.certificate").zip(path(config, "catalog.key")),
+        ..PostgresOptions::default()
+    };
+    Ok(Some(Arc::new(Postgres::new(&options)?)))
 }
 
 fn graph(config: &Config) -> Result<Option<Arc<dyn Home>>, Problem> {
