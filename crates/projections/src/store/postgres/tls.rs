@@ -125,3 +125,104 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Stream<S> {
         Pin::new(&mut self.0).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rustls::ServerConfig;
+    use rustls::server::WebPkiClientVerifier;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_postgres::Config;
+    use tokio_rustls::TlsAcceptor;
+
+    use crate::store::postgres::Options;
+    use crate::{ALL, Postgres, Store};
+
+    /// An authority that signs for `localhost`.
+    fn authority() -> (String, Issuer<'static, KeyPair>) {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        (pem, Issuer::new(params, key))
+    }
+
+    /// Certificate and key, in a file each.
+    fn signed(issuer: &Issuer<'static, KeyPair>, dir: &std::path::Path, name: &str) -> Pair {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, issuer).unwrap();
+        let at = |end: &str| dir.join(format!("{name}.{end}"));
+        std::fs::write(at("crt"), certificate.pem()).unwrap();
+        std::fs::write(at("key"), key.serialize_pem()).unwrap();
+        (at("crt"), at("key"))
+    }
+
+    type Pair = (super::PathBuf, super::PathBuf);
+
+    /// Ends TLS before a server that speaks none, and wants to see a certificate.
+    fn acceptor(ca_file: &std::path::Path, (chain, key): &Pair) -> TlsAcceptor {
+        use super::{Arc, PemObject, PrivateKeyDer, certificates, roots};
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = Arc::new(roots(Some(ca_file)).unwrap());
+        let clients = WebPkiClientVerifier::builder_with_provider(roots, provider.clone());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap());
+        let key = PrivateKeyDer::from_pem_file(key).unwrap();
+        let config = config.with_single_cert(certificates(chain).unwrap(), key);
+        Arc::new(config.unwrap()).into()
+    }
+
+    async fn serve(listener: TcpListener, acceptor: TlsAcceptor, port: u16) {
+        loop {
+            let (mut asked, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // The request for TLS has eight bytes, and one is the answer.
+                asked.read_exact(&mut [0; 8]).await?;
+                asked.write_all(b"S").await?;
+                let mut inside = acceptor.accept(asked).await?;
+                let mut server = TcpStream::connect(("127.0.0.1", port)).await?;
+                copy_bidirectional(&mut inside, &mut server).await
+            });
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn both_sides_show_certificates_and_check_them() {
+        let Some(server) = mirage_servers::postgres() else {
+            return;
+        };
+        let behind: Config = server.url().parse().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let (pem, issuer) = authority();
+        let (ca_file, other) = (dir.path().join("ca.crt"), dir.path().join("other.crt"));
+        std::fs::write(&ca_file, pem).unwrap();
+        std::fs::write(&other, authority().0).unwrap();
+        let acceptor = acceptor(&ca_file, &signed(&issuer, dir.path(), "server"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let serving = tokio::spawn(serve(listener, acceptor, behind.get_ports()[0]));
+        let opens = |ca_file: &super::Path, certificate: Option<Pair>| {
+            let options = Options {
+                url: format!(
+                    "host=localhost hostaddr=127.0.0.1 port={port} user=postgres dbname={}",
+                    behind.get_dbname().unwrap()
+                ),
+                ca_file: Some(ca_file.to_owned()),
+                certificate,
+                ..Options::default()
+            };
+            Store::open(&Postgres::new(&options).unwrap(), &ALL[0]).map(drop)
+        };
+        let own = signed(&issuer, dir.path(), "client");
+        opens(&ca_file, Some(own.clone())).unwrap();
+        assert!(opens(&ca_file, None).is_err(), "without a certificate");
+        let stranger = opens(&other, Some(own)).unwrap_err();
+        assert!(!stranger.may_retry(), "{stranger:?}");
+        serving.abort();
+    }
+}
