@@ -1,4 +1,4 @@
-//! The catalog on PostgreSQL, folded live and built anew, beside a bare bulk load of the same rows by the same client.
+//! The catalog on PostgreSQL, folded live and built anew, beside a bare load of the same rows.
 //!
 //! The bare one has its rows in memory as the server reads them, copies each table at once, and makes its indexes when
 //! all rows are there; for the live view they are there before.

@@ -1,4 +1,4 @@
-//! One build of a view, opened for writing: a batch is a transaction that holds the build's checkpoint.
+//! One build of a view, opened for writing: a batch is a transaction that holds its checkpoint.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,6 @@
-//! The builds of views: schemas `PREFIX_VIEW_VERSION_BUILD`, and the table `PREFIX.builds` that says which are complete.
+//! The builds of views: schemas `PREFIX_VIEW_VERSION_BUILD`.
+//!
+//! The table `PREFIX.builds` says which are complete, and when somebody was last at work on each.
 //!
 //! **Invariant:** a batch and a query use the highest complete build of the program's version whose schema is there.
 //! **Never:** a number that is given twice: whoever takes one holds the lock of builds.

@@ -1,7 +1,8 @@
-//! Views in PostgreSQL: a build is a schema; rows, checkpoint and quarantine move in one transaction a batch.
+//! Views in PostgreSQL: a build is a schema, and a batch is a transaction.
 //!
-//! A view that is written has one connection. Questions share those of their home: what one asked with waits for the
-//! next. Statements are SQLite's own, put into PostgreSQL's words (`text`).
+//! Rows, checkpoint and quarantine move together. A view that is written has one connection. Questions share those of
+//! their home: what one asked with waits for the next. Statements are SQLite's own, put into PostgreSQL's words
+//! (`text`).
 //!
 //! **Invariant:** whoever writes holds the build's checkpoint, so processes take turns.
 //! **Never:** a question that waits for a batch.

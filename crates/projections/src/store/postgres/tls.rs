@@ -1,4 +1,4 @@
-//! TLS for connections to PostgreSQL, over rustls: the server's certificate and name are always checked.
+//! TLS for connections to PostgreSQL: the server's certificate and name are always checked.
 
 use std::future::Future;
 use std::io;
