@@ -42,12 +42,13 @@ const COMPLETE: &str = "MATCH (b:MirageBuild {id: $build})
     WITH b, live WHERE coalesce(live.position, 0) <= coalesce(b.position, 0)
     SET b.rank = coalesce(live.rank, 0) + 1 RETURN b.rank AS rank";
 
-/// Nobody begins with it again; the position only goes forward, except to begin anew.
+/// The position only goes forward, except to begin anew.
 const ADVANCE: &str = "MATCH (b:MirageBuild {id: $build}) SET b.touched_at = timestamp()
     FOREACH (_ IN CASE WHEN $position = 0 OR coalesce(b.position, 0) < $position THEN [1] ELSE [] END |
         SET b.position = $position, b.log_hash = $log_hash, b.hash = $hash)
     RETURN b.id AS id";
 
+/// Nobody begins with it again.
 const CLOSE: &str = "MATCH (b:MirageBuild {id: $build}) REMOVE b.rank SET b.touched_at = 0";
 const FORGET: &str = "MATCH (b:MirageBuild {id: $build}) DELETE b";
 
@@ -186,15 +187,13 @@ impl Builds {
         Ok(())
     }
 
-    /// Moves a build's checkpoint; false if the build is gone.
-    pub(super) fn advance(&self, number: i64, to: Checkpoint) -> Result<bool, Cause> {
+    /// Moves a build's checkpoint; answers nothing if the build is gone.
+    pub(super) fn advance(&self, number: i64, to: Checkpoint) -> Cypher {
         let hex = |digest: Digest| data_encoding::HEXLOWER.encode(&digest.0);
-        let advance = self
-            .about(ADVANCE, number)
+        self.about(ADVANCE, number)
             .with("position", to.position.0 as i64)
             .with("log_hash", hex(to.log_hash))
-            .with("hash", hex(to.hash));
-        Ok(!self.server.rows(&advance, "", |_| Ok(()))?.is_empty())
+            .with("hash", hex(to.hash))
     }
 
     /// Whether the build took the place of the live one.

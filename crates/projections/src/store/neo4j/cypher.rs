@@ -36,9 +36,8 @@ impl Cypher {
     }
 
     /// The statement for a build.
-    pub(super) fn of(&self, mark: &str) -> Query {
-        let text = self.text.replace('@', mark);
-        Query::new(text).with_params(self.parameters.clone())
+    pub(super) fn of(self, mark: &str) -> Query {
+        Query::new(self.text.replace('@', mark)).with_params(self.parameters)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Views on a Neo4j server: the graph, as nodes and relationships.
 //!
-//! A batch is no transaction: its rows are written by statements that pass over what is there, and the checkpoint moves
-//! strictly after them. A constraint per kind of row says what "there" means; a claim is one relationship, unique by
-//! its cursor, which no other finding has. Nobody is kept waiting: several processes may write one build at one time.
+//! A batch is one transaction: rows by bulk statements, then the checkpoint. Nobody is kept waiting before it, so several
+//! processes may write one build at one time: a constraint per kind of row says which are there already, and those are
+//! passed over. A claim is one relationship, unique by its cursor, which no other finding has.
 //!
 //! A server gives out at most 65 536 types of relationships in its life, and a build takes three of them.
 //!

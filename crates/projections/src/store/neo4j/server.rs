@@ -1,8 +1,8 @@
-//! A server, and how a statement is run on it: each is a transaction of its own.
+//! A server, and how statements are run on it: each by itself, or several as one transaction.
 //!
-//! The client repeats a statement that failed for a passing reason, so each may run twice.
+//! The client repeats a statement by itself that failed for a passing reason, so each may run twice.
 
-use neo4rs::{Graph, Neo4jClientErrorKind, Neo4jErrorKind};
+use neo4rs::{Graph, Neo4jClientErrorKind, Neo4jErrorKind, Query, Txn};
 
 use super::cypher::{Cypher, Record};
 use crate::error::Cause;
@@ -22,7 +22,7 @@ impl Server {
 
     /// Runs a statement to its end.
     pub(super) fn run(&self, cypher: &Cypher, mark: &str) -> Result<(), Cause> {
-        wait(self.0.run(cypher.of(mark)))?;
+        wait(self.0.run(cypher.clone().of(mark)))?;
         Ok(())
     }
 
@@ -37,6 +37,32 @@ impl Server {
         }
     }
 
+    /// Runs statements and a last one as one transaction; false if the last one answers nothing, and then nothing was
+    /// written.
+    pub(super) fn run_together(
+        &self,
+        statements: impl Iterator<Item = Cypher>,
+        last: Cypher,
+        mark: &str,
+    ) -> Result<bool, Cause> {
+        wait(async {
+            let mut transaction = self.0.start_txn().await?;
+            let statements = statements.map(|cypher| cypher.of(mark));
+            match run_all(&mut transaction, statements, last.of(mark)).await {
+                Ok(true) => transaction
+                    .commit()
+                    .await
+                    .map(|()| true)
+                    .map_err(Cause::from),
+                // A transaction that is dropped keeps its locks until its connection is used again.
+                ran => {
+                    let _ = transaction.rollback().await;
+                    Ok(ran?)
+                }
+            }
+        })
+    }
+
     /// Row by row, so that an answer of any length takes constant memory.
     pub(super) fn each<E: From<Cause>>(
         &self,
@@ -44,7 +70,7 @@ impl Server {
         mark: &str,
         mut take: impl FnMut(&Record) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut rows = wait(self.0.execute(cypher.of(mark))).map_err(Cause::from)?;
+        let mut rows = wait(self.0.execute(cypher.clone().of(mark))).map_err(Cause::from)?;
         while let Some(row) = wait(rows.next()).map_err(Cause::from)? {
             take(&Record::of(&row)?)?;
         }
@@ -66,6 +92,18 @@ impl Server {
     }
 }
 
+async fn run_all(
+    transaction: &mut Txn,
+    statements: impl Iterator<Item = Query>,
+    last: Query,
+) -> neo4rs::Result<bool> {
+    for statement in statements {
+        transaction.run(statement).await?;
+    }
+    let mut answer = transaction.execute(last).await?;
+    Ok(answer.next(transaction.handle()).await?.is_some())
+}
+
 /// Whether a constraint refused a second one of what is there.
 pub(super) fn is_there_already(cause: &Cause) -> bool {
     match cause {
@@ -76,6 +114,11 @@ pub(super) fn is_there_already(cause: &Cause) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether the server chose this transaction to give way to another one.
+pub(super) fn gave_way(cause: &Cause) -> bool {
+    matches!(cause, Cause::Neo4j(neo4rs::Error::Neo4j(error)) if error.kind() == Neo4jErrorKind::Transient)
 }
 
 /// Whether the same may succeed later: a server that is away, busy, or gave way in a deadlock.

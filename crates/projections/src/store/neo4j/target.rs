@@ -1,19 +1,22 @@
-//! Writing to a build: rows by bulk statements, then the checkpoint.
+//! Writing to a build: rows by bulk statements and the checkpoint behind them, one transaction a batch.
 //!
-//! Nothing is locked between the two: a process that dies there, or two that write the same rows, leave what the
-//! next one finds and passes over.
+//! Nothing is locked from the beginning of a batch on: two that write the same rows find those of the other, and pass
+//! over them.
 
 use std::collections::HashSet;
 
 use super::builds::Builds;
 use super::cypher::Cypher;
 use super::model::Load;
-use super::server::is_there_already;
+use super::server::{gave_way, is_there_already};
 use super::{Asking, Cause};
 use crate::operations::Operations;
 use crate::row::Row;
 use crate::store::{Completed, Target};
 use crate::{Checkpoint, Db, Error};
+
+/// Tries of one batch: others who write the same rows may make it give way.
+const TRIES: usize = 8;
 
 /// Rows of one statement: what it holds is in the server's memory until it ends.
 const ROWS_MAX: usize = 2_000;
@@ -51,25 +54,28 @@ impl Writing {
         Error::write(self.builds.view, cause)
     }
 
-    fn load(&self, load: &Load, rows: &[neo4rs::BoltType]) -> Result<(), Cause> {
+    /// One transaction: the rows, then the checkpoint. False if the build is gone.
+    fn write(&self, loads: &[Load], is_known: bool, last: Checkpoint) -> Result<bool, Cause> {
+        let chunks = loads.iter().flat_map(|load| {
+            let text = if is_known { load.merge } else { load.create };
+            let chunks = load.rows.chunks(ROWS_MAX);
+            chunks.map(move |rows| Cypher::new(text).with_all("rows", rows.to_vec()))
+        });
         let (server, mark) = (&self.builds.server, self.builds.mark(self.number));
-        let with = |text: &'static str| Cypher::new(text).with_all("rows", rows.to_vec());
-        match server.run(&with(load.create), &mark) {
-            // After a crash, or beside another process.
-            Err(cause) if is_there_already(&cause) => server.run_racing(&with(load.merge), &mark),
-            ran => ran,
-        }
+        server.run_together(chunks, self.builds.advance(self.number, last), &mark)
     }
 
-    fn write(&self, operations: &Operations) -> Result<(), Cause> {
-        for rows in operations.tables() {
-            for load in self.builds.model.loads(rows) {
-                load.rows
-                    .chunks(ROWS_MAX)
-                    .try_for_each(|rows| self.load(&load, rows))?;
+    fn write_once(&self, loads: &[Load], last: Checkpoint) -> Result<bool, Cause> {
+        let mut is_known = false;
+        for _ in 1..TRIES {
+            match self.write(loads, is_known, last) {
+                // Another process wrote some of the rows, or this one did and forgot the checkpoint.
+                Err(cause) if is_there_already(&cause) => is_known = true,
+                Err(cause) if gave_way(&cause) => {}
+                written => return written,
             }
         }
-        Ok(())
+        self.write(loads, is_known, last)
     }
 }
 
@@ -104,9 +110,11 @@ impl Target for Writing {
     }
 
     fn finish(&mut self, operations: &Operations, last: Checkpoint) -> Result<(), Error> {
-        self.write(operations).map_err(|cause| self.fault(cause))?;
-        let moved = self.builds.advance(self.number, last);
-        match moved.map_err(|cause| self.fault(cause))? {
+        let tables = operations.tables();
+        let loads = tables.flat_map(|rows| self.builds.model.loads(rows));
+        let loads: Vec<Load> = loads.collect();
+        let written = self.write_once(&loads, last);
+        match written.map_err(|cause| self.fault(cause))? {
             true => Ok(()),
             false => Err(Error::Interfered(self.builds.view.name)),
         }

@@ -1,4 +1,4 @@
-//! The projection law where a batch is no transaction.
+//! The projection law where nobody is kept from writing the same rows.
 
 use std::sync::{Arc, Barrier};
 
