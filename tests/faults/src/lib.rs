@@ -3,6 +3,7 @@
 //! A child appends and tells each acknowledgement on its standard output, which the parent keeps outside the system:
 //! the ledger. The checker holds the log against it: **a** acknowledged ⊆ log, **b** nothing twice, **d** the chain.
 
+pub mod cluster;
 pub mod scan;
 
 use std::collections::BTreeSet;

@@ -98,7 +98,11 @@ pub struct Scanned {
 
 /// Every scan in a data directory.
 pub async fn scans(data: &Path) -> Result<BTreeMap<ScanId, Scanned>> {
-    let log = Sqlite::open(data)?;
+    scans_of(&Sqlite::open(data)?).await
+}
+
+/// Every scan in a log.
+pub async fn scans_of(log: &dyn EventLog) -> Result<BTreeMap<ScanId, Scanned>> {
     let mut names: BTreeMap<EntityId, String> = BTreeMap::new();
     let mut scans: BTreeMap<ScanId, Scanned> = BTreeMap::new();
     let mut read = log.read(Position(0), Filter::All);

@@ -1,6 +1,7 @@
 //! Scenarios in one binary, so that the patient ones wait beside the busy ones.
 
 mod bounds;
+mod cluster;
 mod copies;
 mod foreign_commits;
 mod graph;

@@ -1,0 +1,172 @@
+//! A cluster of real processes: servers of the log and of evidence, and nodes of the program in their roles.
+//!
+//! Each node has a data directory of its own, and all share one folder of id keys, as they would share a mounted secret.
+
+mod node;
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+use futures::StreamExt;
+use mirage_domain::event::Event;
+use mirage_domain::id::Position;
+use mirage_domain::scan;
+use mirage_log::jetstream::{JetStream, Options};
+use mirage_log::{EventLog, Filter, Read};
+use mirage_servers::{Nats, S3};
+use mirage_world::World;
+use tempfile::TempDir;
+
+use crate::program;
+use crate::scan::{COMPANY, bare};
+
+pub use node::{Node, PATIENCE, run, until};
+
+/// Leaves room on the servers for what lies beside the log.
+const LOG_BYTES_MAX: u64 = 1 << 30;
+
+/// See the module's doc.
+pub struct Cluster {
+    pub nats: Nats,
+    pub s3: S3,
+    replicas: usize,
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// The servers, or `None` where they cannot be had, which is told; `replicas` is how many keep each commit.
+    pub fn start(replicas: usize) -> Result<Option<Self>> {
+        let (Some(nats), Some(s3)) = (mirage_servers::nats(replicas), mirage_servers::s3()) else {
+            return Ok(None);
+        };
+        let folder = tempfile::tempdir()?;
+        for name in ["keys", "home"] {
+            std::fs::create_dir(folder.path().join(name))?;
+        }
+        Ok(Some(Self {
+            nats,
+            s3,
+            replicas,
+            folder,
+        }))
+    }
+
+    /// The data directory of this name; made with the keys that all share.
+    pub fn data(&self, name: &str) -> Result<PathBuf> {
+        let data = self.folder.path().join(name);
+        if !data.exists() {
+            std::fs::create_dir(&data)?;
+            symlink(self.keys(), data.join("keys"))?;
+        }
+        Ok(data)
+    }
+
+    pub fn keys(&self) -> PathBuf {
+        self.folder.path().join("keys")
+    }
+
+    /// A command as the node of this name would run it, with nothing of the tester's surroundings.
+    pub fn command(&self, name: &str, words: &[&str]) -> Result<Command> {
+        let mut command = Command::new(program("mirage")?);
+        command.args(words).arg("--data").arg(self.data(name)?);
+        self.join(&mut command);
+        Ok(command)
+    }
+
+    /// Tells a command where the servers are.
+    pub fn join(&self, command: &mut Command) {
+        alone(command, &self.folder.path().join("home"));
+        let monitors: Vec<String> = (0..self.replicas)
+            .map(|index| self.nats.monitor(index))
+            .collect();
+        command
+            .env("MIRAGE_LOG_SERVERS", self.nats.url())
+            .env("MIRAGE_LOG_MONITORS", monitors.join(","))
+            .env("MIRAGE_LOG_REPLICAS", self.replicas.to_string())
+            .env("MIRAGE_LOG_MAX_BYTES", LOG_BYTES_MAX.to_string())
+            .env("MIRAGE_EVIDENCE_ENDPOINT", self.s3.endpoint())
+            .env("MIRAGE_EVIDENCE_BUCKET", self.s3.bucket())
+            .env("MIRAGE_EVIDENCE_ACCESS_KEY", self.s3.access_key())
+            .env("MIRAGE_EVIDENCE_SECRET_KEY", self.s3.secret_key());
+    }
+
+    /// The company's scan, to be started from the directory of this name; without ports.
+    pub fn scan(&self, world: &World, name: &str, words: &[&str]) -> Result<Command> {
+        let mut command = bare(world, &self.data(name)?)?;
+        self.join(&mut command);
+        command
+            .args(["--rate", "0", "--allow-private", COMPANY])
+            .args(words);
+        Ok(command)
+    }
+
+    /// Starts a node in some roles and waits until it tells its address; it trusts the world's certificates.
+    pub async fn node(&self, world: &World, name: &str, roles: &str) -> Result<Node> {
+        let words = ["serve", "--role", roles, "--listen", "127.0.0.1:0"];
+        let mut command = self.command(name, &words)?;
+        command
+            .env("SSL_CERT_FILE", world.ca_file())
+            .stdin(Stdio::null());
+        let node = Node::start(command, &self.folder.path().join(format!("{name}.err"))).await;
+        node.with_context(|| format!("starting node {name}"))
+    }
+
+    /// The log, read from here.
+    pub async fn log(&self) -> Result<JetStream> {
+        // As the program's `main` does; the second time there is one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let monitors = (0..self.replicas).map(|index| self.nats.monitor(index));
+        let options = Options {
+            servers: self.nats.url().split(',').map(str::to_owned).collect(),
+            monitors: monitors.collect(),
+            replicas: self.replicas,
+            bytes_max: LOG_BYTES_MAX,
+            ..Options::default()
+        };
+        Ok(JetStream::open(options).await?)
+    }
+}
+
+/// A command without any configuration but its own.
+pub fn alone(command: &mut Command, home: &Path) {
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("MIRAGE_") || name.starts_with("XDG_")
+    });
+    for name in ours {
+        command.env_remove(name);
+    }
+    command.current_dir(home).env("HOME", home);
+}
+
+/// How far the log is, seen from outside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub commits: u64,
+    /// Findings in it, each as often as it was claimed.
+    pub findings: u64,
+    /// Scans that are over.
+    pub over: u64,
+}
+
+/// Reads the log to its end.
+///
+/// # Errors
+/// As reading does: a log that cannot be reached now may be later.
+pub async fn look(log: &dyn EventLog) -> Result<Seen> {
+    let mut read = log.read(Position(0), Filter::All);
+    let mut seen = Seen::default();
+    while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {
+        seen.commits += 1;
+        for entry in &recorded.commit.events {
+            match &entry.event {
+                Event::Task(mirage_domain::task::Event::Found(_)) => seen.findings += 1,
+                Event::Scan(scan::Event::Finished(_)) => seen.over += 1,
+                _ => {}
+            }
+        }
+    }
+    Ok(seen)
+}
