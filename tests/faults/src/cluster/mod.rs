@@ -15,8 +15,9 @@ use mirage_domain::id::Position;
 use mirage_domain::scan;
 use mirage_log::jetstream::{JetStream, Options};
 use mirage_log::{EventLog, Filter, Read};
-use mirage_servers::{Nats, S3};
+use mirage_servers::{Nats, NatsOptions, S3};
 use mirage_world::World;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::program;
@@ -38,7 +39,13 @@ pub struct Cluster {
 impl Cluster {
     /// The servers, or `None` where they cannot be had, which is told; `replicas` is how many keep each commit.
     pub fn start(replicas: usize) -> Result<Option<Self>> {
-        let (Some(nats), Some(s3)) = (mirage_servers::nats(replicas), mirage_servers::s3()) else {
+        Self::with(replicas, &NatsOptions::default())
+    }
+
+    /// The same, with the log's servers configured otherwise.
+    pub fn with(replicas: usize, options: &NatsOptions) -> Result<Option<Self>> {
+        let nats = mirage_servers::nats_with(replicas, options);
+        let (Some(nats), Some(s3)) = (nats, mirage_servers::s3()) else {
             return Ok(None);
         };
         let folder = tempfile::tempdir()?;
@@ -111,6 +118,26 @@ impl Cluster {
             .stdin(Stdio::null());
         let node = Node::start(command, &self.folder.path().join(format!("{name}.err"))).await;
         node.with_context(|| format!("starting node {name}"))
+    }
+
+    /// Which server leads the log, as the others tell it; `None` while none does.
+    pub async fn leader(&self) -> Result<Option<usize>> {
+        let monitor = self.nats.monitor(0);
+        let address = monitor.trim_start_matches("http://");
+        let answer = node::get(address, "/jsz?accounts=true&streams=true").await?;
+        let (_, body) = answer.split_once("\r\n\r\n").context("no HTTP")?;
+        let told: Value = serde_json::from_str(body)?;
+        let accounts = told["account_details"].as_array().into_iter().flatten();
+        let mut streams = accounts.flat_map(|account| {
+            let streams = account["stream_detail"].as_array();
+            streams.into_iter().flatten()
+        });
+        let log = streams.find(|stream| stream["name"] == Options::default().name);
+        let leader = log.and_then(|log| log["cluster"]["leader"].as_str());
+        // The first node of a cluster is called `n1-PORT`.
+        let index = leader.and_then(|name| name.strip_prefix('n')?.split('-').next());
+        let index = index.map(str::parse::<usize>).transpose()?;
+        Ok(index.and_then(|index| index.checked_sub(1)))
     }
 
     /// The log, read from here.

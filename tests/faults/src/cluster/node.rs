@@ -103,7 +103,7 @@ impl Drop for Node {
     }
 }
 
-async fn get(address: &str, path: &str) -> Result<String> {
+pub(super) async fn get(address: &str, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;

@@ -1,22 +1,14 @@
 //! The company's scan on a cluster finds and explains what it does on one machine.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, ensure};
 use mirage_faults::cluster::{Cluster, run};
 use mirage_faults::scan::scans_of;
 use mirage_log::verify;
-use mirage_scenarios::{Place, Ran, Running, ended_once, same, web_ports};
+use mirage_scenarios::{Place, Running, ended_once, same, web_ports};
 use mirage_world::{Config, World};
 use serde_json::Value;
 
-fn text(path: &Path) -> &str {
-    path.to_str().expect("a path that is text")
-}
-
-async fn ran(cluster: &Cluster, name: &str, words: &[&str]) -> Result<Ran> {
-    Running::start(cluster.command(name, words)?)?.end().await
-}
+use super::{ran, text};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_finds_and_explains_what_one_process_does() -> Result<()> {
