@@ -14,11 +14,14 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use cluster::Cluster;
 use futures::StreamExt;
 use mirage_domain::id::Position;
 use mirage_log::sqlite::Sqlite;
 use mirage_log::{EventLog, Filter, Read, verify};
 
+/// What the appender is told instead of a directory for the servers that its environment names.
+pub const SERVERS: &str = "@servers";
 /// The longest that a test waits for a child's next line.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -36,6 +39,16 @@ pub fn program(name: &str) -> Result<PathBuf> {
         program.display()
     );
     Ok(program)
+}
+
+/// Takes from a command what would configure the program in the tester's surroundings.
+pub fn without_configuration(command: &mut Command) {
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("MIRAGE_") || text.starts_with("XDG_") {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// What a child says, line by line.
@@ -79,10 +92,21 @@ impl Appender {
             .map(std::ffi::OsString::from)
             .collect::<Vec<_>>();
         words.push(program.into());
-        let mut child = Command::new(&words[0])
-            .args(&words[1..])
-            .arg(dir)
-            .arg(salt.to_string())
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg(dir).arg(salt.to_string());
+        Self::spawn(command)
+    }
+
+    /// Starts it on the log of a cluster, where it appends at a walking pace beside the nodes.
+    pub fn join(cluster: &Cluster, salt: u64) -> Result<Self> {
+        let mut command = Command::new(program("mirage-append")?);
+        cluster.join(&mut command);
+        command.args([SERVERS, &salt.to_string()]);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Result<Self> {
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -161,8 +185,12 @@ impl Ledger {
 
     /// Holds the log of a data directory against the ledger.
     pub async fn check(&self, dir: &Path) -> Result<()> {
-        let log = Sqlite::open(dir)?;
-        verify(&log).await?;
+        self.check_log(&Sqlite::open(dir)?).await
+    }
+
+    /// The same for any log: its chains and their order, what was acknowledged, and nothing at two places.
+    pub async fn check_log(&self, log: &dyn EventLog) -> Result<()> {
+        verify(log).await?;
         let mut read = log.read(Position(0), Filter::All);
         let mut stands = BTreeSet::new();
         while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {

@@ -1,21 +1,28 @@
 //! The appender: writes made-up commits as fast as it can and tells every acknowledgement.
 //!
-//! `mirage-append DIR SALT`: the salt keeps the streams of several appenders apart.
+//! `mirage-append DIR SALT`: the salt keeps the streams of several appenders apart. With `@servers` for a directory it
+//! appends to the log that the environment names, as the program does, a commit at a time.
 
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use mirage_domain::id::StreamId;
+use mirage_faults::SERVERS;
+use mirage_faults::cluster::options_of_environment;
 use mirage_log::commit::encode;
 use mirage_log::contract::{commit_of, found};
+use mirage_log::jetstream::JetStream;
 use mirage_log::sqlite::Sqlite;
 use mirage_log::{AppendError, EncodedCommit, EventLog, Tip};
 
 /// Appends in flight.
 const WINDOW: u64 = 32;
+/// Between two appends to servers, which others need too.
+const PACE: Duration = Duration::from_millis(25);
 /// Appends after a refusal, to see whether anything is acknowledged after it.
 const AFTER_REFUSAL: u32 = 20;
 
@@ -34,7 +41,18 @@ fn commit(salt: u64, n: u64) -> Result<EncodedCommit> {
 
 type Done = (u64, String, Result<Tip, AppendError>);
 
-async fn append(log: Arc<Sqlite>, salt: u64, n: u64) -> Result<Done> {
+/// The log, how many appends are in flight, and how long to rest after each.
+async fn open(place: &str) -> Result<(Arc<dyn EventLog>, u64, Duration)> {
+    if place != SERVERS {
+        let log = Sqlite::open(place.as_ref())?;
+        return Ok((Arc::new(log), WINDOW, Duration::ZERO));
+    }
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let log = JetStream::open(options_of_environment()?).await?;
+    Ok((Arc::new(log), 1, PACE))
+}
+
+async fn append(log: Arc<dyn EventLog>, salt: u64, n: u64) -> Result<Done> {
     let commit = commit(salt, n)?;
     let id = commit.id.to_string();
     Ok((n, id, log.append(commit, None).await))
@@ -43,16 +61,16 @@ async fn append(log: Arc<Sqlite>, salt: u64, n: u64) -> Result<Done> {
 #[tokio::main]
 async fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let dir = arguments.next().context("the data directory")?;
+    let place = arguments.next().context("the data directory")?;
     let salt: u64 = arguments.next().context("the salt")?.parse()?;
-    let log = Arc::new(Sqlite::open(dir.as_ref())?);
+    let (log, flight_max, pace) = open(&place).await?;
     let mut window = FuturesUnordered::new();
     let (mut next, mut refusals) = (0, 0);
     // The last append that had begun when the first one failed for good; outcomes are told in no strict order.
     let mut last_before_failure = None;
     let mut out = std::io::stdout().lock();
     while refusals < AFTER_REFUSAL {
-        while window.len() < WINDOW as usize {
+        while (window.len() as u64) < flight_max {
             next += 1;
             window.push(append(log.clone(), salt, next));
         }
@@ -73,6 +91,9 @@ async fn main() -> Result<()> {
             }
         }
         out.flush()?;
+        if !pace.is_zero() {
+            tokio::time::sleep(pace).await;
+        }
     }
     Ok(())
 }

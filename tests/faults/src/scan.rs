@@ -14,7 +14,7 @@ use mirage_log::sqlite::Sqlite;
 use mirage_log::{EventLog, Filter, Read};
 use mirage_world::World;
 
-use crate::program;
+use crate::{program, without_configuration};
 
 /// Where the company's machines stand.
 pub const COMPANY: &str = "127.20.0.0/16";
@@ -52,6 +52,7 @@ pub fn bare(world: &World, data: &Path) -> Result<Command> {
         format!("zone.port={}", world.resolver().port()),
     ];
     let mut command = Command::new(program("mirage")?);
+    without_configuration(&mut command);
     command
         .args(["scan", world.domain(), "--profile", "active", "--yes"])
         .args(["--resolver", &world.resolver().to_string()])
@@ -171,4 +172,31 @@ impl Scanned {
         self.troubles
             .insert((module, input, reason.to_owned(), detail));
     }
+}
+
+/// That two sets of claims are one; the error names what one has and the other has not.
+pub fn same(wanted: &BTreeSet<Claim>, found: &BTreeSet<Claim>) -> Result<()> {
+    let lost: Vec<_> = wanted.difference(found).collect();
+    let gained: Vec<_> = found.difference(wanted).collect();
+    let is_same = lost.is_empty() && gained.is_empty();
+    ensure!(is_same, "lost {lost:#?}, gained {gained:#?}");
+    Ok(())
+}
+
+/// That a scan is over, and each task that was scheduled has ended, once.
+pub fn ended_once(scanned: &Scanned) -> Result<()> {
+    ensure!(scanned.is_over, "the scan is not over");
+    let wrong: Vec<_> = scanned
+        .ends
+        .iter()
+        .filter(|(_, times)| **times != 1)
+        .collect();
+    ensure!(wrong.is_empty(), "tasks that did not end once: {wrong:?}");
+    let ended: BTreeSet<_> = scanned.ends.keys().cloned().collect();
+    ensure!(
+        ended == scanned.scheduled,
+        "scheduled and not ended: {:?}",
+        scanned.scheduled.difference(&ended)
+    );
+    Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use mirage_domain::id::{Digest, Position};
-use mirage_faults::{Appender, Ledger, Said, program};
+use mirage_faults::{Appender, Ledger, Said, program, without_configuration};
 use mirage_log::commit::{Actor, ActorKind};
 use mirage_log::contract::{encoded, noon, workspace};
 use mirage_log::evidence::{EvidenceStore, Files};
@@ -55,6 +55,7 @@ async fn filled(dir: &Path) -> Result<Head> {
 
 fn start(data: &Path, words: &[&str]) -> Result<Child> {
     let mut command = Command::new(program("mirage")?);
+    without_configuration(&mut command);
     command.args(words).arg("--data").arg(data);
     let quiet = command
         .stdin(Stdio::null())
@@ -139,6 +140,7 @@ async fn holds_everything(dir: &Path, wanted: Head) -> Result<()> {
 
 fn dump(dir: &Path) -> Result<Vec<u8>> {
     let mut command = Command::new(program("mirage")?);
+    without_configuration(&mut command);
     command
         .args(["views", "dump", "catalog", "--data"])
         .arg(dir);

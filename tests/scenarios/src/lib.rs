@@ -7,14 +7,13 @@ mod place;
 pub mod python;
 mod running;
 
+pub use mirage_faults::scan::{ended_once, same};
 pub use place::{Place, Session};
 pub use running::{Ran, Running};
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
-use mirage_faults::scan::{Claim, Scanned};
+use anyhow::{Context, Result};
 use mirage_world::World;
 
 /// The longest that a scan without traps may take; about fifty times what it takes on an idle machine.
@@ -56,31 +55,4 @@ pub fn all_ports(world: &World) -> String {
         ports.banner,
         ports.silent
     )
-}
-
-/// That two sets of claims are one; the error names what one has and the other has not.
-pub fn same(wanted: &BTreeSet<Claim>, found: &BTreeSet<Claim>) -> Result<()> {
-    let lost: Vec<_> = wanted.difference(found).collect();
-    let gained: Vec<_> = found.difference(wanted).collect();
-    let is_same = lost.is_empty() && gained.is_empty();
-    ensure!(is_same, "lost {lost:#?}, gained {gained:#?}");
-    Ok(())
-}
-
-/// That a scan is over, and each task that was scheduled has ended, once.
-pub fn ended_once(scanned: &Scanned) -> Result<()> {
-    ensure!(scanned.is_over, "the scan is not over");
-    let wrong: Vec<_> = scanned
-        .ends
-        .iter()
-        .filter(|(_, times)| **times != 1)
-        .collect();
-    ensure!(wrong.is_empty(), "tasks that did not end once: {wrong:?}");
-    let ended: BTreeSet<_> = scanned.ends.keys().cloned().collect();
-    ensure!(
-        ended == scanned.scheduled,
-        "scheduled and not ended: {:?}",
-        scanned.scheduled.difference(&ended)
-    );
-    Ok(())
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use futures::StreamExt;
 use mirage_domain::id::Position;
-use mirage_faults::program;
 use mirage_faults::scan::{self, COMPANY, Scanned};
+use mirage_faults::{program, without_configuration};
 use mirage_log::sqlite::Sqlite;
 use mirage_log::{EventLog, Filter, Read, Recorded, verify};
 use mirage_world::World;
@@ -114,13 +114,7 @@ impl Place {
     }
 
     fn at_home(&self, mut command: Command) -> Command {
-        let ours = std::env::vars_os().filter(|(name, _)| {
-            let name = name.to_string_lossy();
-            name.starts_with("MIRAGE_") || name.starts_with("XDG_")
-        });
-        for (name, _) in ours {
-            command.env_remove(name);
-        }
+        without_configuration(&mut command);
         command.current_dir(self.home()).env("HOME", self.home());
         command
     }

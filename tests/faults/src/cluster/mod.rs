@@ -5,7 +5,7 @@
 mod node;
 
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
@@ -20,8 +20,8 @@ use mirage_world::World;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program;
 use crate::scan::{COMPANY, bare};
+use crate::{program, without_configuration};
 
 pub use node::{Node, PATIENCE, run, until};
 
@@ -84,19 +84,23 @@ impl Cluster {
 
     /// Tells a command where the servers are.
     pub fn join(&self, command: &mut Command) {
-        alone(command, &self.folder.path().join("home"));
-        let monitors: Vec<String> = (0..self.replicas)
-            .map(|index| self.nats.monitor(index))
-            .collect();
+        let home = self.folder.path().join("home");
+        without_configuration(command);
+        command.current_dir(&home).env("HOME", &home);
         command
             .env("MIRAGE_LOG_SERVERS", self.nats.url())
-            .env("MIRAGE_LOG_MONITORS", monitors.join(","))
+            .env("MIRAGE_LOG_MONITORS", self.monitors())
             .env("MIRAGE_LOG_REPLICAS", self.replicas.to_string())
             .env("MIRAGE_LOG_MAX_BYTES", LOG_BYTES_MAX.to_string())
             .env("MIRAGE_EVIDENCE_ENDPOINT", self.s3.endpoint())
             .env("MIRAGE_EVIDENCE_BUCKET", self.s3.bucket())
             .env("MIRAGE_EVIDENCE_ACCESS_KEY", self.s3.access_key())
             .env("MIRAGE_EVIDENCE_SECRET_KEY", self.s3.secret_key());
+    }
+
+    fn monitors(&self) -> String {
+        let monitors = (0..self.replicas).map(|index| self.nats.monitor(index));
+        monitors.collect::<Vec<_>>().join(",")
     }
 
     /// The company's scan, to be started from the directory of this name; without ports.
@@ -144,28 +148,30 @@ impl Cluster {
     pub async fn log(&self) -> Result<JetStream> {
         // As the program's `main` does; the second time there is one already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let monitors = (0..self.replicas).map(|index| self.nats.monitor(index));
-        let options = Options {
-            servers: self.nats.url().split(',').map(str::to_owned).collect(),
-            monitors: monitors.collect(),
-            replicas: self.replicas,
-            bytes_max: LOG_BYTES_MAX,
-            ..Options::default()
-        };
+        let options = options(&self.nats.url(), &self.monitors(), self.replicas);
         Ok(JetStream::open(options).await?)
     }
 }
 
-/// A command without any configuration but its own.
-pub fn alone(command: &mut Command, home: &Path) {
-    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| {
-        let name = name.to_string_lossy();
-        name.starts_with("MIRAGE_") || name.starts_with("XDG_")
-    });
-    for name in ours {
-        command.env_remove(name);
+fn options(servers: &str, monitors: &str, replicas: usize) -> Options {
+    let names = |list: &str| list.split(',').map(str::to_owned).collect();
+    Options {
+        servers: names(servers),
+        monitors: names(monitors),
+        replicas,
+        bytes_max: LOG_BYTES_MAX,
+        ..Options::default()
     }
-    command.current_dir(home).env("HOME", home);
+}
+
+/// The log of [`Cluster::join`], for a process that is no `mirage`.
+pub fn options_of_environment() -> Result<Options> {
+    let variable = |name: &str| std::env::var(name).context(name.to_owned());
+    Ok(options(
+        &variable("MIRAGE_LOG_SERVERS")?,
+        &variable("MIRAGE_LOG_MONITORS")?,
+        variable("MIRAGE_LOG_REPLICAS")?.parse()?,
+    ))
 }
 
 /// How far the log is, seen from outside.
