@@ -13,8 +13,10 @@ mod ask;
 mod batch;
 mod configure;
 mod connect;
+mod facts;
 mod live;
 mod marks;
+mod nodes;
 mod options;
 mod page;
 mod raw;
@@ -33,6 +35,8 @@ use tokio::time::{Instant, sleep};
 
 pub use connect::SERVER_MIN;
 pub(crate) use connect::connect;
+pub use facts::{Facts, SUBJECTS_MAX};
+pub use nodes::{Announced, Announcement, Load, Look, NodeInfo};
 pub use options::{Credentials, Options, Tls};
 
 use append::Window;

@@ -3,6 +3,7 @@
 mod contract;
 mod faults;
 mod marks;
+mod nodes;
 mod refusals;
 mod rules;
 mod world;
