@@ -20,6 +20,7 @@ mod manual;
 mod mark;
 mod marks;
 mod modules;
+mod nodes;
 mod rederive;
 mod refusal;
 mod replay;
@@ -96,6 +97,7 @@ enum Command {
     Config(config::Arguments),
     Doctor(doctor::Arguments),
     Serve(serve::Arguments),
+    Nodes(nodes::Arguments),
     Completion(manual::CompletionArguments),
     Man(manual::ManArguments),
     Version(version::Arguments),
@@ -207,6 +209,7 @@ async fn run(context: &Context, command: Command) -> Answer {
     match command {
         Command::Scan(arguments) => scan::run(context, *arguments).await,
         Command::Serve(arguments) => serve::run(context, &arguments).await,
+        Command::Nodes(arguments) => nodes::run(context, &arguments).await,
         Command::Scans(arguments) => scans::run(context, arguments).await,
         Command::Findings(arguments) => findings::run(context, &arguments).await,
         Command::Entities(arguments) => entities::run(context, &arguments).await,

@@ -83,8 +83,11 @@ type Ended = (&'static str, Result<(), Failure>);
 
 pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
     let roles = Role::named(&context.config.list("serve.roles"))?;
-    let (node, queue) = context.node_and_queue().await?;
-    let queue = queue_for(&roles, queue)?;
+    let (node, cluster) = context.node_and_cluster().await?;
+    let queue = queue_for(
+        &roles,
+        cluster.as_ref().map(|cluster| cluster.queue.clone()),
+    )?;
     let (node, stop) = (Arc::new(node), CancellationToken::new());
     let listener = listen(context.config.get("serve.listen").unwrap_or_default()).await?;
     let runner = match roles.contains(&Role::Project) {
@@ -104,13 +107,22 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
     for role in &roles {
         begin(context, *role, &node, &queue, &stop, &mut work);
     }
-    if let Some(runner) = runner {
+    if let Some(runner) = runner.clone() {
         let stopped = stop.clone().cancelled_owned();
         spawn(&mut work, "project", async move {
             Ok(runner.run(stopped).await?)
         });
     }
     let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+    // Others see this node as long as it is held.
+    let _announced = match &cluster {
+        Some(cluster) => {
+            context
+                .announce(cluster, &node, &names, address, runner)
+                .await
+        }
+        None => None,
+    };
     context.output.say(format_args!(
         "{} at http://{address}/readyz",
         names.join(", ")

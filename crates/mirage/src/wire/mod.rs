@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use mirage_api::error::Problem;
 use mirage_domain::id::{IdKey, Position, ScanId, StreamId, WorkspaceId};
 use mirage_log::backup::Folders;
-use mirage_log::queue::TaskQueue;
 use mirage_log::{EventLog, keys};
 use mirage_projections::catalog::{Catalog, Reader};
 use mirage_projections::{Db, Projection, Runner};
@@ -19,12 +18,13 @@ use mirage_workers::node::{self, Caller, Node, Place};
 use mirage_workers::orchestrate;
 use mirage_workers::probe::proxy::Proxy;
 
+mod announce;
 mod health;
 mod servers;
 mod stores;
 
 pub(crate) use health::Dependencies;
-pub(crate) use stores::Data;
+pub(crate) use stores::{Cluster, Data};
 
 use crate::cli::Context;
 use crate::cli::time::At;
@@ -40,14 +40,12 @@ impl Context {
 
     /// Opens the data directory for work, and makes it where there is none.
     pub(crate) async fn node(&self) -> Result<Node, Failure> {
-        Ok(self.node_and_queue().await?.0)
+        Ok(self.node_and_cluster().await?.0)
     }
 
-    /// The same, with the queue of a cluster.
-    pub(crate) async fn node_and_queue(
-        &self,
-    ) -> Result<(Node, Option<Arc<dyn TaskQueue>>), Failure> {
-        let (parts, queue) = self.parts().await?;
+    /// The same, with what a cluster has beside it.
+    pub(crate) async fn node_and_cluster(&self) -> Result<(Node, Option<Cluster>), Failure> {
+        let (parts, cluster) = self.parts().await?;
         let opened = Node::over(parts, self.workspace()?).await;
         let mut node = opened.map_err(of_open)?;
         let secrets = self.config.keys().filter(|key| key.is_secret);
@@ -60,7 +58,7 @@ impl Context {
         if let Some(Ok((_, Some(credentials)))) = self.config.get("scan.proxy").map(Proxy::split) {
             node.secrets.insert("proxy".to_owned(), credentials);
         }
-        Ok((node, queue))
+        Ok((node, cluster))
     }
 }
 

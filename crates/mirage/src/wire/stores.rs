@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mirage_api::error::Problem;
-use mirage_log::EventLog;
 use mirage_log::evidence::s3::S3;
 use mirage_log::evidence::{Copyable, EvidenceStore, Files};
 use mirage_log::jetstream::{self, JetStream};
 use mirage_log::queue::TaskQueue;
 use mirage_log::sqlite::{self, Anchor, Sqlite};
+use mirage_log::{EventLog, OpenError};
 use mirage_projections::{ALL, Folder, Runner};
 use mirage_workers::leases::{LEASE, LeaseBucket, Leases};
 use mirage_workers::node::{Parts, Place};
@@ -35,6 +35,12 @@ impl Context {
             Err(Failure::Problem(problem)) if problem.row.code == "no_log" => Ok(None),
             opened => opened.map(Some),
         }
+    }
+
+    /// A log on servers, if the configuration names some.
+    pub(crate) async fn jetstream(&self) -> Option<Result<JetStream, OpenError>> {
+        let options = servers::log(&self.config)?;
+        Some(JetStream::open(options).await)
     }
 
     /// Holds the store of the log itself against its own checks, where it has some.
@@ -81,16 +87,20 @@ impl Context {
         }
     }
 
-    /// Opens for work what a node stands on, and makes what lies in the data directory; with the queue of a cluster.
-    pub(crate) async fn parts(&self) -> Result<(Parts, Option<Arc<dyn TaskQueue>>), Failure> {
+    /// Opens for work what a node stands on, and makes what lies in the data directory; with what a cluster has beside it.
+    pub(crate) async fn parts(&self) -> Result<(Parts, Option<Cluster>), Failure> {
         let place = Place(self.data.dir.clone());
         place.make().map_err(super::of_open)?;
-        let Shared { log, leases, queue } = match servers::log(&self.config) {
+        let Shared {
+            log,
+            leases,
+            cluster,
+        } = match servers::log(&self.config) {
             Some(options) => self.shared(options).await?,
             None => Shared {
                 log: Arc::new(Sqlite::open(&self.data.dir)?),
                 leases: Arc::new(place.open_leases().map_err(super::of_open)?),
-                queue: None,
+                cluster: None,
             },
         };
         let evidence: Arc<dyn EvidenceStore> = match self.bucket().await? {
@@ -103,19 +113,22 @@ impl Context {
             leases,
             keys: place.keys(),
         };
-        Ok((parts, queue))
+        Ok((parts, cluster))
     }
 
     /// What the nodes of a cluster have in common.
     async fn shared(&self, options: jetstream::Options) -> Result<Shared, Failure> {
         let lost = |error| Problem::of("log_unreachable", &error);
-        let log = JetStream::open(options).await?;
+        let log = Arc::new(JetStream::open(options).await?);
         let queue = log.queue(self.workspace()?).await.map_err(lost)?;
         let holders = queue.holders(LEASE).await.map_err(lost)?;
         Ok(Shared {
-            log: Arc::new(log),
+            log: log.clone(),
             leases: Arc::new(LeaseBucket(holders)),
-            queue: Some(Arc::new(queue)),
+            cluster: Some(Cluster {
+                log,
+                queue: Arc::new(queue),
+            }),
         })
     }
 
@@ -129,7 +142,13 @@ impl Context {
 struct Shared {
     log: Arc<dyn EventLog>,
     leases: Arc<dyn Leases>,
-    queue: Option<Arc<dyn TaskQueue>>,
+    cluster: Option<Cluster>,
+}
+
+/// What the nodes of a cluster meet at, beside what a node stands on.
+pub(crate) struct Cluster {
+    pub(crate) log: Arc<JetStream>,
+    pub(crate) queue: Arc<dyn TaskQueue>,
 }
 
 /// A data directory, not yet opened.

@@ -136,6 +136,7 @@ impl Service {
     }
 
     async fn work(&self, delivery: Delivery, leave: CancellationToken) {
+        let _one = self.node.running.tasks.one();
         let settled = match self.hold(&delivery, leave).await {
             Ok(Ended::Over) => delivery.finish().await,
             Ok(Ended::Left) => delivery.hand_back(Duration::ZERO).await,

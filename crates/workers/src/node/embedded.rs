@@ -125,6 +125,7 @@ impl Node {
             scans: Store::new(log.clone()),
             marks: Store::new(log.clone()),
             holder: leases::this_process(),
+            running: Default::default(),
             secrets: Default::default(),
             now,
             log,

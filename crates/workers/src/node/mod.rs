@@ -2,6 +2,7 @@
 
 mod embedded;
 mod import;
+mod running;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use mirage_log::{EventLog, evidence};
 
 pub use embedded::{OpenError, Parts, Place, now};
 pub use import::Import;
+pub use running::Running;
 
 use crate::leases::Leases;
 use crate::probe::live::Live;
@@ -43,6 +45,8 @@ pub struct Node {
     pub marks: Store<Mark>,
     /// Names this process in leases and claims.
     pub holder: String,
+    /// What it has in hand just now.
+    pub running: Running,
     /// Module settings that are secrets, by `MODULE.KEY`.
     pub secrets: BTreeMap<String, String>,
     pub now: fn() -> Timestamp,

@@ -220,6 +220,7 @@ async fn run(
     if !hold(&node, &scan).await? {
         return Ok(Ended::Held);
     }
+    let _one = node.running.scans.one();
     let ended = match Orchestrator::open(node.clone(), scan.clone(), queue).await {
         Ok(mut orchestrator) => orchestrator.follow(leave).await,
         Err(error) => Err(error),
