@@ -109,6 +109,7 @@ pub const ALL: &[Row] = &[
     row("key_reused", 422, Exit::Conflict, "the idempotency key was used before for another request", "use a fresh key for a new request"),
     row("log_behind_view", 500, Exit::Verification, "the log lost commits that a view knows", "restore the log from a backup"),
     row("log_busy", 503, Exit::Unreachable, "another process is writing to the log", "try again when it is done"),
+    row("log_crowded", 507, Exit::Failed, "the log has as many streams as its servers bear", "begin another log: log.name; `mirage doctor` shows the number"),
     row("log_damaged", 500, Exit::Verification, "the log is not what was written", "`mirage log verify` names the position; restore from a backup"),
     row("log_differs", 500, Exit::Verification, "a view was folded from another log", "restore the log, or delete the folder `views`"),
     row("log_foreign", 500, Exit::Failed, "the file is not a Mirage log", "point --data at another directory"),

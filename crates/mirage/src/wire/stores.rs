@@ -8,7 +8,7 @@ use std::sync::Arc;
 use mirage_api::error::Problem;
 use mirage_log::evidence::s3::S3;
 use mirage_log::evidence::{Copyable, EvidenceStore, Files};
-use mirage_log::jetstream::{self, JetStream};
+use mirage_log::jetstream::{self, JetStream, SUBJECTS_MAX};
 use mirage_log::queue::TaskQueue;
 use mirage_log::sqlite::{self, Anchor, Sqlite};
 use mirage_log::{EventLog, OpenError};
@@ -151,6 +151,23 @@ pub(crate) struct Cluster {
     pub(crate) queue: Arc<dyn TaskQueue>,
 }
 
+impl Cluster {
+    /// Refuses a new scan where the servers have as many streams as they bear.
+    pub(crate) async fn must_have_room(&self) -> Result<(), Problem> {
+        must_have_room(self.log.facts().await?.subjects)
+    }
+}
+
+fn must_have_room(streams: u64) -> Result<(), Problem> {
+    match streams < SUBJECTS_MAX {
+        true => Ok(()),
+        false => {
+            let detail = format!("it has {streams} streams, {SUBJECTS_MAX} at most");
+            Err(Problem::new("log_crowded", detail))
+        }
+    }
+}
+
 /// A data directory, not yet opened.
 #[derive(Debug, Clone)]
 pub(crate) struct Data {
@@ -184,5 +201,17 @@ impl Data {
             }
             Ok(Some(_)) | Err(_) => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_with_all_the_streams_that_it_bears_takes_no_new_scan() {
+        assert!(must_have_room(SUBJECTS_MAX - 1).is_ok());
+        let refused = must_have_room(SUBJECTS_MAX).unwrap_err();
+        assert_eq!(refused.row.code, "log_crowded");
     }
 }

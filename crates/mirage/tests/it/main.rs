@@ -11,6 +11,7 @@ mod forms;
 mod graph;
 mod log;
 mod marks;
+mod nodes;
 mod place;
 mod rederive;
 mod scan;

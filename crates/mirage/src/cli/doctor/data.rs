@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use mirage_api::error::Problem;
@@ -18,11 +19,18 @@ use super::repair::Repair;
 use super::{Check, NEWEST, fail, of_problem, ok, refused, warn};
 use crate::output::Failure;
 
-pub(super) async fn checks(context: &Context, log: &dyn EventLog, is_deep: bool) -> Vec<Check> {
-    let mut all = keys_of(context, log).await;
-    all.push(evidence(context, log, is_deep).await);
-    all.extend(views(context).await);
-    all.push(leases(&context.data.dir));
+pub(super) async fn checks(
+    context: &Context,
+    log: &Arc<dyn EventLog>,
+    is_deep: bool,
+) -> Vec<Check> {
+    let mut all = keys_of(context, &**log).await;
+    all.push(evidence(context, &**log, is_deep).await);
+    all.extend(views(context, log.clone()).await);
+    // Those of a cluster lie with its log, and end by themselves.
+    if !context.is_cluster() {
+        all.push(leases(&context.data.dir));
+    }
     all
 }
 
@@ -127,8 +135,8 @@ async fn cited(context: &Context, log: &dyn EventLog, is_deep: bool) -> Result<C
 }
 
 /// Looks at the files as they are: a doctor folds nothing.
-async fn views(context: &Context) -> Vec<Check> {
-    let runner = match context.runner().await {
+async fn views(context: &Context, log: Arc<dyn EventLog>) -> Vec<Check> {
+    let runner = match context.runner_of(log) {
         Ok(runner) => runner,
         Err(failure) => return vec![refused("view", &failure)],
     };

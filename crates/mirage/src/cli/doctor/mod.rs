@@ -7,8 +7,12 @@ mod data;
 mod log;
 mod machine;
 mod repair;
+mod servers;
+
+use std::sync::Arc;
 
 use mirage_api::error::{Exit, Problem};
+use mirage_log::EventLog;
 
 use super::{Answer, Context};
 use crate::output::{Failure, Field, Listing, Shape};
@@ -19,7 +23,8 @@ const NEWEST: u64 = 1000;
 
 /// Look whether everything is as it must be, and say the fix where it is not
 ///
-/// Of the log and its evidence the newest thousand commits are looked at, with --deep all. --fix makes the repairs that lose
+/// The configuration decides what there is to look at: a data directory, or the servers of a cluster with its nodes. Of the log
+/// and its evidence the newest thousand commits are looked at, with --deep all. --fix makes the repairs that lose
 /// nothing: views made anew, key files closed to others, stale leases given back.
 ///
 /// Exit codes: 0 nothing failed, 1 something did
@@ -156,12 +161,20 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 
 async fn checks(context: &Context, is_deep: bool) -> Vec<Check> {
     let mut all = vec![configuration(context)];
-    match context.log().await {
+    let opened = match context.jetstream().await {
+        None => context.log().await.map_err(|why| refused("log", &why)),
+        Some(Ok(log)) => {
+            all.extend(servers::checks(context, &log).await);
+            Ok(Arc::new(log) as Arc<dyn EventLog>)
+        }
+        Some(Err(error)) => Err(servers::unfit(error)),
+    };
+    match opened {
         Ok(log) => {
             all.extend(log::checks(context, &*log, is_deep).await);
-            all.extend(data::checks(context, &*log, is_deep).await);
+            all.extend(data::checks(context, &log, is_deep).await);
         }
-        Err(failure) => all.push(refused("log", &failure)),
+        Err(check) => all.push(check),
     }
     all.push(machine::disk(&context.data.dir));
     all.push(machine::resolvers(context));

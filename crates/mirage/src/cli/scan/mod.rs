@@ -119,7 +119,11 @@ async fn scan(context: &Context, arguments: Arguments) -> Answer {
     seeds::tell(context, &request.seeds);
     request.consent = consent::obtain(context, request.profile)?;
     let caller = caller(&arguments);
-    let node = Arc::new(context.node().await?);
+    let (node, cluster) = context.node_and_cluster().await?;
+    if let Some(cluster) = cluster {
+        cluster.must_have_room().await?;
+    }
+    let node = Arc::new(node);
     let (scan, position) = node
         .start(request, &caller)
         .await
