@@ -12,7 +12,7 @@ use crate::place::Place;
 fn place(nats: &Nats) -> Place {
     let place = Place::empty();
     let toml = format!(
-        "[log]\nservers = [\"{}\"]\nmonitors = [\"{}\"]\n",
+        "[log]\nservers = [\"{}\"]\nmonitors = [\"{}\"]\nmax_bytes = 67108864\n",
         nats.url(),
         nats.monitor(0)
     );
