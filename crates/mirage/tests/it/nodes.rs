@@ -139,3 +139,33 @@ fn a_log_in_the_data_directory_has_no_nodes() {
     let told = Place::empty().run(&["nodes"]).refused(2, "usage");
     assert!(told.contains("log.servers"), "{told}");
 }
+
+#[test]
+fn a_view_whose_server_is_away_fails_and_is_not_made_anew() {
+    let Some(nats) = nats(1) else { return };
+    let place = place(&nats);
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    for view in [
+        format!("[catalog]\nurl = \"postgres://mirage@127.0.0.1:{port}/mirage\"\n"),
+        format!("[graph]\nurl = \"bolt://127.0.0.1:{port}\"\n"),
+        format!("[search]\nurl = \"http://127.0.0.1:{port}\"\n"),
+    ] {
+        let file = place.path().join("mirage.toml");
+        let before = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("{before}{view}")).unwrap();
+        let checks = checks(&place);
+        std::fs::write(&file, before).unwrap();
+        let failed: Vec<&Value> = checks
+            .iter()
+            .filter(|check| check["verdict"] == "fail")
+            .collect();
+        assert_eq!(failed.len(), 1, "{checks:?}");
+        let fix = failed[0]["fix"].as_str().unwrap();
+        assert!(
+            failed[0]["check"] == "view" && fix.contains(".url"),
+            "{failed:?}"
+        );
+    }
+}

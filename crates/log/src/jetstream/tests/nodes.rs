@@ -101,7 +101,7 @@ async fn nodes_that_live_are_listed_with_what_they_say_and_gone_ones_are_not() {
         // The server hears of it a moment later.
         left = ids(&log).await.unwrap();
     }
-    assert_eq!(left, [second.id.clone()]);
+    assert_eq!(left, std::slice::from_ref(&second.id));
 }
 
 #[tokio::test]

@@ -152,10 +152,15 @@ async fn views(context: &Context, log: Arc<dyn EventLog>) -> Vec<Check> {
 /// A view that does not fit the log may be what tells that the log was changed: it is left to a person.
 fn broken(view: &'static str, error: mirage_projections::Error) -> Check {
     let is_alarm = error.is_alarm();
+    let is_away = matches!(error, mirage_projections::Error::Server { .. });
     let problem = Problem::from(error);
     let why = problem.cause.map(|cause| format!(": {cause}"));
     let detail = format!("{view}: {}{}", problem.detail, why.unwrap_or_default());
     let rebuild = format!("mirage views rebuild {view}");
+    if is_away {
+        let fix = format!("start the server of the view, or correct {view}.url");
+        return fail("view", detail, fix);
+    }
     match is_alarm {
         true => fail(
             "view",
