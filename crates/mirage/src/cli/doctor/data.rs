@@ -144,20 +144,23 @@ async fn views(context: &Context, log: Arc<dyn EventLog>) -> Vec<Check> {
     all.into_iter()
         .map(|(view, looked)| match looked {
             Ok(status) => of_view(&status),
-            Err(error) => broken(view, error),
+            Err(error) => {
+                let url = context.config.get(&format!("{view}.url"));
+                broken(view, error, url.is_some())
+            }
         })
         .collect()
 }
 
 /// A view that does not fit the log may be what tells that the log was changed: it is left to a person.
-fn broken(view: &'static str, error: mirage_projections::Error) -> Check {
+fn broken(view: &'static str, error: mirage_projections::Error, has_server: bool) -> Check {
     let is_alarm = error.is_alarm();
-    let is_away = matches!(error, mirage_projections::Error::Server { .. });
+    let is_away = is_away(&error);
     let problem = Problem::from(error);
     let why = problem.cause.map(|cause| format!(": {cause}"));
     let detail = format!("{view}: {}{}", problem.detail, why.unwrap_or_default());
     let rebuild = format!("mirage views rebuild {view}");
-    if is_away {
+    if is_away && has_server {
         let fix = format!("start the server of the view, or correct {view}.url");
         return fail("view", detail, fix);
     }
@@ -168,6 +171,16 @@ fn broken(view: &'static str, error: mirage_projections::Error) -> Check {
             format_args!("mirage log restore BACKUP; if you are sure of the log, {rebuild}"),
         ),
         false => fail("view", detail, rebuild).or(Repair::Rebuild(view)),
+    }
+}
+
+/// Whether it is not the view that is bad, but the way to it.
+fn is_away(error: &mirage_projections::Error) -> bool {
+    use mirage_projections::Error;
+    match error {
+        Error::Server { .. } => true,
+        Error::Open { .. } | Error::Query { .. } => error.may_retry(),
+        _ => false,
     }
 }
 
