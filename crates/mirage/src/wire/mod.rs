@@ -45,8 +45,10 @@ impl Context {
 
     /// The same, with what a cluster has beside it.
     pub(crate) async fn node_and_cluster(&self) -> Result<(Node, Option<Cluster>), Failure> {
+        // Before anything is made.
+        let workspace = self.workspace()?;
         let (parts, cluster) = self.parts().await?;
-        let opened = Node::over(parts, self.workspace()?).await;
+        let opened = Node::over(parts, workspace).await;
         let mut node = opened.map_err(of_open)?;
         let secrets = self.config.keys().filter(|key| key.is_secret);
         let value = |key: &Key| {
