@@ -1,4 +1,4 @@
-//! Seeded schedules of faults over a cluster that scans: kills, freezes, outages, and the checker afterwards.
+//! Seeded schedules of faults over a cluster that scans, and the checker afterwards.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;

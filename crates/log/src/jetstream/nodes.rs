@@ -1,4 +1,4 @@
-//! Live nodes: each tells how it is under the services protocol of NATS (ADR-32), and whoever asks hears those that live.
+//! Live nodes: each tells how it is by the services protocol of NATS (ADR-32).
 //!
 //! `$SRV.PING|INFO|STATS`, each also with `.mirage` and `.mirage.ID`, so that `nats service stats mirage` shows the same.
 //! What a node says is a hint for people: nothing is decided by it.

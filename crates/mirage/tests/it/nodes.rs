@@ -1,4 +1,4 @@
-//! A cluster of one server: its live nodes are listed, and `doctor` looks at what a cluster stands on.
+//! A cluster of one server: its live nodes are listed, and `doctor` looks at it.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};

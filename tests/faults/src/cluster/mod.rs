@@ -1,4 +1,4 @@
-//! A cluster of real processes: servers of the log and of evidence, and nodes of the program in their roles.
+//! A cluster of real processes: servers, and nodes of the program in their roles.
 //!
 //! Each node has a data directory of its own, and all share one folder of id keys, as they would share a mounted secret.
 

@@ -1,4 +1,4 @@
-//! One node of a cluster: a process that says its address, can be hurt, and is gone when this is dropped.
+//! One node of a cluster: a process that can be hurt, and is gone when this is dropped.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What `doctor` looks at in a cluster: the log's servers, its room, the bucket of evidence, and the nodes that live.
+//! What `doctor` looks at in a cluster: servers, room, the bucket of evidence, live nodes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Writing to a build: rows by bulk statements and the checkpoint behind them, one transaction a batch.
+//! Writing to a build: rows by bulk statements, one transaction a batch.
 //!
 //! Nothing is locked from the beginning of a batch on: two that write the same rows find those of the other, and pass
 //! over them.

@@ -1,4 +1,4 @@
-//! The program as a cluster: nodes in roles over servers of their own, hurt in the middle of a scan.
+//! The program as a cluster: nodes in roles over servers of their own, hurt in mid-scan.
 
 mod company;
 mod nodes;
