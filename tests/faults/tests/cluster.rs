@@ -244,18 +244,24 @@ async fn planted_faults_are_found(
 ) -> Result<()> {
     let mut short = wanted.clone();
     short.claims.pop_first();
-    let found = check(log, &ledger, &short).await.unwrap_err();
+    let found = check(log, &ledger, &short)
+        .await
+        .expect_err("the fault is planted");
     ensure!(format!("{found:#}").contains("gained"), "{found:#}");
 
     end_a_task_again(log).await?;
-    let found = check(log, &ledger, wanted).await.unwrap_err();
+    let found = check(log, &ledger, wanted)
+        .await
+        .expect_err("the fault is planted");
     ensure!(
         format!("{found:#}").contains("did not end once"),
         "{found:#}"
     );
 
     ledger.plant("00000000-0000-0000-0000-000000000000", 1);
-    let found = check(log, &ledger, wanted).await.unwrap_err();
+    let found = check(log, &ledger, wanted)
+        .await
+        .expect_err("the fault is planted");
     ensure!(
         format!("{found:#}").contains("acknowledged and lost"),
         "{found:#}"
