@@ -1,6 +1,6 @@
 //! Live nodes: each tells how it is by the services protocol of NATS (ADR-32).
 //!
-//! `$SRV.PING|INFO|STATS`, each also with `.mirage` and `.mirage.ID`, so that `nats service stats mirage` shows the same.
+//! Whoever asks hears those that live: `$SRV.PING|INFO|STATS`, each also with `.mirage` and `.mirage.ID`, so that `nats service stats mirage` shows the same.
 //! What a node says is a hint for people: nothing is decided by it.
 //! **Invariant:** whatever comes in is bounded: answers, bytes of each, nodes, and every text of a node.
 //! **Never:** an answer to another subject than an inbox: a question must not make a node write into a log.

@@ -229,3 +229,24 @@ async fn a_log_says_how_full_it_is() {
     assert_eq!(facts.bytes_max, options.bytes_max);
     assert!(facts.bytes > 0);
 }
+
+#[tokio::test]
+async fn a_node_on_one_server_of_a_cluster_is_heard_from_the_others() {
+    let Some((log, options)) = fresh(3).await else {
+        return;
+    };
+    let elsewhere = Options {
+        servers: options.servers[1..2].to_vec(),
+        ..options
+    };
+    let other = JetStream::open(elsewhere).await.unwrap();
+    let node = other.announce(announcement("collect"), busy(1).1).await;
+    let node = node.unwrap();
+    // The servers tell one another a moment later.
+    let mut heard = Vec::new();
+    while heard.is_empty() {
+        heard = ids(&log).await.unwrap();
+    }
+    assert_eq!(heard, std::slice::from_ref(&node.id));
+    assert_eq!(log.facts().await.unwrap().replicas, 3);
+}
