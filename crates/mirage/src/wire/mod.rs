@@ -7,19 +7,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use mirage_api::error::Problem;
-use mirage_domain::id::{IdKey, Position, ScanId, StreamId, WorkspaceId};
+use mirage_domain::id::{IdKey, Position, StreamId, WorkspaceId};
 use mirage_log::backup::Folders;
 use mirage_log::{EventLog, keys};
 use mirage_projections::catalog::{Catalog, Reader};
 use mirage_projections::{Db, Projection, Runner};
 use mirage_workers::collect::LoadError;
-use mirage_workers::leases::LeaseFile;
 use mirage_workers::node::{self, Caller, Node, Place};
 use mirage_workers::orchestrate;
 use mirage_workers::probe::proxy::Proxy;
 
 mod announce;
 mod health;
+mod held;
 mod servers;
 mod stores;
 
@@ -100,14 +100,6 @@ impl Context {
         Ok(Some(
             keys::workspace(log, &keys, &workspace, actor, Timestamp::now).await?,
         ))
-    }
-
-    /// Who runs a scan now, as the leases tell.
-    pub(crate) fn holder(&self, scan: &ScanId) -> Option<String> {
-        let path = Place(self.data.dir.clone()).leases();
-        // Opening would make the file; leases are hints, and one that cannot be read is none.
-        let leases = path.exists().then(|| LeaseFile::open(&path).ok())??;
-        leases.holder(scan, Timestamp::now()).ok()?
     }
 }
 

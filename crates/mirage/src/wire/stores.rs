@@ -116,6 +116,20 @@ impl Context {
         Ok((parts, cluster))
     }
 
+    /// The leases; they are hints, and ones that cannot be read are none.
+    pub(crate) async fn leases_if_any(&self) -> Option<Arc<dyn Leases>> {
+        if let Some(options) = servers::log(&self.config) {
+            return Some(self.shared(options).await.ok()?.leases);
+        }
+        let place = Place(self.data.dir.clone());
+        // Opening would make the file.
+        let leases = place
+            .leases()
+            .exists()
+            .then(|| place.open_leases().ok())??;
+        Some(Arc::new(leases))
+    }
+
     /// What the nodes of a cluster have in common.
     async fn shared(&self, options: jetstream::Options) -> Result<Shared, Failure> {
         let lost = |error| Problem::of("log_unreachable", &error);

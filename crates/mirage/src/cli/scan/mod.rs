@@ -171,13 +171,10 @@ pub(crate) async fn end(
 async fn mention_interrupted(context: &Context, started: &ScanId) -> Result<(), Failure> {
     let views = context.views().await?;
     let newest = Page::newest(MENTIONED_OF);
-    for row in views
-        .reader(None)?
-        .scans(&ScanFilter::default(), &newest)?
-        .rows
-    {
-        let is_held = context.holder(&row.scan_id).is_some();
-        let row = row.held(is_held);
+    let listed = views.reader(None)?.scans(&ScanFilter::default(), &newest)?;
+    let held = context.held().await;
+    for row in listed.rows {
+        let row = held.now(row).await;
         if row.state == State::Interrupted && row.scan_id != *started {
             let id = &row.scan_id;
             context.output.say(format_args!(

@@ -76,7 +76,7 @@ pub(super) async fn run(context: &Context, one: &One, change: Change) -> Answer 
     let position = give(&node, &id, change.command(), &caller).await?;
     tell(context, &id, change.done(), position)?;
     // A scan that nobody runs would stop only when somebody does.
-    let is_left = change == Change::Stop && context.holder(&id).is_none();
+    let is_left = change == Change::Stop && context.held().await.by(&id).await.is_none();
     match is_left || one.wait {
         true => scan::end(context, node, &id, false).await,
         false => Ok(Exit::Done),

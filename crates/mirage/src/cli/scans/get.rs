@@ -71,9 +71,11 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let scan = ids::scan(&reader, &arguments.scan)?;
     let absent = || Problem::new("no_such_scan", &scan);
     let mut detail = reader.scan(&scan)?.ok_or_else(absent)?;
-    let holder = context
-        .holder(&scan)
-        .filter(|_| arguments.at.text().is_none());
+    let holder = match arguments.at.text() {
+        // The past knows nothing of who held what.
+        Some(_) => None,
+        None => context.held().await.by(&scan).await,
+    };
     if arguments.at.text().is_none() {
         detail.scan = detail.scan.held(holder.is_some());
     }

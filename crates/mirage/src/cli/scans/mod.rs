@@ -120,17 +120,19 @@ async fn list(context: &Context, arguments: &List) -> Answer {
     let filter = ScanFilter {
         with_archived: arguments.archived,
     };
+    // Leases are of now: the past knows nothing of who held what.
+    let held = match arguments.at.text() {
+        Some(_) => None,
+        None => Some(context.held().await),
+    };
     let mut rows = context.output.rows(&LISTING)?;
     let mut page = Page::first(PAGE_ROWS_MAX);
     loop {
         let listed = reader.scans(&filter, &page)?;
         for scan in listed.rows {
-            let is_held = context.holder(&scan.scan_id).is_some();
-            // Leases are of now: the past knows nothing of who held what.
-            let scan = if arguments.at.text().is_some() {
-                scan
-            } else {
-                scan.held(is_held)
+            let scan = match &held {
+                Some(held) => held.now(scan).await,
+                None => scan,
             };
             rows.push(values(&LISTING, &scan))?;
         }

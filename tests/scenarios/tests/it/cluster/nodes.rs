@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use mirage_faults::cluster::until;
 use mirage_log::EventLog;
 
 use super::{Scene, ran};
@@ -34,8 +35,10 @@ async fn a_killed_orchestrator_and_projector_are_replaced() -> Result<()> {
     let _collect = scene.node("collect", "collect").await?;
     scene.begin().await?;
     scene.middle().await?;
+    state(&scene, "running").await?;
     orchestrate.kill()?;
     project.kill()?;
+    state(&scene, "interrupted").await?;
     let _orchestrate = scene.node("another", "orchestrate").await?;
     let project = scene.node("project", "project").await?;
     scene.ends_the_same().await?;
@@ -45,6 +48,17 @@ async fn a_killed_orchestrator_and_projector_are_replaced() -> Result<()> {
     let anew = ran(&scene.cluster, "anew", &dump).await?.expect(&[0])?;
     ensure!(live.out == anew.out, "the killed node's view is no fold");
     Ok(())
+}
+
+/// Waits until the one scan is told to be in this state, wherever one asks.
+async fn state(scene: &Scene, wanted: &str) -> Result<()> {
+    until("another state", async || {
+        let words = ["scans", "get", "@last", "-o", "jsonl"];
+        let told = ran(&scene.cluster, "me", &words).await?.expect(&[0])?;
+        let is_so = told.objects()?.iter().any(|scan| scan["state"] == wanted);
+        Ok(is_so.then_some(()))
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
