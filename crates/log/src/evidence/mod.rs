@@ -1,6 +1,6 @@
 //! The evidence store: exchanges as the client saw them, each once under its SHA-256.
 //!
-//! Backends: [`Files`] (a folder), [`S3`] (a bucket). Each passes the one suite in `contract.rs`; [`copy`] goes from any
+//! Backends: [`Files`] (a folder), [`S3`] (a bucket). Each passes the one suite in `contract.rs`; [`copy()`] goes from any
 //! to any.
 //!
 //! **Invariant:** evidence is durable before the commit that cites it: put, then [`EvidenceStore::flush`], then append.

@@ -1,6 +1,6 @@
 //! The log on NATS JetStream: one message per commit, its position the server's sequence.
 //!
-//! The server knows no log hash; unfiltered readers carry it forward from a mark ([`marks`]). Commits that a filtered
+//! The server knows no log hash; unfiltered readers carry it forward from a mark (`marks.rs`). Commits that a filtered
 //! reader or a reader of one stream yields have none: [`Digest::EMPTY`](mirage_domain::id::Digest::EMPTY).
 //! The process installs a provider of rustls first.
 //!

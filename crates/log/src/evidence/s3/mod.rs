@@ -1,6 +1,6 @@
 //! Evidence in a bucket of S3: small items packed, one put per group, larger ones under their hash.
 //!
-//! `PREFIX/WORKSPACE/packs/UUID` holds small items and its own index ([`pack`]); `PREFIX/WORKSPACE/ab/ab…` is a larger
+//! `PREFIX/WORKSPACE/packs/UUID` holds small items and its own index (`pack.rs`); `PREFIX/WORKSPACE/ab/ab…` is a larger
 //! one. Which pack holds an item is kept in a local index that is made anew from the packs: any number of processes may
 //! use one bucket, and each lists the packs again when it is asked for what it does not know.
 //!
