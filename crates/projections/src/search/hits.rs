@@ -177,29 +177,11 @@ fn document_sql(reader: &Reader<'_>, filter: &Filter) -> (String, Vec<Value>) {
     )
     .to_owned();
     let mut values = vec![reader.workspace().to_string().into()];
-    let mut among = |column: &str, names: Vec<String>| {
-        if !names.is_empty() {
-            let marks = vec!["?"; names.len()].join(", ");
-            sql.push_str(&format!(" AND {column} IN ({marks})"));
-            values.extend(names.into_iter().map(Value::from));
-        }
-    };
-    among(
-        "scan",
-        filter.scans.iter().map(ToString::to_string).collect(),
-    );
-    among(
-        "module",
-        filter.modules.iter().map(ToString::to_string).collect(),
-    );
-    among(
-        "kind",
-        filter
-            .kinds
-            .iter()
-            .map(|kind| kind.as_str().to_owned())
-            .collect(),
-    );
+    for (column, names) in filter.named() {
+        let marks = vec!["?"; names.len()].join(", ");
+        sql.push_str(&format!(" AND {column} IN ({marks})"));
+        values.extend(names.into_iter().map(Value::from));
+    }
     (sql, values)
 }
 

@@ -24,6 +24,19 @@ impl Filter {
     pub(super) fn is_empty(&self) -> bool {
         self.scans.is_empty() && self.kinds.is_empty() && self.modules.is_empty()
     }
+
+    /// Each list that lets less than all through: its column, and the names.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, Vec<String>)> {
+        let scans = self.scans.iter().map(ToString::to_string).collect();
+        let modules = self.modules.iter().map(ToString::to_string).collect();
+        let kinds = self.kinds.iter().map(|kind| kind.as_str().to_owned());
+        let lists: [(&str, Vec<String>); 3] = [
+            ("scan", scans),
+            ("module", modules),
+            ("kind", kinds.collect()),
+        ];
+        lists.into_iter().filter(|(_, names)| !names.is_empty())
+    }
 }
 
 /// A finding that matches, by the newest of its claims that do.

@@ -257,27 +257,8 @@ fn named(reader: &Reader<'_>, filter: &Filter) -> Vec<Condition> {
         Condition::is("table", DOCUMENTS.name),
         Condition::is("workspace", reader.workspace().to_string()),
     ];
-    let mut among = |attribute, names: Vec<String>| {
-        if !names.is_empty() {
-            all.push(Condition::Among(attribute, names));
-        }
-    };
-    among(
-        "scan",
-        filter.scans.iter().map(ToString::to_string).collect(),
-    );
-    among(
-        "module",
-        filter.modules.iter().map(ToString::to_string).collect(),
-    );
-    among(
-        "kind",
-        filter
-            .kinds
-            .iter()
-            .map(|kind| kind.as_str().to_owned())
-            .collect(),
-    );
+    let among = |(attribute, names)| Condition::Among(attribute, names);
+    all.extend(filter.named().map(among));
     all
 }
 
