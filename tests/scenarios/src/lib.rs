@@ -13,7 +13,7 @@ pub use running::{Ran, Running};
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mirage_world::World;
 
 /// The longest that a scan without traps may take; about fifty times what it takes on an idle machine.
@@ -25,18 +25,8 @@ pub const LOOK: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// After [`PATIENCE`], with `what` was waited for; or at once, if looking fails.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
-    let mut ticks = tokio::time::interval(LOOK);
-    let wait = async {
-        loop {
-            ticks.tick().await;
-            if let Some(seen) = look().await? {
-                return Ok(seen);
-            }
-        }
-    };
-    let seen = tokio::time::timeout(PATIENCE, wait).await;
-    seen.with_context(|| format!("waited in vain for {what}"))?
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    mirage_faults::cluster::until_within(PATIENCE, what, look).await
 }
 
 /// Ports of the web servers, which every machine has.

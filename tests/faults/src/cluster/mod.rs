@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use crate::scan::{COMPANY, bare};
 use crate::{program, without_configuration};
 
-pub use node::{Node, PATIENCE, run, until};
+pub use node::{Node, PATIENCE, run, until, until_within};
 
 /// Leaves room on the servers for what lies beside the log.
 const LOG_BYTES_MAX: u64 = 1 << 30;

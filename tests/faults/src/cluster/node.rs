@@ -16,7 +16,7 @@ use crate::signal;
 /// The longest that a cluster is waited for; many times what an idle machine takes.
 pub const PATIENCE: Duration = Duration::from_secs(150);
 /// How often something is looked at that is waited for.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(10);
 /// A node answers within five seconds what each of its servers did not.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
@@ -153,11 +153,23 @@ pub async fn run(mut command: Command) -> Result<Output> {
     })
 }
 
+/// Waits until `look` answers something, at most [`PATIENCE`].
+///
+/// # Errors
+/// As [`until_within`].
+pub async fn until<T>(what: &str, look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+    until_within(PATIENCE, what, look).await
+}
+
 /// Waits until `look` answers something.
 ///
 /// # Errors
-/// After [`PATIENCE`], with `what` was waited for; or at once, if looking fails.
-pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T>>) -> Result<T> {
+/// After `most`, with `what` was waited for; or at once, if looking fails.
+pub async fn until_within<T>(
+    most: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let mut ticks = tokio::time::interval(LOOK);
     let wait = async {
         loop {
@@ -167,6 +179,6 @@ pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Result<Option<T
             }
         }
     };
-    let seen = tokio::time::timeout(PATIENCE, wait).await;
+    let seen = tokio::time::timeout(most, wait).await;
     seen.with_context(|| format!("waited in vain for {what}"))?
 }
