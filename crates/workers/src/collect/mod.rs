@@ -8,8 +8,8 @@
 
 mod buffer;
 pub(crate) mod context;
+mod role;
 mod scans;
-mod service;
 mod writer;
 
 use std::panic::AssertUnwindSafe;
@@ -32,8 +32,8 @@ use crate::probe::network::Network;
 use crate::seed;
 use buffer::Buffer;
 pub use context::LoadError;
-pub(crate) use service::Service;
-pub use service::{Limits, serve};
+pub(crate) use role::Service;
+pub use role::{Limits, serve};
 pub use writer::Error;
 use writer::Writer;
 

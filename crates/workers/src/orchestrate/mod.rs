@@ -8,7 +8,7 @@
 mod embedded;
 mod plan;
 mod post;
-mod service;
+mod role;
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::node::Node;
 pub use embedded::run;
 use plan::{Plan, Planned};
 use post::Post;
-pub use service::{SCANS_MAX, serve};
+pub use role::{SCANS_MAX, serve};
 
 /// Attempts of a batch beyond this that were claimed while the plan was in one hand: then it is split.
 const BATCH_ATTEMPTS_MAX: u32 = 2;

@@ -15,11 +15,11 @@ use mirage_domain::relation::Direction;
 
 use crate::Value;
 use crate::operations::Rows;
-use crate::store::neo4j::{Load, Model, list};
+use crate::store::neo4j::{Layout, Load, list};
 
 pub(crate) const MODEL_OF: &str = <super::Graph as crate::Projection>::NAME;
 
-pub(crate) static MODEL: Model = Model {
+pub(crate) static MODEL: Layout = Layout {
     rules: &[
         (
             "CONSTRAINT entity@",

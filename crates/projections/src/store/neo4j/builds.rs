@@ -9,7 +9,7 @@
 use mirage_domain::id::{Digest, Position};
 
 use super::cypher::{Cypher, Record};
-use super::model::Model;
+use super::layout::Layout;
 use super::server::{Server, is_there_already};
 use crate::error::Cause;
 use crate::row::Row;
@@ -92,7 +92,7 @@ impl Build {
 pub(crate) struct Builds {
     pub(super) server: Server,
     pub(super) view: &'static Registered,
-    pub(super) model: &'static Model,
+    pub(super) model: &'static Layout,
     /// Namespace, view and version.
     of: String,
     linger_ms: i64,
@@ -107,7 +107,7 @@ impl Builds {
         Ok(Self {
             server,
             view,
-            model: Model::of(view)?,
+            model: Layout::of(view)?,
             of: format!("{namespace}_{}_{}", view.name, view.version),
             linger_ms: i64::try_from(LINGER.as_millis()).unwrap_or(i64::MAX),
         })

@@ -1,6 +1,6 @@
 //! How a view's tables lie in a graph: its rules, its writing and its reading back, as statements.
 //!
-//! Each view that Neo4j keeps has a [`Model`] beside its tables; quarantine and what was skipped are of every view.
+//! Each view that Neo4j keeps has a [`Layout`] beside its tables; quarantine and what was skipped are of every view.
 
 use neo4rs::BoltType;
 
@@ -12,7 +12,7 @@ use crate::{Error, Registered, graph};
 pub(crate) type Rule = (&'static str, &'static str);
 
 /// See the module's doc.
-pub(crate) struct Model {
+pub(crate) struct Layout {
     pub(crate) rules: &'static [Rule],
     /// The loads that rows of one table become, in the order in which they must be written.
     pub(crate) loads: fn(&Rows) -> Vec<Load>,
@@ -31,7 +31,7 @@ pub(crate) struct Load {
     pub(crate) rows: Vec<BoltType>,
 }
 
-impl Model {
+impl Layout {
     /// Neo4j keeps graphs, not lists: other views have no place there.
     pub(super) fn of(view: &'static Registered) -> Result<&'static Self, Error> {
         match view.name {
@@ -71,7 +71,7 @@ impl Model {
 const CHECKPOINT: &str = "MATCH (b:MirageBuild {id: $build}) WHERE b.position IS NOT NULL
     RETURN 1 AS id, b.position AS position, b.log_hash AS log_hash, b.hash AS hash";
 
-static FRAME: Model = Model {
+static FRAME: Layout = Layout {
     rules: &[
         (
             "CONSTRAINT quarantined@",

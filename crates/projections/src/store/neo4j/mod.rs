@@ -12,7 +12,7 @@
 mod asking;
 mod builds;
 mod cypher;
-mod model;
+mod layout;
 mod options;
 mod server;
 mod target;
@@ -28,7 +28,7 @@ use crate::{Db, Error, Registered};
 pub(crate) use asking::Asking;
 use builds::Builds;
 pub(crate) use cypher::{Cypher, Record};
-pub(crate) use model::{Load, Model, list};
+pub(crate) use layout::{Layout, Load, list};
 pub use options::Options;
 use server::Server;
 pub(crate) use server::may_retry;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::builds::Builds;
 use super::cypher::Cypher;
-use super::model::Load;
+use super::layout::Load;
 use super::server::{gave_way, is_there_already};
 use super::{Asking, Cause};
 use crate::operations::Operations;

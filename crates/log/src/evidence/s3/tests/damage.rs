@@ -8,7 +8,7 @@ use object_store::ObjectStoreExt;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 
-use super::model::{objects, on};
+use super::in_memory::{objects, on};
 use crate::contract::workspace;
 use crate::evidence::contract::made_up;
 use crate::evidence::{Copying, Error, EvidenceStore, Files, copy};

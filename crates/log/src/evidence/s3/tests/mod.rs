@@ -3,7 +3,7 @@
 mod damage;
 mod faults;
 mod gateway;
-mod model;
+mod in_memory;
 
 use super::Options;
 
