@@ -9,7 +9,7 @@ use mirage_domain::id::TaskId;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Delivery, Error, Hold, LEASE, MESSAGES_MAX, TaskQueue, Ticket};
+use super::{Delivery, Error, Hold, Incarnation, LEASE, MESSAGES_MAX, TaskQueue, Ticket};
 
 /// See the module's doc.
 pub struct InProcess {
@@ -158,6 +158,11 @@ impl TaskQueue for InProcess {
                 () = overdue => {}
             }
         }
+    }
+
+    /// It lives as long as its process.
+    async fn incarnation(&self) -> Result<Incarnation, Error> {
+        Ok(Incarnation(0))
     }
 
     fn lease(&self) -> Duration {

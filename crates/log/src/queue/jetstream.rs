@@ -18,7 +18,7 @@ use mirage_domain::id::WorkspaceId;
 use tokio::sync::RwLock;
 
 use super::holders::Holders;
-use super::{Delivery, Error, Hold, LEASE, MESSAGES_MAX, TaskQueue, Ticket};
+use super::{Delivery, Error, Hold, Incarnation, LEASE, MESSAGES_MAX, TaskQueue, Ticket};
 use crate::jetstream::Options;
 
 /// A pull waits at most this long at the server, so that one whose consumer is gone is soon made anew.
@@ -250,6 +250,21 @@ impl TaskQueue for JetStreamQueue {
                 }
             }
         }
+    }
+
+    /// When the server made the stream; one that is gone is made anew.
+    async fn incarnation(&self) -> Result<Incarnation, Error> {
+        let found = self.context.get_stream(self.config.stream_name()).await;
+        let stream = match found {
+            Ok(stream) => stream,
+            Err(_) => {
+                self.make().await?;
+                let made = self.context.get_stream(self.config.stream_name()).await;
+                made.map_err(failed("asking for"))?
+            }
+        };
+        let made = stream.cached_info().created;
+        Ok(Incarnation(made.unix_timestamp_nanos()))
     }
 
     fn lease(&self) -> Duration {

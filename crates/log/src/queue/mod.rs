@@ -68,9 +68,16 @@ pub trait TaskQueue: Send + Sync {
     /// Waits for the next task. Cancel-safe: what a dropped call had taken is delivered again when its lease ends.
     async fn take(&self) -> Result<Delivery, Error>;
 
+    /// Tells this queue from one that takes its place: with another answer, what was published before is gone.
+    async fn incarnation(&self) -> Result<Incarnation, Error>;
+
     /// How long a delivery is its worker's own, unless it is extended.
     fn lease(&self) -> Duration;
 }
+
+/// See [`TaskQueue::incarnation`]; comparable within one queue only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incarnation(pub i128);
 
 /// A task in one worker's hands. Dropped, it is delivered again when its lease ends.
 pub struct Delivery {

@@ -1,13 +1,13 @@
 //! Publishing open tasks, and the sweep that finds those that nobody works on.
 //!
 //! Whatever happens to the queue, a task that stays silent is published again; one that is still in the queue is not
-//! doubled by that.
+//! doubled by that. Where the queue itself was lost, what nobody has begun is published at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use mirage_domain::id::{Position, ScanId, TaskId};
-use mirage_log::queue::{TaskQueue, Ticket};
+use mirage_log::queue::{Incarnation, TaskQueue, Ticket};
 use tokio::time::Instant;
 
 use crate::node::Node;
@@ -20,6 +20,8 @@ pub(super) struct Post {
     scan: ScanId,
     queue: Arc<dyn TaskQueue>,
     open: HashMap<TaskId, Sent>,
+    /// The queue that tasks were published to.
+    incarnation: Option<Incarnation>,
 }
 
 struct Sent {
@@ -28,6 +30,8 @@ struct Sent {
     is_again: bool,
     /// Whether the queue has taken it.
     is_published: bool,
+    /// Somebody has begun it.
+    is_begun: bool,
     /// When it was published, or something was heard of it.
     heard: Instant,
 }
@@ -39,6 +43,7 @@ impl Post {
             scan,
             queue,
             open: HashMap::new(),
+            incarnation: None,
         }
     }
 
@@ -53,9 +58,13 @@ impl Post {
             position,
             is_again,
             is_published: false,
+            is_begun: false,
             heard: Instant::now(),
         };
         let fresh = tasks.into_iter();
+        if self.incarnation.is_none() {
+            self.incarnation = self.queue.incarnation().await.ok();
+        }
         self.open
             .extend(fresh.map(|(task, position)| (task, sent(position))));
         self.send(requests_spent).await;
@@ -64,7 +73,7 @@ impl Post {
     /// Something was heard of a task.
     pub(super) fn heard(&mut self, task: &TaskId) {
         if let Some(sent) = self.open.get_mut(task) {
-            sent.heard = Instant::now();
+            (sent.is_begun, sent.heard) = (true, Instant::now());
         }
     }
 
@@ -73,8 +82,9 @@ impl Post {
         self.open.remove(task);
     }
 
-    /// Publishes again what the queue refused and what has been silent for long.
+    /// Publishes again what the queue refused or lost, and what has been silent for long.
     pub(super) async fn sweep(&mut self, requests_spent: u64) {
+        self.look_for_loss().await;
         let patience = self.queue.lease() * SILENT_LEASES;
         for (task, sent) in &mut self.open {
             if sent.is_published && sent.heard.elapsed() > patience {
@@ -84,6 +94,21 @@ impl Post {
             }
         }
         self.send(requests_spent).await;
+    }
+
+    /// What waited in a queue that is gone waits to be published. What somebody has begun goes on there, or falls silent.
+    async fn look_for_loss(&mut self) {
+        // A queue that cannot be asked may be well; the next sweep asks again.
+        let Ok(now) = self.queue.incarnation().await else {
+            return;
+        };
+        let before = self.incarnation.replace(now);
+        if before.is_none_or(|before| before == now) {
+            return;
+        }
+        let lost = self.open.values_mut().filter(|sent| !sent.is_begun);
+        lost.for_each(|sent| (sent.is_published, sent.is_again) = (false, true));
+        tracing::info!(scan.id = %self.scan, "the queue of tasks was lost; it is filled again");
     }
 
     async fn send(&mut self, requests_spent: u64) {

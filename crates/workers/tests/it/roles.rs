@@ -14,7 +14,7 @@ use mirage_domain::{plan, scan, task};
 use mirage_log::jetstream::Options;
 use mirage_log::queue::in_process::InProcess;
 use mirage_log::queue::jetstream::{Config, JetStreamQueue};
-use mirage_log::queue::{self, Delivery, TaskQueue, Ticket};
+use mirage_log::queue::{self, Delivery, Incarnation, TaskQueue, Ticket};
 use mirage_workers::collect::{self, Limits};
 use mirage_workers::leases::{LeaseBucket, LeaseFile, Leases};
 use mirage_workers::node::{Caller, Node, ScanRequest};
@@ -232,6 +232,25 @@ async fn a_queue_that_is_deleted_midway_costs_nothing_but_time() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_in_a_queue_that_is_lost_is_published_again_at_once() {
+    let Some(nats) = mirage_servers::nats(1) else {
+        return;
+    };
+    let (world, dir) = (world().await, tempfile::tempdir().unwrap());
+    // Silence alone would be noticed in half an hour.
+    let queue = jetstream(&nats, Duration::from_secs(600)).await;
+    let (node, scan) = started(dir.path(), many(&world)).await;
+    let orchestrator = Role::orchestrate(dir.path(), queue.clone()).await;
+    until(&node, &scan, is_planned).await;
+    queue.delete().await.unwrap();
+    let collector = Role::collect(dir.path(), queue).await;
+    until_finished(&node, &scan).await;
+    orchestrator.leave().await;
+    collector.leave().await;
+    assert_same_as_undisturbed(&node, &scan, &world).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collector_that_dies_midway_is_replaced_by_another() {
     let (world, dir) = (world().await, tempfile::tempdir().unwrap());
     let queue = Arc::new(InProcess::new(queue::MESSAGES_MAX, SHORT));
@@ -291,6 +310,9 @@ impl TaskQueue for Lossy {
     async fn take(&self) -> Result<Delivery, queue::Error> {
         self.queue.take().await
     }
+    async fn incarnation(&self) -> Result<Incarnation, queue::Error> {
+        self.queue.incarnation().await
+    }
     fn lease(&self) -> Duration {
         self.queue.lease()
     }
@@ -332,6 +354,9 @@ impl TaskQueue for Doubled {
     }
     async fn take(&self) -> Result<Delivery, queue::Error> {
         self.one.take().await
+    }
+    async fn incarnation(&self) -> Result<Incarnation, queue::Error> {
+        self.one.incarnation().await
     }
     fn lease(&self) -> Duration {
         self.one.lease()

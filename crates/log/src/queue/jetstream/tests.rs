@@ -48,6 +48,25 @@ async fn a_queue_that_was_deleted_is_made_again_by_whoever_uses_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_was_made_anew_is_another_one_to_all_that_use_it() {
+    let Some((one, nats)) = make(contract::LONG, contract::ROOM).await else {
+        return;
+    };
+    let client = connect(&nats).await;
+    let two = JetStreamQueue::open(client, one.config.clone())
+        .await
+        .unwrap();
+    let before = one.incarnation().await.unwrap();
+    one.publish(&ticket(1)).await.unwrap();
+    assert_eq!(one.incarnation().await.unwrap(), before);
+    assert_eq!(two.incarnation().await.unwrap(), before);
+    one.delete().await.unwrap();
+    let after = two.incarnation().await.unwrap();
+    assert_ne!(after, before);
+    assert_eq!(one.incarnation().await.unwrap(), after);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_taker_outlives_the_queue_that_it_waits_at() {
     let Some((queue, _nats)) = make(contract::LONG, contract::ROOM).await else {
         return;

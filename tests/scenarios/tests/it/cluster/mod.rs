@@ -86,10 +86,10 @@ impl Scene {
 
     /// Waits for the end: the same set as undisturbed, every task ended once, the chain whole.
     async fn ends_the_same(&self) -> Result<Head> {
-        until("the end of the scan", async || {
+        let ended = until("the end of the scan", async || {
             Ok((look(&self.log).await?.over == 1).then_some(()))
-        })
-        .await?;
+        });
+        ended.await.with_context(|| self.cluster.said())?;
         verify(&self.log).await?;
         let scans = scans_of(&self.log).await?;
         ensure!(scans.len() == 1, "{} scans", scans.len());
