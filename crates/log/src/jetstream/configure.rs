@@ -3,12 +3,15 @@
 //! **Invariant:** a log lies in a JetStream stream that forgets nothing; one that may is refused, field by field.
 
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{Context, CreateStreamErrorKind, GetStreamErrorKind};
+use async_nats::jetstream::context::{
+    Context, CreateStreamError, CreateStreamErrorKind, GetStreamErrorKind,
+};
 use async_nats::jetstream::stream::{
-    Compression, Config, DiscardPolicy, Info, PersistenceMode, RetentionPolicy, StorageType,
+    Compression, Config, DiscardPolicy, Info, PersistenceMode, RetentionPolicy, StorageType, Stream,
 };
 
 use super::connect::Proven;
+use super::early;
 use super::options::Options;
 use crate::OpenError;
 
@@ -42,7 +45,7 @@ pub(super) async fn ensure(context: &Context, options: &Options) -> Result<Info,
     };
     let found = match context.get_stream(&wanted.name).await {
         Ok(stream) => stream.cached_info().clone(),
-        Err(error) if is_absent(error.kind()) => match context.create_stream(&wanted).await {
+        Err(error) if is_absent(error.kind()) => match make(context, &wanted).await {
             Ok(made) => made.cached_info().clone(),
             // Another starter made it; what it made is compared like any other.
             Err(error) => match context.get_stream(&wanted.name).await {
@@ -66,6 +69,10 @@ pub(super) async fn ensure(context: &Context, options: &Options) -> Result<Info,
             found,
         }),
     }
+}
+
+async fn make(context: &Context, wanted: &Config) -> Result<Stream, CreateStreamError> {
+    early::patiently(|| context.create_stream(wanted)).await
 }
 
 fn is_absent(kind: GetStreamErrorKind) -> bool {

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::ask::Asker;
 use super::batch::Of;
 use super::configure::is_full;
+use super::early;
 use super::options::Options;
 use crate::error::Damage;
 use crate::{Head, OpenError, ReadError};
@@ -61,7 +62,7 @@ impl Marks {
             allow_direct: true,
             ..Config::default()
         };
-        let made = context.get_or_create_stream(config).await;
+        let made = early::patiently(|| context.get_or_create_stream(&config)).await;
         made.map_err(|error| match is_full(error.kind()) {
             true => OpenError::NoRoom {
                 bytes: options.bytes_max,

@@ -13,6 +13,7 @@ mod ask;
 mod batch;
 mod configure;
 mod connect;
+pub(crate) mod early;
 mod facts;
 mod live;
 mod marks;

@@ -13,6 +13,7 @@ use tokio::sync::RwLock;
 
 use super::Error;
 use super::jetstream::{Config, failed};
+use crate::jetstream::early::patiently;
 
 /// See the module's doc.
 pub struct Holders {
@@ -118,6 +119,8 @@ fn name(entry: &Entry) -> String {
 }
 
 async fn make(context: &Context, config: &kv::Config) -> Result<Store, Error> {
-    let made = context.create_or_update_key_value(config.clone()).await;
-    made.map_err(failed("making the bucket beside"))
+    let make = || context.create_or_update_key_value(config.clone());
+    patiently(make)
+        .await
+        .map_err(failed("making the bucket beside"))
 }

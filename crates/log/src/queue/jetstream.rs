@@ -19,7 +19,7 @@ use tokio::sync::RwLock;
 
 use super::holders::Holders;
 use super::{Delivery, Error, Hold, Incarnation, LEASE, MESSAGES_MAX, TaskQueue, Ticket};
-use crate::jetstream::Options;
+use crate::jetstream::{Options, early::patiently};
 
 /// A pull waits at most this long at the server, so that one whose consumer is gone is soon made anew.
 const PULL: Duration = Duration::from_secs(5);
@@ -195,7 +195,7 @@ fn is_full(error: &async_nats::jetstream::context::PublishError) -> bool {
 }
 
 async fn make(context: &Context, config: &Config) -> Result<Consumer<pull::Config>, Error> {
-    let made = context.get_or_create_stream(config.stream()).await;
+    let made = patiently(|| context.get_or_create_stream(config.stream())).await;
     let stream = match made {
         Ok(stream) => stream,
         // Two that make it together choose different first numbers; the one that came first stands.

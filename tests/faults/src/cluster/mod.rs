@@ -7,6 +7,7 @@ mod node;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use futures::StreamExt;
@@ -14,7 +15,7 @@ use mirage_domain::event::Event;
 use mirage_domain::id::Position;
 use mirage_domain::scan;
 use mirage_log::jetstream::{JetStream, Options};
-use mirage_log::{EventLog, Filter, Read};
+use mirage_log::{EventLog, Filter, Read, Recorded};
 use mirage_servers::{Nats, NatsOptions, S3};
 use mirage_world::World;
 use serde_json::Value;
@@ -25,6 +26,8 @@ use crate::{program, without_configuration};
 
 pub use node::{Node, PATIENCE, run, until, until_within};
 
+/// A log that cannot be reached is asked again after this.
+const AGAIN: Duration = Duration::from_millis(100);
 /// Of what a node said, the last lines are told.
 const SAID_LINES: usize = 20;
 /// Leaves room on the servers for what lies beside the log.
@@ -200,22 +203,40 @@ pub struct Seen {
     pub over: u64,
 }
 
-/// Reads the log to its end.
+/// Reads the log to its end, and waits for one that cannot be reached.
 ///
 /// # Errors
-/// As reading does: a log that cannot be reached now may be later.
+/// A log that is damaged.
 pub async fn look(log: &dyn EventLog) -> Result<Seen> {
-    let mut read = log.read(Position(0), Filter::All);
-    let mut seen = Seen::default();
-    while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {
-        seen.commits += 1;
+    let (mut seen, mut position) = (Seen::default(), Position(0));
+    loop {
+        let mut read = log.read(position, Filter::All);
+        loop {
+            match read.next().await {
+                Some(Ok(Read::Commit(recorded))) => {
+                    position = recorded.position;
+                    seen.note(&recorded);
+                }
+                Some(Ok(Read::CaughtUp(_))) | None => return Ok(seen),
+                Some(Err(error)) if error.may_retry() => {
+                    tokio::time::sleep(AGAIN).await;
+                    break;
+                }
+                Some(Err(error)) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl Seen {
+    fn note(&mut self, recorded: &Recorded) {
+        self.commits += 1;
         for entry in &recorded.commit.events {
             match &entry.event {
-                Event::Task(mirage_domain::task::Event::Found(_)) => seen.findings += 1,
-                Event::Scan(scan::Event::Finished(_)) => seen.over += 1,
+                Event::Task(mirage_domain::task::Event::Found(_)) => self.findings += 1,
+                Event::Scan(scan::Event::Finished(_)) => self.over += 1,
                 _ => {}
             }
         }
     }
-    Ok(seen)
 }
