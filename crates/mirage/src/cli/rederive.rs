@@ -51,7 +51,7 @@ async fn derive(context: &Context, arguments: &Arguments) -> Result<u64, Failure
     let of = finished(context, &arguments.scan).await?;
     // A finding without its evidence would silently be gone: better to say so before anything is written.
     evidence::verify_cited(context, &*context.log().await?, Filter::Scan(of.clone())).await?;
-    let node = Arc::new(context.node().await?);
+    let node = Arc::new(context.node_with_room().await?);
     let fresh = start(&node, &of, &modules, arguments).await?;
     context
         .output

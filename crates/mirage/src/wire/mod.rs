@@ -43,6 +43,15 @@ impl Context {
         Ok(self.node_and_cluster().await?.0)
     }
 
+    /// The same, for a command that begins a scan: refused where the servers have as many streams as they bear.
+    pub(crate) async fn node_with_room(&self) -> Result<Node, Failure> {
+        let (node, cluster) = self.node_and_cluster().await?;
+        if let Some(cluster) = cluster {
+            cluster.must_have_room().await?;
+        }
+        Ok(node)
+    }
+
     /// The same, with what a cluster has beside it.
     pub(crate) async fn node_and_cluster(&self) -> Result<(Node, Option<Cluster>), Failure> {
         // Before anything is made.

@@ -167,7 +167,7 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Refuses a new scan where the servers have as many streams as they bear.
-    pub(crate) async fn must_have_room(&self) -> Result<(), Problem> {
+    pub(super) async fn must_have_room(&self) -> Result<(), Problem> {
         must_have_room(self.log.facts().await?.subjects)
     }
 }

@@ -84,7 +84,7 @@ async fn as_scan(
         file: digest,
         scope: scope(arguments.scope, digest, &checked)?,
     };
-    let node = Arc::new(context.node().await?);
+    let node = Arc::new(context.node_with_room().await?);
     let (scan, position) = node
         .import(importer, import, file, &wire::caller())
         .await

@@ -119,11 +119,7 @@ async fn scan(context: &Context, arguments: Arguments) -> Answer {
     seeds::tell(context, &request.seeds);
     request.consent = consent::obtain(context, request.profile)?;
     let caller = caller(&arguments);
-    let (node, cluster) = context.node_and_cluster().await?;
-    if let Some(cluster) = cluster {
-        cluster.must_have_room().await?;
-    }
-    let node = Arc::new(node);
+    let node = Arc::new(context.node_with_room().await?);
     let (scan, position) = node
         .start(request, &caller)
         .await
@@ -240,8 +236,10 @@ pub(crate) fn started(context: &Context, scan: &ScanId, position: u64) -> Answer
     context
         .output
         .thing(&STARTED, vec![scan.to_string().into(), position.into()])?;
-    context
-        .output
-        .say(format_args!("to run it: mirage scans resume {scan}"));
+    let next = match context.is_cluster() {
+        true => format!("the nodes run it; to follow: mirage watch {scan}"),
+        false => format!("to run it: mirage scans resume {scan}"),
+    };
+    context.output.say(next);
     Ok(Exit::Done)
 }

@@ -35,7 +35,7 @@ pub(super) struct Arguments {
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let views = context.views().await?;
     let id = ids::scan(&views.reader(None)?, &arguments.scan)?;
-    let node = Arc::new(context.node().await?);
+    let node = Arc::new(context.node_with_room().await?);
     must_ask_the_world(&node, &id).await?;
     let mut request = request(&node, &id).await?;
     request.consent = consent::obtain(context, request.profile)?;
