@@ -69,7 +69,9 @@ impl Scene {
         let ports = web_ports(&self.world);
         let words = ["--ports", &ports, "--modules", MODULES, "--no-wait"];
         let scan = self.cluster.scan(&self.world, "me", &words)?;
-        Running::start(scan)?.end().await?.expect(&[0]).map(drop)
+        let ran = Running::start(scan)?.end().await?.expect(&[0])?;
+        ensure!(ran.err.contains("the nodes run it"), "{}", ran.err);
+        Ok(())
     }
 
     /// Waits until a quarter of all is found; there must be something left to do.
