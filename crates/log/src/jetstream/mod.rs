@@ -109,11 +109,17 @@ impl JetStream {
 }
 
 impl JetStream {
-    /// The queue of tasks of one workspace, on the same servers and with as many copies.
-    pub async fn queue(&self, workspace: WorkspaceId) -> Result<JetStreamQueue, queue::Error> {
+    /// The queue of tasks of one workspace, on the same servers and with as many copies. All who share it give it one
+    /// `lease`: the one that opened it last holds for all.
+    pub async fn queue(
+        &self,
+        workspace: WorkspaceId,
+        lease: Duration,
+    ) -> Result<JetStreamQueue, queue::Error> {
         let asker = &self.inner.asker;
         let config = queue::jetstream::Config {
             replicas: self.capabilities.replicas as usize,
+            lease,
             ..queue::jetstream::Config::new(asker.name.clone(), workspace)
         };
         JetStreamQueue::open(asker.context.client().clone(), config).await

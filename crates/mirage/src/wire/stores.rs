@@ -4,12 +4,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use mirage_api::error::Problem;
 use mirage_log::evidence::s3::S3;
 use mirage_log::evidence::{Copyable, EvidenceStore, Files};
 use mirage_log::jetstream::{self, JetStream, SUBJECTS_MAX};
-use mirage_log::queue::TaskQueue;
+use mirage_log::queue::{self, TaskQueue};
 use mirage_log::sqlite::{self, Anchor, Sqlite};
 use mirage_log::{EventLog, OpenError};
 use mirage_projections::{ALL, Folder, Runner};
@@ -19,6 +20,9 @@ use mirage_workers::node::{Parts, Place};
 use super::servers;
 use crate::cli::Context;
 use crate::output::Failure;
+
+/// A task's lease is not shorter than this: a busy machine would lose it while it works.
+const LEASE_MIN: Duration = Duration::from_secs(1);
 
 impl Context {
     /// Opens a log that is there: on its servers, if the configuration names some, or in the data directory.
@@ -134,7 +138,10 @@ impl Context {
     async fn shared(&self, options: jetstream::Options) -> Result<Shared, Failure> {
         let lost = |error| Problem::of("log_unreachable", &error);
         let log = Arc::new(JetStream::open(options).await?);
-        let queue = log.queue(self.workspace()?).await.map_err(lost)?;
+        let lease = self.config.span("serve.lease").unwrap_or(queue::LEASE);
+        // The server takes zero for its own default.
+        let queue = log.queue(self.workspace()?, lease.max(LEASE_MIN));
+        let queue = queue.await.map_err(lost)?;
         let holders = queue.holders(LEASE).await.map_err(lost)?;
         Ok(Shared {
             log: log.clone(),
