@@ -104,9 +104,14 @@ pub async fn scans(data: &Path) -> Result<BTreeMap<ScanId, Scanned>> {
 
 /// Every scan in a log.
 pub async fn scans_of(log: &dyn EventLog) -> Result<BTreeMap<ScanId, Scanned>> {
+    scans_after(log, Position(0)).await
+}
+
+/// Every scan in a log that began after this.
+pub async fn scans_after(log: &dyn EventLog, after: Position) -> Result<BTreeMap<ScanId, Scanned>> {
     let mut names: BTreeMap<EntityId, String> = BTreeMap::new();
     let mut scans: BTreeMap<ScanId, Scanned> = BTreeMap::new();
-    let mut read = log.read(Position(0), Filter::All);
+    let mut read = log.read(after, Filter::All);
     while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {
         let Some(scan) = recorded.commit.stream.scan.clone() else {
             continue;

@@ -2,14 +2,19 @@
 //!
 //! Each node has a data directory of its own, and all share one folder of id keys, as they would share a mounted secret.
 
+mod deliveries;
 mod node;
+mod watch;
+mod wire;
 
+use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use async_nats::Client;
 use futures::StreamExt;
 use mirage_domain::event::Event;
 use mirage_domain::id::Position;
@@ -24,7 +29,10 @@ use tempfile::TempDir;
 use crate::scan::{COMPANY, bare};
 use crate::{program, without_configuration};
 
+pub use deliveries::scramble;
 pub use node::{Node, PATIENCE, run, until, until_within};
+pub use watch::{Progress, Watch};
+pub use wire::{Network, Wire, within};
 
 /// A log that cannot be reached is asked again after this.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -38,6 +46,8 @@ pub struct Cluster {
     pub nats: Nats,
     pub s3: S3,
     replicas: usize,
+    /// Beside where the servers are: variable and value.
+    settings: Vec<(&'static str, String)>,
     folder: TempDir,
 }
 
@@ -61,8 +71,19 @@ impl Cluster {
             nats,
             s3,
             replicas,
+            settings: Vec::new(),
             folder,
         }))
+    }
+
+    /// Sets a variable for all nodes and commands that begin after this.
+    pub fn set(&mut self, variable: &'static str, value: impl Into<String>) {
+        self.settings.push((variable, value.into()));
+    }
+
+    /// How many servers keep each commit.
+    pub fn replicas(&self) -> usize {
+        self.replicas
     }
 
     /// The data directory of this name; made with the keys that all share.
@@ -100,7 +121,16 @@ impl Cluster {
             .env("MIRAGE_EVIDENCE_ENDPOINT", self.s3.endpoint())
             .env("MIRAGE_EVIDENCE_BUCKET", self.s3.bucket())
             .env("MIRAGE_EVIDENCE_ACCESS_KEY", self.s3.access_key())
-            .env("MIRAGE_EVIDENCE_SECRET_KEY", self.s3.secret_key());
+            .env("MIRAGE_EVIDENCE_SECRET_KEY", self.s3.secret_key())
+            .envs(self.settings.iter().map(|(name, value)| (name, value)));
+    }
+
+    /// Ports of all servers, monitors included.
+    pub fn ports(&self) -> Result<Vec<u16>> {
+        let urls = [self.nats.url(), self.monitors(), self.s3.endpoint()];
+        let ports = urls.iter().flat_map(|urls| urls.split(','));
+        let ports = ports.map(|url| Ok(url.rsplit(':').next().context("a port")?.parse()?));
+        ports.collect()
     }
 
     fn monitors(&self) -> String {
@@ -120,11 +150,34 @@ impl Cluster {
 
     /// Starts a node in some roles and waits until it tells its address; it trusts the world's certificates.
     pub async fn node(&self, world: &World, name: &str, roles: &str) -> Result<Node> {
-        let words = ["serve", "--role", roles, "--listen", "127.0.0.1:0"];
+        let command = self.serve(world, name, roles, Ipv4Addr::LOCALHOST)?;
+        self.begin(name, command).await
+    }
+
+    /// The same at the end of a wire.
+    pub async fn node_at(
+        &self,
+        wire: &Wire,
+        world: &World,
+        name: &str,
+        roles: &str,
+    ) -> Result<Node> {
+        let command = self.serve(world, name, roles, wire.address())?;
+        self.begin(name, wire.at_its_end(&command)).await
+    }
+
+    /// The command that [`Cluster::begin`] starts as a node, which listens at any port of this address.
+    pub fn serve(&self, world: &World, name: &str, roles: &str, at: Ipv4Addr) -> Result<Command> {
+        let listen = format!("{at}:0");
+        let words = ["serve", "--role", roles, "--listen", &listen];
         let mut command = self.command(name, &words)?;
-        command
-            .env("SSL_CERT_FILE", world.ca_file())
-            .stdin(Stdio::null());
+        command.env("SSL_CERT_FILE", world.ca_file());
+        Ok(command)
+    }
+
+    /// Starts a node of this name and waits until it tells its address.
+    pub async fn begin(&self, name: &str, mut command: Command) -> Result<Node> {
+        command.stdin(Stdio::null());
         let node = Node::start(command, &self.folder.path().join(format!("{name}.err"))).await;
         node.with_context(|| format!("starting node {name}"))
     }
@@ -161,6 +214,23 @@ impl Cluster {
         let index = leader.and_then(|name| name.strip_prefix('n')?.split('-').next());
         let index = index.map(str::parse::<usize>).transpose()?;
         Ok(index.and_then(|index| index.checked_sub(1)))
+    }
+
+    /// Makes the log's leader hand over to another server; needs three.
+    pub async fn step_down(&self) -> Result<()> {
+        let name = Options::default().name;
+        let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{name}");
+        let answer = self.client().await?.request(subject, "".into()).await?;
+        let answer: Value = serde_json::from_slice(&answer.payload)?;
+        ensure!(answer["success"] == true, "{answer}");
+        Ok(())
+    }
+
+    /// A bare connection to the log's servers.
+    async fn client(&self) -> Result<Client> {
+        let urls = self.nats.url();
+        let urls: Vec<&str> = urls.split(',').collect();
+        Ok(async_nats::connect(&*urls).await?)
     }
 
     /// The log, read from here.
