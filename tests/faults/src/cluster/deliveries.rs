@@ -8,7 +8,7 @@ use async_nats::jetstream::message::StreamMessage;
 use async_nats::jetstream::{self, stream::Stream};
 use tokio::time::Instant;
 
-use super::{Cluster, Options};
+use super::{Cluster, Options, until};
 
 /// Of each message, beside itself.
 const COPIES: usize = 2;
@@ -20,7 +20,11 @@ const LOOK: Duration = Duration::from_millis(20);
 pub async fn scramble(cluster: &Cluster, least: Duration) -> Result<usize> {
     let queue = jetstream::new(cluster.client().await?);
     let name = format!("{}-tasks", Options::default().name);
-    let stream = queue.get_stream(name).await.context("the queue of tasks")?;
+    // A server that lost it has it again once somebody publishes.
+    let stream = until("the queue of tasks", async || {
+        Ok(queue.get_stream(&name).await.ok())
+    });
+    let stream = stream.await?;
     let until = Instant::now() + least;
     let mut known = BTreeMap::new();
     while Instant::now() < until {

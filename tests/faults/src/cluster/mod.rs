@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use async_nats::Client;
 use futures::StreamExt;
 use mirage_domain::event::Event;
@@ -216,14 +216,20 @@ impl Cluster {
         Ok(index.and_then(|index| index.checked_sub(1)))
     }
 
-    /// Makes the log's leader hand over to another server; needs three.
+    /// Makes the log's leader hand over to another server, as soon as there is one; needs three.
     pub async fn step_down(&self) -> Result<()> {
+        let client = self.client().await?;
         let name = Options::default().name;
         let subject = format!("$JS.API.STREAM.LEADER.STEPDOWN.{name}");
-        let answer = self.client().await?.request(subject, "".into()).await?;
-        let answer: Value = serde_json::from_slice(&answer.payload)?;
-        ensure!(answer["success"] == true, "{answer}");
-        Ok(())
+        until("the leader to step down", async || {
+            // Nobody answers, or with an error, while they elect one.
+            let Ok(answer) = client.request(subject.clone(), "".into()).await else {
+                return Ok(None);
+            };
+            let answer: Value = serde_json::from_slice(&answer.payload)?;
+            Ok((answer["success"] == true).then_some(()))
+        })
+        .await
     }
 
     /// A bare connection to the log's servers.

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mirage_domain::id::Position;
 use mirage_faults::cluster::{Cluster, Network, Node, Watch, Wire, run, scramble, until};
 use mirage_faults::scan::{Scanned, ended_once, same, scans_after};
@@ -17,6 +17,8 @@ use crate::fault::{Fault, Kind, NODES, Schedule, Tally};
 
 /// Of tasks: short, since most of a schedule would be waiting for it; far longer than a busy machine keeps a node waiting.
 const LEASE: &str = "3s";
+/// Exit code of a command that could not reach a server.
+const UNREACHABLE: i32 = 9;
 
 pub(crate) struct Rig<'w> {
     cluster: Cluster,
@@ -113,15 +115,26 @@ impl<'w> Rig<'w> {
             return Ok(());
         }
         self.scans += 1;
-        let words = ["--modules", MODULES, "--no-wait"];
-        let ran = run(self.cluster.scan(self.world, "me", &words)?).await?;
-        let said = String::from_utf8_lossy(&ran.stderr);
-        ensure!(ran.status.success(), "{said}");
         let scans = self.scans;
+        // Whoever is told that the log cannot be reached tries again; under its key it stays one scan.
+        let key = format!("scan-{scans}");
+        let words = ["--modules", MODULES, "--no-wait", "--idempotency-key", &key];
+        until("a scan to be accepted", async || {
+            let ran = run(self.cluster.scan(self.world, "me", &words)?).await?;
+            let said = String::from_utf8_lossy(&ran.stderr);
+            match ran.status.code() {
+                Some(0) => Ok(Some(())),
+                Some(UNREACHABLE) => Ok(None),
+                code => bail!("{code:?}: {said}"),
+            }
+        })
+        .await?;
         let begun = self
             .watch
-            .until("a scan to begin", |now| now.started.len() == scans);
-        begun.await.map(drop)
+            .until("a scan to begin", |now| now.started.len() >= scans);
+        let begun = begun.await?.started.len();
+        ensure!(begun == scans, "{begun} scans began for {scans} keys");
+        Ok(())
     }
 
     /// Until the newest scan has found so many hundredths of all, or is over.
