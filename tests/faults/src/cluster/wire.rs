@@ -133,11 +133,10 @@ impl Network {
             "link", "add", &name, "type", "veth", "peer", "name", "out", "netns", &pid,
         ])?;
         ip(&["link", "set", &name, "up"])?;
-        let host = format!("{address}/32");
-        // Above 127.0.0.0/8 itself, which is in that table.
-        ip(&[
-            "route", "add", "unicast", &host, "dev", &name, "table", "local",
-        ])?;
+        // Above 127.0.0.0/8 itself, which is in that table; without `src` nothing is sent from here.
+        let route = format!("unicast {address}/32 dev {name} table local src 127.0.0.1");
+        let words = ["route", "add"].into_iter().chain(route.split(' '));
+        ip(&words.collect::<Vec<_>>())?;
         wire.sh(WIRE, &[&address.to_string()])?;
         Ok(wire)
     }

@@ -4,6 +4,7 @@
 //! waiting for leases to run out.
 
 mod fault;
+mod partition;
 mod planted;
 mod rig;
 
@@ -17,7 +18,7 @@ use mirage_faults::cluster::{Network, run, within};
 use mirage_faults::scan::{COMPANY, Scanned, bare, claims};
 use mirage_world::{Config, World};
 
-use fault::{RIGS, Schedule, Tally, kinds, replicas};
+use fault::{Kind, RIGS, Schedule, Tally, kinds, replicas};
 use rig::{Rig, check};
 
 const MODULES: &str = "crtsh,dns,http,ports,tls";
@@ -148,6 +149,12 @@ impl Bench<'_> {
         let acknowledged = rig.ledger.len();
         ensure!(acknowledged > seeds.len(), "{acknowledged} acknowledged");
         ensure!(rig.ledger.late.is_empty(), "{:?}", rig.ledger.late);
+        let is_scrambled = rig.tally.contains_key(&Kind::Scramble);
+        ensure!(!is_scrambled || rig.copies > 0, "no delivery was copied");
+        eprintln!(
+            "{} scans, {acknowledged} acknowledged, {} copies",
+            rig.scans, rig.copies
+        );
         planted::are_found(&rig.log, rig.ledger, wanted).await?;
         Ok(Some(rig.tally))
     }

@@ -16,7 +16,7 @@ use crate::MODULES;
 use crate::fault::{Fault, Kind, NODES, Schedule, Tally};
 
 /// Of tasks: short, since most of a schedule would be waiting for it; far longer than a busy machine keeps a node waiting.
-const LEASE: &str = "3s";
+pub(crate) const LEASE: &str = "3s";
 /// Exit code of a command that could not reach a server.
 const UNREACHABLE: i32 = 9;
 
