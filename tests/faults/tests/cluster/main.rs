@@ -7,6 +7,7 @@ mod fault;
 mod partition;
 mod planted;
 mod rig;
+mod sinks;
 
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
