@@ -15,11 +15,13 @@
 //! **Invariant:** no server outlives the process that started it, however that one ends (`process`).
 //! **Never:** a fixed port, an address off the loopback interface, a process stopped by its name.
 
+mod authority;
 mod folder;
 mod ledger;
 mod meilisearch;
 mod nats;
 mod neo4j;
+mod overheard;
 mod ports;
 mod postgres;
 mod process;
@@ -28,16 +30,21 @@ mod s3;
 mod user;
 mod wire;
 
+pub use authority::{Authority, Identity};
 pub use ledger::{LEDGER, REQUIRED};
 pub use meilisearch::{Meilisearch, meilisearch};
-pub use nats::{Nats, NatsNode, NatsOptions, VERSION as NATS_VERSION, nats, nats_with};
-pub use neo4j::{GIVEN as NEO4J_GIVEN, Neo4j, VERSION as NEO4J_VERSION, java, neo4j, neo4j_alone};
+pub use nats::{Nats, NatsNode, NatsOptions, Operator, VERSION as NATS_VERSION, nats, nats_with};
+pub use neo4j::{
+    GIVEN as NEO4J_GIVEN, Neo4j, VERSION as NEO4J_VERSION, java, neo4j, neo4j_alone, neo4j_locked,
+};
+pub use overheard::{Overheard, overhear, whole};
 pub use postgres::{
-    GIVEN as POSTGRES_GIVEN, Postgres, VERSION as POSTGRES_VERSION, postgres, postgres_alone,
+    GIVEN as POSTGRES_GIVEN, Postgres, PostgresLock, VERSION as POSTGRES_VERSION, postgres,
+    postgres_alone, postgres_locked,
 };
 pub use process::Process;
 pub use program::{Program, cache, cached};
-pub use s3::{S3, VERSION as S3_VERSION, s3};
+pub use s3::{S3, VERSION as S3_VERSION, s3, s3_with_tls};
 
 /// One kind of server, as `cargo xtask servers` lists it.
 pub struct Kind {

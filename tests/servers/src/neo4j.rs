@@ -3,12 +3,13 @@
 //! Tests that run beside each other must keep to labels or keys of their own.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::process::{End, Failure, Launch, Process};
-use crate::{Program, folder, ledger, ports, program, wire};
+use crate::{Authority, Program, folder, ledger, ports, program, wire};
 
 /// Fetched: the newest of the line with long-term support that runs on Java 17.
 pub const VERSION: &str = "5.26.16";
@@ -31,6 +32,14 @@ struct Server {
     bolt: String,
     port: u16,
     is_shared: bool,
+    /// Who signed its certificate, where it speaks TLS.
+    authority: Option<PathBuf>,
+}
+
+/// What a server asks of its clients.
+struct Locked<'a> {
+    password: &'a str,
+    authority: &'a Authority,
 }
 
 /// The server that all tests share, or the reason is recorded and there is none.
@@ -49,8 +58,11 @@ pub fn neo4j() -> Option<Neo4j> {
             bolt,
             port: 0,
             is_shared: true,
+            authority: None,
         }),
-        None => Arc::new(ports::with(1, |ports| start(&program, ports[0], true))),
+        None => Arc::new(ports::with(1, |ports| {
+            start(&program, ports[0], None, true)
+        })),
     });
     Some(Neo4j {
         server: Arc::clone(server),
@@ -63,7 +75,23 @@ pub fn neo4j() -> Option<Neo4j> {
 /// As [`neo4j`].
 pub fn neo4j_alone() -> Option<Neo4j> {
     let program = ledger::demand(NAME, find())?;
-    let server = ports::with(1, |ports| start(&program, ports[0], false));
+    let server = ports::with(1, |ports| start(&program, ports[0], None, false));
+    Some(Neo4j {
+        server: Arc::new(server),
+    })
+}
+
+/// The same, with TLS required, a certificate of this authority, and a password for the user `neo4j`.
+///
+/// # Panics
+/// As [`neo4j`].
+pub fn neo4j_locked(authority: &Authority, password: &str) -> Option<Neo4j> {
+    let program = ledger::demand(NAME, find())?;
+    let locked = Locked {
+        password,
+        authority,
+    };
+    let server = ports::with(1, |ports| start(&program, ports[0], Some(&locked), false));
     Some(Neo4j {
         server: Arc::new(server),
     })
@@ -106,7 +134,7 @@ fn ask_given(bolt: &str) -> Result<Program, String> {
         .rsplit(':')
         .next()
         .and_then(|port| port.trim_end_matches('/').parse().ok());
-    let version = port.and_then(hello);
+    let version = port.and_then(wire::connect).and_then(hello);
     let version = version.ok_or_else(|| format!("{GIVEN} names {bolt}, where no Neo4j answers"))?;
     Ok(Program {
         path: PathBuf::new(),
@@ -114,11 +142,23 @@ fn ask_given(bolt: &str) -> Result<Program, String> {
     })
 }
 
-fn start(program: &Program, port: u16, is_shared: bool) -> Result<Server, Failure> {
+fn start(
+    program: &Program,
+    port: u16,
+    locked: Option<&Locked<'_>>,
+    is_shared: bool,
+) -> Result<Server, Failure> {
     let folder = folder::new(NAME);
     std::fs::create_dir(folder.join("conf")).expect("a folder in our own folder");
-    std::fs::write(folder.join("conf/neo4j.conf"), configuration(port))
+    let lock = match locked {
+        None => "dbms.security.auth_enabled=false\n".to_owned(),
+        Some(locked) => lock(locked.authority, &folder),
+    };
+    std::fs::write(folder.join("conf/neo4j.conf"), configuration(port) + &lock)
         .expect("a file in our own folder");
+    if let Some(locked) = locked {
+        set_password(program, &folder, locked.password);
+    }
     let own = folder.display();
     let last = [
         "-cp".to_owned(),
@@ -141,12 +181,18 @@ fn start(program: &Program, port: u16, is_shared: bool) -> Result<Server, Failur
         end: End::Kill,
     };
     let process = Some(Process::start("Neo4j", folder, launch));
-    let bolt = format!("bolt://127.0.0.1:{port}");
+    let authority = locked.map(|locked| locked.authority.file());
+    let scheme = if authority.is_some() {
+        "bolt+s"
+    } else {
+        "bolt"
+    };
     let server = Server {
         process,
-        bolt,
+        bolt: format!("{scheme}://127.0.0.1:{port}"),
         port,
         is_shared,
+        authority,
     };
     server.until_it_answers()?;
     Ok(server)
@@ -166,13 +212,40 @@ const JAVA: &[&str] = &[
 fn configuration(port: u16) -> String {
     format!(
         "server.bolt.listen_address=127.0.0.1:{port}\nserver.bolt.advertised_address=127.0.0.1:{port}\n\
-         server.http.enabled=false\ndbms.security.auth_enabled=false\ndbms.usage_report.enabled=false\n\
+         server.http.enabled=false\ndbms.usage_report.enabled=false\n\
          server.memory.heap.max_size=512m\nserver.memory.pagecache.size=128m\n"
     )
 }
 
+/// TLS for Bolt, with the files where its policy looks for them.
+fn lock(authority: &Authority, folder: &Path) -> String {
+    let (own, certificates) = (authority.server(), folder.join("certificates/bolt"));
+    std::fs::create_dir_all(&certificates).expect("a folder in our own folder");
+    for (from, to) in [(own.key, "private.key"), (own.certificate, "public.crt")] {
+        std::fs::copy(from, certificates.join(to)).expect("a file in our own folder");
+    }
+    "server.bolt.tls_level=REQUIRED\ndbms.ssl.policy.bolt.enabled=true\n\
+     dbms.ssl.policy.bolt.base_directory=certificates/bolt\ndbms.ssl.policy.bolt.client_auth=NONE\n"
+        .to_owned()
+}
+
+/// By its own tool, before the first start.
+fn set_password(program: &Program, folder: &Path, password: &str) {
+    let mut command = Command::new(java().expect("it was there when the server was found"));
+    command.arg("-cp");
+    command.arg(format!("{}/*", program.path.display()));
+    command.args(["org.neo4j.cli.AdminTool", "dbms", "set-initial-password"]);
+    command.arg(password).stdin(Stdio::null());
+    command
+        .env("NEO4J_HOME", folder)
+        .env("NEO4J_CONF", folder.join("conf"));
+    let output = command.output().expect("a Java that was found can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "setting Neo4j's password: {said}");
+}
+
 impl Neo4j {
-    /// Its address, `bolt://HOST:PORT`; there is no password.
+    /// Its address, `bolt://HOST:PORT` without a password, or `bolt+s://HOST:PORT`.
     pub fn bolt(&self) -> &str {
         &self.server.bolt
     }
@@ -208,13 +281,19 @@ impl Server {
             .process
             .as_ref()
             .expect("only an own server is started");
-        process.until(READY, || hello(self.port).is_some())
+        process.until(READY, || self.hello().is_some())
+    }
+
+    fn hello(&self) -> Option<String> {
+        match &self.authority {
+            None => hello(wire::connect(self.port)?),
+            Some(file) => hello(wire::connect_tls(self.port, file)?),
+        }
     }
 }
 
 /// Says hello in Bolt 5.2, the last that asks for no more than a name, and reads the version that the server tells.
-fn hello(port: u16) -> Option<String> {
-    let mut stream = wire::connect(port)?;
+fn hello(mut stream: impl Read + Write) -> Option<String> {
     // Magic, then four wanted versions: 5.2 down to 5.1, and none.
     stream
         .write_all(&[

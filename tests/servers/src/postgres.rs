@@ -4,6 +4,8 @@
 //!
 //! **Never:** a setting that weakens durability.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::process::{End, Failure, Launch, Process};
-use crate::{Program, folder, ledger, ports, program, user};
+use crate::{Authority, Program, folder, ledger, ports, program, user};
 
 /// Fetched: what Debian 12 has.
 pub const VERSION: &str = "15";
@@ -60,7 +62,9 @@ pub fn postgres() -> Option<Postgres> {
             url,
             is_shared: true,
         }),
-        Err(_) => Arc::new(ports::with(1, |ports| start(&program, ports[0], true))),
+        Err(_) => Arc::new(ports::with(1, |ports| {
+            start(&program, ports[0], None, true)
+        })),
     });
     Some(database(server))
 }
@@ -71,8 +75,37 @@ pub fn postgres() -> Option<Postgres> {
 /// As [`postgres`].
 pub fn postgres_alone() -> Option<Postgres> {
     let program = ledger::demand(NAME, find())?;
-    let server = Arc::new(ports::with(1, |ports| start(&program, ports[0], false)));
+    let server = Arc::new(ports::with(1, |ports| {
+        start(&program, ports[0], None, false)
+    }));
     Some(database(&server))
+}
+
+/// What a server asks of its clients; its superuser needs none of it.
+pub struct PostgresLock<'a> {
+    /// Signs the server's certificate.
+    pub authority: &'a Authority,
+    /// The user `mirage` has this password, and may come by TLS alone.
+    pub password: &'a str,
+    /// Whether that user must show a certificate of the authority, too.
+    pub wants_certificate: bool,
+}
+
+/// A fresh database on a server of its own that wants TLS and a password; its URL is the superuser's, the user `mirage`
+/// owns it.
+///
+/// # Panics
+/// As [`postgres`].
+pub fn postgres_locked(lock: &PostgresLock<'_>) -> Option<Postgres> {
+    let program = ledger::demand(NAME, find())?;
+    let start = |ports: &[u16]| start(&program, ports[0], Some(lock), false);
+    let server = Arc::new(ports::with(1, start));
+    let role = format!("CREATE ROLE mirage LOGIN PASSWORD '{}'", lock.password);
+    server.run(&role).unwrap_or_else(|error| panic!("{error}"));
+    let database = database(&server);
+    let owner = format!("ALTER DATABASE {} OWNER TO mirage", database.name);
+    server.run(&owner).unwrap_or_else(|error| panic!("{error}"));
+    Some(database)
 }
 
 /// The newest server whose folder has all that a server needs.
@@ -114,7 +147,12 @@ fn given(url: &str) -> Result<Program, String> {
     Ok(Program { path, version })
 }
 
-fn start(program: &Program, port: u16, is_shared: bool) -> Result<Server, Failure> {
+fn start(
+    program: &Program,
+    port: u16,
+    lock: Option<&PostgresLock<'_>>,
+    is_shared: bool,
+) -> Result<Server, Failure> {
     let folder = folder::new(NAME);
     let user = user::unprivileged("postgres").expect("it was there when the program was found");
     if let Some((user, group)) = user {
@@ -128,8 +166,10 @@ fn start(program: &Program, port: u16, is_shared: bool) -> Result<Server, Failur
         "-p".to_owned(),
         port.to_string(),
     ];
-    for setting in SETTINGS {
-        arguments.extend(["-c".to_owned(), (*setting).to_owned()]);
+    let locks = lock.map(|lock| self::lock(lock, &folder.join("data"), user));
+    let locks = locks.iter().flatten().copied();
+    for setting in SETTINGS.iter().copied().chain(locks) {
+        arguments.extend(["-c".to_owned(), setting.to_owned()]);
     }
     let launch = Launch {
         program: program.path.clone(),
@@ -155,6 +195,40 @@ const SETTINGS: &[&str] = &[
     "shared_buffers=64MB",
     "max_connections=200",
 ];
+
+/// Lays the certificate's files and the list of users beside the data, and answers the settings that name them.
+fn lock(lock: &PostgresLock<'_>, data: &Path, user: user::User) -> [&'static str; 4] {
+    let own = lock.authority.server();
+    let certificate = match lock.wants_certificate {
+        true => " clientcert=verify-ca",
+        false => "",
+    };
+    let users = format!(
+        "host all postgres 127.0.0.1/32 trust\nhostssl all mirage 127.0.0.1/32 scram-sha-256{certificate}\n"
+    );
+    std::fs::write(data.join("pg_hba.conf"), users).expect("a file in our own folder");
+    let files = [
+        (own.certificate, "own.pem"),
+        (own.key, "own.key"),
+        (lock.authority.file(), "ca.pem"),
+    ];
+    for (from, name) in files {
+        let to = data.join(name);
+        std::fs::copy(from, &to).expect("a file in our own folder");
+        // It refuses a key that others may read.
+        std::fs::set_permissions(&to, Permissions::from_mode(0o600)).expect("our own file");
+        if let Some((user, group)) = user {
+            std::os::unix::fs::chown(&to, Some(user), Some(group))
+                .expect("root may give a file away");
+        }
+    }
+    [
+        "ssl=on",
+        "ssl_cert_file=own.pem",
+        "ssl_key_file=own.key",
+        "ssl_ca_file=ca.pem",
+    ]
+}
 
 /// The files of a new server. What `initdb` itself writes needs no fsync: nobody relies on an empty database.
 fn make(initdb: &Path, folder: &Path, user: Option<(u32, u32)>) {

@@ -1,10 +1,11 @@
 //! S3: the gateway versitygw over a folder, with path-style addresses.
 
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::process::{End, Failure, Launch, Process};
-use crate::{Program, folder, ledger, ports, program, wire};
+use crate::{Authority, Program, folder, ledger, ports, program, wire};
 
 /// Fetched: the newest that was tried; put, get, range, list and `If-None-Match: *` work.
 pub const VERSION: &str = "1.8.0";
@@ -22,6 +23,8 @@ const READY: Duration = Duration::from_secs(30);
 pub struct S3 {
     process: Process,
     port: u16,
+    /// Who signed its certificate, where it speaks TLS.
+    authority: Option<PathBuf>,
 }
 
 /// A server of one's own, or the reason is recorded and there is none.
@@ -30,7 +33,14 @@ pub struct S3 {
 /// If the server is there and does not start, or is missing and required.
 pub fn s3() -> Option<S3> {
     let program = ledger::demand(NAME, find())?;
-    Some(ports::with(1, |ports| start(&program, ports[0])))
+    Some(ports::with(1, |ports| start(&program, ports[0], None)))
+}
+
+/// The same behind TLS, with a certificate of this authority.
+pub fn s3_with_tls(authority: &Authority) -> Option<S3> {
+    let program = ledger::demand(NAME, find())?;
+    let start = |ports: &[u16]| start(&program, ports[0], Some(authority));
+    Some(ports::with(1, start))
 }
 
 pub(crate) fn find() -> Result<Program, String> {
@@ -46,29 +56,39 @@ pub(crate) fn find() -> Result<Program, String> {
     Ok(Program { path, version })
 }
 
-fn start(program: &Program, port: u16) -> Result<S3, Failure> {
+fn start(program: &Program, port: u16, authority: Option<&Authority>) -> Result<S3, Failure> {
     let folder = folder::new(NAME);
     // To this gateway a folder is a bucket.
     std::fs::create_dir_all(folder.join("buckets").join(BUCKET))
         .expect("a folder in our own folder");
     let address = format!("127.0.0.1:{port}");
-    let arguments = [
+    let mut arguments: Vec<String> = [
         "--port",
         &address,
         "--health",
         "/health",
         "--keep-alive",
         "--quiet",
-        "posix",
-        "buckets",
-    ];
+    ]
+    .map(str::to_owned)
+    .into();
+    if let Some(authority) = authority {
+        let own = authority.server();
+        let files = [("--cert", own.certificate), ("--key", own.key)];
+        arguments.extend(
+            files
+                .into_iter()
+                .flat_map(|(flag, file)| [flag.to_owned(), file.display().to_string()]),
+        );
+    }
+    arguments.extend(["posix", "buckets"].map(str::to_owned));
     let secrets = [
         ("ROOT_ACCESS_KEY", ACCESS_KEY),
         ("ROOT_SECRET_KEY", SECRET_KEY),
     ];
     let launch = Launch {
         program: program.path.clone(),
-        arguments: arguments.map(str::to_owned).into(),
+        arguments,
         environment: secrets
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
@@ -78,6 +98,7 @@ fn start(program: &Program, port: u16) -> Result<S3, Failure> {
     let s3 = S3 {
         process: Process::start(PROGRAM, folder, launch),
         port,
+        authority: authority.map(Authority::file),
     };
     s3.until_it_answers()?;
     Ok(s3)
@@ -86,7 +107,16 @@ fn start(program: &Program, port: u16) -> Result<S3, Failure> {
 impl S3 {
     /// Without a slash at the end; the bucket is the first part of the path.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        let scheme = match self.authority {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://127.0.0.1:{}", self.port)
+    }
+
+    /// The file of whom a client must trust, where it speaks TLS.
+    pub fn authority(&self) -> Option<&std::path::Path> {
+        self.authority.as_deref()
     }
 
     pub fn bucket(&self) -> &'static str {
@@ -116,8 +146,14 @@ impl S3 {
     }
 
     fn until_it_answers(&self) -> Result<(), Failure> {
-        self.process
-            .until(READY, || wire::get(self.port, "/health").is_some())
+        let asked = || match &self.authority {
+            None => wire::get(self.port, "/health"),
+            Some(file) => {
+                let stream = wire::connect_tls(self.port, file)?;
+                wire::get_over(stream, self.port, "/health")
+            }
+        };
+        self.process.until(READY, || asked().is_some())
     }
 }
 

@@ -1,5 +1,10 @@
 //! What the configuration file of a NATS server says.
 
+use std::path::Path;
+
+use super::Operator;
+use crate::Identity;
+
 /// How the servers are configured; the default is what the log demands.
 #[derive(Clone, Debug)]
 pub struct NatsOptions {
@@ -20,6 +25,49 @@ impl Default for NatsOptions {
             store_bytes_max: 16 << 30,
             extra: String::new(),
         }
+    }
+}
+
+impl NatsOptions {
+    /// Takes this user and password alone.
+    pub fn with_password(self, user: &str, password: &str) -> Self {
+        self.with(&format!(
+            "authorization {{ user: \"{user}\", password: \"{password}\" }}"
+        ))
+    }
+
+    /// Takes this token alone.
+    pub fn with_token(self, token: &str) -> Self {
+        self.with(&format!("authorization {{ token: \"{token}\" }}"))
+    }
+
+    /// Takes whoever signs with the nkey of this public part.
+    pub fn with_nkey(self, public: &str) -> Self {
+        self.with(&format!(
+            "authorization {{ users: [ {{ nkey: {public} }} ] }}"
+        ))
+    }
+
+    /// Takes users of this operator's account.
+    pub fn with_operator(self, operator: &Operator) -> Self {
+        self.with(&operator.configuration)
+    }
+
+    /// Speaks TLS alone; with `clients`, a file of authorities, only to who shows a certificate of theirs.
+    pub fn with_tls(self, own: &Identity, clients: Option<&Path>) -> Self {
+        let verify = clients.map(|file| format!(", ca_file: {file:?}, verify: true"));
+        self.with(&format!(
+            "tls {{ cert_file: {:?}, key_file: {:?}{} }}",
+            own.certificate,
+            own.key,
+            verify.unwrap_or_default()
+        ))
+    }
+
+    fn with(mut self, lines: &str) -> Self {
+        self.extra.push_str(lines);
+        self.extra.push('\n');
+        self
     }
 }
 

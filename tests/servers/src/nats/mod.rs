@@ -1,12 +1,14 @@
 //! nats-server, alone or as a cluster of three, with JetStream that syncs before it acknowledges.
 
 mod configuration;
+mod operator;
 
 use std::io::{BufRead, BufReader};
 use std::ops::Deref;
 use std::time::Duration;
 
 pub use configuration::NatsOptions;
+pub use operator::Operator;
 
 use crate::process::{End, Failure, Launch, Process};
 use crate::{Program, ledger, ports, program, wire};
@@ -178,6 +180,11 @@ impl Nats {
 impl NatsNode {
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.client)
+    }
+
+    /// Where clients connect, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.client
     }
 
     /// Starts it again on its store and ports (a running one is killed first) and waits until it greets clients;

@@ -1,5 +1,6 @@
 //! Each server starts, answers, is killed, comes back, and leaves nothing behind.
 
+mod locked;
 mod meilisearch;
 mod missing;
 mod nats;
