@@ -114,6 +114,7 @@ pub const ALL: &[Row] = &[
     row("log_differs", 500, Exit::Verification, "a view was folded from another log", "restore the log, or delete the folder `views`"),
     row("log_foreign", 500, Exit::Failed, "the file is not a Mirage log", "point --data at another directory"),
     row("log_newer", 500, Exit::Failed, "the log was written by a newer version", "upgrade this program"),
+    row("log_refused", 503, Exit::Unreachable, "there is no safe way to the log's server, or it refuses this program", "do what the message says; `mirage config explain` shows what is set"),
     row("log_unavailable", 503, Exit::Unreachable, "the log's server did not answer in time", "try the same again: what has landed is found"),
     row("log_unfit", 503, Exit::Unreachable, "the log's server does not keep what a log promises", "do what the message says, and open the log again"),
     row("log_unopenable", 503, Exit::Unreachable, "the log cannot be opened", "check the path and its permissions"),

@@ -177,7 +177,7 @@ pub enum OpenError {
     Key { workspace: String, path: PathBuf },
     #[error("making the log")]
     Create(#[source] Box<AppendError>),
-    #[error("the option `{name}` of the log must be {wanted}")]
+    #[error("`log.{name}` must be {wanted}")]
     Option {
         name: &'static str,
         wanted: &'static str,
@@ -185,6 +185,26 @@ pub enum OpenError {
     #[error("none of the log's servers answers: {servers}")]
     Unreachable {
         servers: String,
+        #[source]
+        source: Cause,
+    },
+    #[error("the log's servers refuse this program: {fix}")]
+    Refused {
+        fix: &'static str,
+        #[source]
+        source: Cause,
+    },
+    #[error("there is no TLS with {server}: {fix}")]
+    Tls {
+        server: String,
+        fix: String,
+        #[source]
+        source: Cause,
+    },
+    #[error("`{key}` names {path}, which cannot be used")]
+    File {
+        key: &'static str,
+        path: PathBuf,
         #[source]
         source: Cause,
     },

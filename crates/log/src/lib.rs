@@ -20,6 +20,7 @@ pub mod memory;
 pub mod queue;
 pub mod seal;
 pub mod sqlite;
+pub mod tls;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;

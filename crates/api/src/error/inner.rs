@@ -79,7 +79,8 @@ impl From<OpenError> for Problem {
             OpenError::Newer { .. } => Self::of("log_newer", &error),
             OpenError::Store { .. } => Self::of("log_unopenable", &error),
             OpenError::Key { .. } => Self::of("id_key_missing", &error),
-            OpenError::Option { .. } => Self::of("bad_config", &error),
+            OpenError::Option { .. } | OpenError::File { .. } => Self::of("bad_config", &error),
+            OpenError::Refused { .. } | OpenError::Tls { .. } => Self::of("log_refused", &error),
             OpenError::Unreachable { .. } | OpenError::Server { .. } => {
                 Self::of("log_unreachable", &error)
             }

@@ -3,15 +3,17 @@
 //! **Invariant:** no node that may keep a commit is taken on trust: each says in its monitoring that it syncs always.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, context::ContextBuilder};
-use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Client, ConnectError, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use serde::Deserialize;
 
 use super::ask::Cause;
 use super::options::{Credentials, Options, without_secret};
 use crate::OpenError;
+use crate::tls::Trouble;
 
 /// The oldest server that keeps the promises; older ones ignore silently what they do not know.
 pub const SERVER_MIN: (u64, u64) = (2, 15);
@@ -24,32 +26,51 @@ const RECONNECT_PAUSE_MAX: Duration = Duration::from_secs(1);
 pub(super) type Proven = BTreeMap<String, String>;
 
 pub(crate) async fn connect(options: &Options) -> Result<Client, OpenError> {
-    let fail = |source| unreachable(&options.servers, source);
-    let servers: Result<Vec<ServerAddr>, _> =
-        options.servers.iter().map(|url| url.parse()).collect();
-    let servers = servers.map_err(|_| OpenError::Option {
+    let servers: Option<Vec<ServerAddr>> = options.servers.iter().map(|url| address(url)).collect();
+    let servers = servers.ok_or(OpenError::Option {
         name: "servers",
-        wanted: "nats://HOST:PORT",
+        wanted: "nats://HOST:PORT or tls://HOST:PORT, and a user has a place of its own: `log.user`, `log.token`",
     })?;
-    let settings = with_credentials(settings(options), &options.credentials).await?;
-    let client = settings
-        .connect(servers)
-        .await
-        .map_err(|error| fail(error.into()))?;
+    let settings = with_credentials(settings(options)?, &options.credentials).await?;
+    let connected = settings.connect(servers).await;
+    let client = connected.map_err(|error| refused(options, error))?;
     let info = client.server_info();
     check_version(&info.server_name, &info.version)?;
     Ok(client)
 }
 
-fn unreachable(servers: &[String], source: Cause) -> OpenError {
-    let servers: Vec<String> = servers.iter().map(|url| without_secret(url)).collect();
-    OpenError::Unreachable {
-        servers: servers.join(", "),
-        source,
+/// The client reads no user out of an address, and its logs show it.
+fn address(url: &str) -> Option<ServerAddr> {
+    let address: ServerAddr = url.parse().ok()?;
+    let is_known = ["nats", "tls"].contains(&address.scheme());
+    (is_known && address.username().is_none() && address.password().is_none()).then_some(address)
+}
+
+fn refused(options: &Options, error: ConnectError) -> OpenError {
+    let servers = options.servers.iter().map(|url| without_secret(url));
+    let servers = servers.collect::<Vec<_>>().join(", ");
+    match error.kind() {
+        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
+            OpenError::Refused {
+                fix: options.credentials.fix(),
+                source: error.into(),
+            }
+        }
+        _ => match Trouble::of(&error) {
+            Some(trouble) => OpenError::Tls {
+                server: servers,
+                fix: trouble.fix("log", "servers"),
+                source: error.into(),
+            },
+            None => OpenError::Unreachable {
+                servers,
+                source: error.into(),
+            },
+        },
     }
 }
 
-fn settings(options: &Options) -> ConnectOptions {
+fn settings(options: &Options) -> Result<ConnectOptions, OpenError> {
     let mut settings = ConnectOptions::new()
         .name("mirage")
         .connection_timeout(ANSWER_MAX)
@@ -60,17 +81,29 @@ fn settings(options: &Options) -> ConnectOptions {
             let pause = Duration::from_millis(20).saturating_mul(1 << tries.min(8));
             pause.min(RECONNECT_PAUSE_MAX)
         })
-        .event_callback(|event| async move { tell(&event) });
-    if options.tls.is_required {
-        settings = settings.require_tls(true);
-    }
+        .event_callback(|event| async move { tell(&event) })
+        // Also of those that a server tells of: their addresses do not say `tls://`.
+        .require_tls(options.requires_tls());
     if let Some(path) = &options.tls.authority {
+        read("log.ca", path)?;
         settings = settings.add_root_certificates(path.clone());
     }
     if let Some((certificate, key)) = &options.tls.identity {
+        read("log.certificate", certificate)?;
+        read("log.key", key)?;
         settings = settings.add_client_certificate(certificate.clone(), key.clone());
     }
-    settings
+    Ok(settings)
+}
+
+/// A file that the configuration names; the client would not say which one is missing.
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, OpenError> {
+    std::fs::read(path).map_err(|error| unusable(key, path, error.into()))
+}
+
+fn unusable(key: &'static str, path: &Path, source: Cause) -> OpenError {
+    let path = path.to_owned();
+    OpenError::File { key, path, source }
 }
 
 async fn with_credentials(
@@ -85,13 +118,8 @@ async fn with_credentials(
         Credentials::Token(token) => settings.token(token.clone()),
         Credentials::Nkey(seed) => settings.nkey(seed.clone()),
         Credentials::File(path) => {
-            settings
-                .credentials_file(path)
-                .await
-                .map_err(|source| OpenError::Store {
-                    path: path.clone(),
-                    source: source.into(),
-                })?
+            let read = settings.credentials_file(path).await;
+            read.map_err(|error| unusable("log.credentials", path, error.into()))?
         }
     })
 }
@@ -166,20 +194,24 @@ struct Config {
 
 /// Asks the monitoring of every node. Where a volatile log is allowed, those that fail are told and passed over.
 pub(super) async fn prove(options: &Options) -> Result<Proven, OpenError> {
-    let client = reqwest::Client::builder()
-        .timeout(ANSWER_MAX)
-        .no_proxy()
-        .build()
-        .map_err(|error| unproven("", error.into()))?;
+    let mut client = reqwest::Client::builder().timeout(ANSWER_MAX).no_proxy();
+    if let Some(path) = &options.tls.authority {
+        let authorities = reqwest::Certificate::from_pem_bundle(&read("log.ca", path)?);
+        let authorities = authorities.map_err(|error| unusable("log.ca", path, error.into()))?;
+        client = client.tls_certs_only(authorities);
+    }
+    let client = client.build().map_err(|error| unproven("", error.into()))?;
     let mut proven = Proven::new();
     for monitor in &options.monitors {
         match ask(&client, monitor).await {
             Ok(node) => {
                 proven.insert(node.server_id, node.server_name);
             }
-            Err(error @ (OpenError::Unproven { .. } | OpenError::NotSynced { .. }))
-                if options.allow_volatile =>
-            {
+            Err(
+                error @ (OpenError::Unproven { .. }
+                | OpenError::Tls { .. }
+                | OpenError::NotSynced { .. }),
+            ) if options.allow_volatile => {
                 tracing::warn!(%error, "the log may lose what it has acknowledged");
             }
             Err(error) => return Err(error),
@@ -189,6 +221,13 @@ pub(super) async fn prove(options: &Options) -> Result<Proven, OpenError> {
 }
 
 fn unproven(monitor: &str, source: Cause) -> OpenError {
+    if let Some(trouble) = Trouble::of(&*source) {
+        return OpenError::Tls {
+            server: without_secret(monitor),
+            fix: trouble.fix("log", "monitors"),
+            source,
+        };
+    }
     OpenError::Unproven {
         node: without_secret(monitor),
         source: Some(source),

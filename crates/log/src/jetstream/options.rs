@@ -8,7 +8,7 @@ use std::path::PathBuf;
 /// How the log is reached, and what it is made with where there is none.
 #[derive(Clone)]
 pub struct Options {
-    /// `nats://HOST:PORT` or `tls://HOST:PORT`; the first that answers is used, the others after it.
+    /// `nats://HOST:PORT` or `tls://HOST:PORT`, without a user; the first that answers is used, the others after it.
     pub servers: Vec<String>,
     /// Of the JetStream stream; 1 to 64 letters, digits, `-` and `_`.
     pub name: String,
@@ -58,15 +58,40 @@ pub enum Credentials {
     File(PathBuf),
 }
 
-/// Encryption; a server that asks for it gets it in any case.
+impl Credentials {
+    /// What to do where the servers refuse them.
+    pub(super) fn fix(&self) -> &'static str {
+        match self {
+            Self::None => {
+                "say who this is by `log.user` and `log.password`, `log.token`, `log.nkey` or `log.credentials`"
+            }
+            Self::Password { .. } => "correct `log.user` and `log.password`",
+            Self::Token(_) => "correct `log.token`",
+            Self::Nkey(_) => "correct `log.nkey`: a seed begins with SU",
+            Self::File(_) => {
+                "name another file in `log.credentials`: this one's token or seed is not, or no longer, good"
+            }
+        }
+    }
+}
+
+/// Encryption; a server that asks for it gets it in any case. Who names a file here, or one address with `tls://`, is
+/// connected to none of the servers in the clear.
 #[derive(Debug, Clone, Default)]
 pub struct Tls {
-    /// Refuses a connection in the clear.
-    pub is_required: bool,
-    /// Certificates that sign the server's, beside the system's.
+    /// Certificates that sign the servers', instead of the system's; those of their monitoring, too.
     pub authority: Option<PathBuf>,
     /// Certificate and key of this program.
     pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl Options {
+    /// Whether a connection in the clear is refused.
+    pub(super) fn requires_tls(&self) -> bool {
+        self.tls.authority.is_some()
+            || self.tls.identity.is_some()
+            || self.servers.iter().any(|url| url.starts_with("tls://"))
+    }
 }
 
 impl fmt::Debug for Credentials {

@@ -35,7 +35,6 @@ pub(crate) fn log(config: &Config) -> Option<jetstream::Options> {
         allow_volatile: config.get("log.allow_volatile") == Some("true"),
         credentials: credentials(config),
         tls: jetstream::Tls {
-            is_required: false,
             authority: path(config, "log.ca"),
             identity: path(config, "log.certificate").zip(path(config, "log.key")),
         },
