@@ -4,9 +4,11 @@
 //! **Never:** an absolute time as a verdict: machines differ, ratios travel.
 
 mod append;
+mod cluster;
 mod command;
 mod company;
 mod dns;
+mod evidence;
 mod import;
 mod jetstream;
 mod machine;
@@ -45,14 +47,17 @@ type Measure = fn(&Path, usize) -> Result<Vec<Row>>;
 /// Every measurement, sorted.
 const ALL: &[(&str, Measure)] = &[
     ("append", |dir, _| append::run(dir)),
+    ("cluster", cluster::run),
     ("command", |dir, _| command::run(dir)),
     ("dns", |dir, _| dns::run(dir)),
+    ("evidence", |_, _| evidence::run()),
     ("import", |dir, _| import::run(dir)),
     ("jetstream", |_, _| jetstream::run()),
     ("million", |dir, _| million::run(dir)),
     ("neo4j", views::into_neo4j),
     ("postgres", views::into_postgres),
     ("read", |dir, _| read::run(dir)),
+    ("recovery", |_, _| jetstream::recovery()),
     ("scan", |dir, _| scan::run(dir)),
     ("views", views::run),
 ];

@@ -169,14 +169,14 @@ pub(super) fn finding(host: usize, place: usize) -> FindingId {
 
 /// What the log stands at, for the next that is written.
 #[derive(Default)]
-pub(super) struct Company {
+pub(crate) struct Company {
     pub(super) tasks: usize,
     plan: Option<Tip>,
 }
 
 impl Company {
     /// Appends whole tasks until about so many findings are there.
-    pub(super) async fn grow(&mut self, log: &dyn EventLog, findings: usize) -> Result<()> {
+    pub(crate) async fn grow(&mut self, log: &dyn EventLog, findings: usize) -> Result<()> {
         if self.tasks == 0 {
             log.append(requested()?, None).await?;
         }
@@ -192,6 +192,11 @@ impl Company {
             self.tasks = last;
         }
         Ok(())
+    }
+
+    /// In the log by now: the scan's two, and of each task what the plan says, what it found, start and end.
+    pub(crate) fn events(&self) -> usize {
+        2 + self.tasks * (EVENTS + 3)
     }
 
     pub(super) fn hosts(&self) -> usize {

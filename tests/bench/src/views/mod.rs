@@ -23,6 +23,7 @@ use mirage_projections::Runner;
 use crate::row::Row;
 use growth::Growth;
 use made::Company;
+pub(crate) use made::Company as Made;
 pub(crate) use neo4j::run as into_neo4j;
 pub(crate) use postgres::run as into_postgres;
 pub(crate) use rebuild::inner;
