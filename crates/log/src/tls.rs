@@ -1,4 +1,4 @@
-//! Why there is no TLS with a server, found among the causes of any client's error, and what to do about it.
+//! Why there is no TLS with a server, found among the causes of any client's error.
 
 use std::error::Error;
 

@@ -1,4 +1,4 @@
-//! Evidence in a bucket of S3 beside object_store alone: the same bytes, as many requests in flight.
+//! Evidence in a bucket of S3 beside object_store alone: the same bytes, as many in flight.
 //!
 //! Small items are packed by ours and are an object each for the bare client; large ones are objects for both.
 

@@ -1,4 +1,4 @@
-//! All that this process logs, its libraries included, down to their traces: for tests that look for secrets there.
+//! All that this process logs, its libraries included: for tests that look for secrets there.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, OnceLock, PoisonError};

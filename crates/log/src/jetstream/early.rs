@@ -1,4 +1,6 @@
-//! What a cluster refuses while its leader has not heard of all nodes yet: after a start, and after an election.
+//! What a cluster refuses while its leader has not heard of all nodes yet.
+//!
+//! After a start, and after an election.
 
 use std::error::Error;
 use std::time::Duration;

@@ -1,5 +1,7 @@
-//! The company's scan by a cluster of real processes with more and more collectors, beside one embedded process; and
-//! how fast the views catch up with a log on JetStream, beside the rate at which such a scan appends.
+//! The company's scan by a cluster of real processes, beside one embedded process.
+//!
+//! With more and more collectors; and how fast the views catch up with a log on JetStream, beside the rate at which such
+//! a scan appends.
 //!
 //! The company answers from this process and is counted like the others: all share the machine.
 

@@ -1,4 +1,4 @@
-//! A server is killed: how long until a client that keeps trying has its next durable append acknowledged.
+//! A server is killed: how long until the next durable append of a client that keeps trying.
 //!
 //! One node is started again at once; of three, the stream's leader stays away until the next turn. Both clients append
 //! one after another all the time, so that one append is always under way when the server dies; they take turns.

@@ -1,4 +1,4 @@
-//! The log's live end, watched from outside: which scans began, how far they are, and which are over.
+//! The log's live end, watched from outside: which scans run, and how far they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

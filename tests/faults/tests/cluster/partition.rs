@@ -1,4 +1,4 @@
-//! Nodes that work on a scan are cut from all servers; others end it, and the ones that come back change nothing.
+//! Nodes are cut from all servers; others end their scan, and those that come back do no harm.
 
 use std::time::Duration;
 

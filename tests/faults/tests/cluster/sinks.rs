@@ -1,4 +1,4 @@
-//! The servers of the views die in the middle of scans: nobody but the views waits for them, and the views catch up.
+//! The servers of the views die in the middle of scans: only the views wait, and catch up.
 
 use std::net::Ipv4Addr;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! An operator with one account and one user of it: what `nsc` makes, for servers that trust no list of users.
+//! An operator with one account and its user, for servers that trust no list of users.
 //!
 //! A claim is a JWT that its issuer's nkey signed, with the algorithm that NATS calls `ed25519-nkey`
 //! (ADR-14 of nats-architecture-and-design).
