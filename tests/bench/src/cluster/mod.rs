@@ -120,7 +120,8 @@ async fn clustered(world: &World, collectors: usize) -> Result<Option<Scan>> {
         nodes.push((role, cluster.node(world, role, role).await?));
     }
     for index in 0..collectors {
-        let node = cluster.node(world, &format!("collect{index}"), "collect");
+        let name = format!("collect{index}");
+        let node = cluster.node(world, &name, "collect");
         nodes.push(("collect", node.await?));
     }
     let log = cluster.log().await?;
