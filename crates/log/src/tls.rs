@@ -4,6 +4,9 @@ use std::error::Error;
 
 use rustls::{AlertDescription, CertificateError};
 
+/// Parts whose servers may be shown a certificate.
+const SHOWN: [&str; 3] = ["catalog", "graph", "log"];
+
 /// What is in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -23,7 +26,10 @@ pub enum Trouble {
 impl Trouble {
     /// None where TLS is not what failed.
     pub fn of(error: &(dyn Error + 'static)) -> Option<Self> {
-        rustls_error(error).map(Self::of_rustls)
+        match found(error)? {
+            Found::Rustls(error) => Some(Self::of_rustls(error)),
+            Found::CutOff => Some(Self::Plain),
+        }
     }
 
     fn of_rustls(error: &rustls::Error) -> Self {
@@ -43,7 +49,9 @@ impl Trouble {
                 | AlertDescription::BadCertificate
                 | AlertDescription::UnknownCA
                 | AlertDescription::CertificateUnknown
-                | AlertDescription::CertificateExpired,
+                | AlertDescription::CertificateExpired
+                // Of one that another authority of the same name has signed.
+                | AlertDescription::DecryptError,
             ) => Self::Certificate,
             InvalidMessage(_) => Self::Plain,
             _ => Self::Other,
@@ -63,30 +71,40 @@ impl Trouble {
                 "its certificate is too old or not yet valid; renew it, or set this clock"
                     .to_owned()
             }
+            Self::Certificate if !SHOWN.contains(&part) => {
+                "it wants a certificate, and this program has none to show it".to_owned()
+            }
             Self::Certificate => format!(
                 "it wants a certificate that it trusts; name one and its key in `{part}.certificate` and `{part}.key`"
             ),
             Self::Plain => format!(
                 "it does not speak TLS there; correct `{part}.{address}`, or turn TLS on in the server"
             ),
-            Self::Other => format!("look at `{part}.ca`, `{part}.certificate` and `{part}.key`"),
+            Self::Other => format!("look at `{part}.{address}` and `{part}.ca`"),
         }
     }
 }
 
-/// What of rustls stands among the causes; an I/O error hides its own from them.
-fn rustls_error<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+enum Found<'e> {
+    Rustls(&'e rustls::Error),
+    /// The server hung up on the first words of TLS.
+    CutOff,
+}
+
+/// What of TLS stands among the causes; an I/O error hides its own from them.
+fn found<'e>(error: &'e (dyn Error + 'static)) -> Option<Found<'e>> {
     let mut next = Some(error);
     while let Some(error) = next {
-        if let Some(found) = error.downcast_ref() {
-            return Some(found);
+        if let Some(error) = error.downcast_ref() {
+            return Some(Found::Rustls(error));
         }
-        let inner = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref);
-        if let Some(inner) = inner {
-            let inner: &'e (dyn Error + 'static) = inner;
-            return rustls_error(inner);
+        if let Some(error) = error.downcast_ref::<std::io::Error>() {
+            let inner: &'e (dyn Error + 'static) = error.get_ref()?;
+            // As tokio-rustls says it.
+            return match inner.to_string() == "tls handshake eof" {
+                true => Some(Found::CutOff),
+                false => found(inner),
+            };
         }
         next = error.source();
     }

@@ -35,7 +35,8 @@ pub use ledger::{LEDGER, REQUIRED};
 pub use meilisearch::{Meilisearch, meilisearch};
 pub use nats::{Nats, NatsNode, NatsOptions, Operator, VERSION as NATS_VERSION, nats, nats_with};
 pub use neo4j::{
-    GIVEN as NEO4J_GIVEN, Neo4j, VERSION as NEO4J_VERSION, java, neo4j, neo4j_alone, neo4j_locked,
+    GIVEN as NEO4J_GIVEN, Neo4j, Neo4jLock, VERSION as NEO4J_VERSION, java, neo4j, neo4j_alone,
+    neo4j_locked,
 };
 pub use overheard::{Overheard, overhear, whole};
 pub use postgres::{

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::process::{End, Failure, Launch, Process};
-use crate::{Authority, Program, folder, ledger, ports, program, wire};
+use crate::{Authority, Identity, Program, folder, ledger, ports, program, wire};
 
 /// Fetched: the newest of the line with long-term support that runs on Java 17.
 pub const VERSION: &str = "5.26.16";
@@ -32,14 +32,18 @@ struct Server {
     bolt: String,
     port: u16,
     is_shared: bool,
-    /// Who signed its certificate, where it speaks TLS.
-    authority: Option<PathBuf>,
+    /// Who signed its certificate, where it speaks TLS, and one that it trusts.
+    authority: Option<(PathBuf, Identity)>,
 }
 
 /// What a server asks of its clients.
-struct Locked<'a> {
-    password: &'a str,
-    authority: &'a Authority,
+pub struct Neo4jLock<'a> {
+    /// Of the user `neo4j`.
+    pub password: &'a str,
+    /// Signs the server's certificate; nobody may come in the clear.
+    pub authority: &'a Authority,
+    /// Whether a client must show a certificate of the authority, too.
+    pub wants_certificate: bool,
 }
 
 /// The server that all tests share, or the reason is recorded and there is none.
@@ -81,17 +85,13 @@ pub fn neo4j_alone() -> Option<Neo4j> {
     })
 }
 
-/// The same, with TLS required, a certificate of this authority, and a password for the user `neo4j`.
+/// The same, locked.
 ///
 /// # Panics
 /// As [`neo4j`].
-pub fn neo4j_locked(authority: &Authority, password: &str) -> Option<Neo4j> {
+pub fn neo4j_locked(lock: &Neo4jLock<'_>) -> Option<Neo4j> {
     let program = ledger::demand(NAME, find())?;
-    let locked = Locked {
-        password,
-        authority,
-    };
-    let server = ports::with(1, |ports| start(&program, ports[0], Some(&locked), false));
+    let server = ports::with(1, |ports| start(&program, ports[0], Some(lock), false));
     Some(Neo4j {
         server: Arc::new(server),
     })
@@ -145,14 +145,14 @@ fn ask_given(bolt: &str) -> Result<Program, String> {
 fn start(
     program: &Program,
     port: u16,
-    locked: Option<&Locked<'_>>,
+    locked: Option<&Neo4jLock<'_>>,
     is_shared: bool,
 ) -> Result<Server, Failure> {
     let folder = folder::new(NAME);
     std::fs::create_dir(folder.join("conf")).expect("a folder in our own folder");
     let lock = match locked {
         None => "dbms.security.auth_enabled=false\n".to_owned(),
-        Some(locked) => lock(locked.authority, &folder),
+        Some(locked) => lock(locked, &folder),
     };
     std::fs::write(folder.join("conf/neo4j.conf"), configuration(port) + &lock)
         .expect("a file in our own folder");
@@ -181,7 +181,13 @@ fn start(
         end: End::Kill,
     };
     let process = Some(Process::start("Neo4j", folder, launch));
-    let authority = locked.map(|locked| locked.authority.file());
+    let authority = locked.map(|locked| {
+        let Neo4jLock { authority, .. } = locked;
+        (
+            authority.file(),
+            authority.signed("of-the-harness", &["localhost"]),
+        )
+    });
     let scheme = if authority.is_some() {
         "bolt+s"
     } else {
@@ -218,15 +224,26 @@ fn configuration(port: u16) -> String {
 }
 
 /// TLS for Bolt, with the files where its policy looks for them.
-fn lock(authority: &Authority, folder: &Path) -> String {
-    let (own, certificates) = (authority.server(), folder.join("certificates/bolt"));
-    std::fs::create_dir_all(&certificates).expect("a folder in our own folder");
-    for (from, to) in [(own.key, "private.key"), (own.certificate, "public.crt")] {
+fn lock(lock: &Neo4jLock<'_>, folder: &Path) -> String {
+    let own = lock.authority.server();
+    let certificates = folder.join("certificates/bolt");
+    std::fs::create_dir_all(certificates.join("trusted")).expect("a folder in our own folder");
+    let files = [
+        (own.key, "private.key"),
+        (own.certificate, "public.crt"),
+        (lock.authority.file(), "trusted/ca.crt"),
+    ];
+    for (from, to) in files {
         std::fs::copy(from, certificates.join(to)).expect("a file in our own folder");
     }
-    "server.bolt.tls_level=REQUIRED\ndbms.ssl.policy.bolt.enabled=true\n\
-     dbms.ssl.policy.bolt.base_directory=certificates/bolt\ndbms.ssl.policy.bolt.client_auth=NONE\n"
-        .to_owned()
+    let clients = match lock.wants_certificate {
+        true => "REQUIRE",
+        false => "NONE",
+    };
+    format!(
+        "server.bolt.tls_level=REQUIRED\ndbms.ssl.policy.bolt.enabled=true\n\
+         dbms.ssl.policy.bolt.base_directory=certificates/bolt\ndbms.ssl.policy.bolt.client_auth={clients}\n"
+    )
 }
 
 /// By its own tool, before the first start.
@@ -287,7 +304,7 @@ impl Server {
     fn hello(&self) -> Option<String> {
         match &self.authority {
             None => hello(wire::connect(self.port)?),
-            Some(file) => hello(wire::connect_tls(self.port, file)?),
+            Some((file, own)) => hello(wire::connect_tls(self.port, file, Some(own))?),
         }
     }
 }

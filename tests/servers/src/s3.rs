@@ -149,7 +149,7 @@ impl S3 {
         let asked = || match &self.authority {
             None => wire::get(self.port, "/health"),
             Some(file) => {
-                let stream = wire::connect_tls(self.port, file)?;
+                let stream = wire::connect_tls(self.port, file, None)?;
                 wire::get_over(stream, self.port, "/health")
             }
         };

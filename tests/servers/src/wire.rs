@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::Identity;
 
 /// Of one question while a server is polled; a stopped process accepts connections and never answers.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -22,7 +24,11 @@ pub(crate) fn connect(port: u16) -> Option<TcpStream> {
 }
 
 /// The same within TLS, which the authority of a file must have signed.
-pub(crate) fn connect_tls(port: u16, authority: &Path) -> Option<impl Read + Write> {
+pub(crate) fn connect_tls(
+    port: u16,
+    authority: &Path,
+    own: Option<&Identity>,
+) -> Option<impl Read + Write + use<>> {
     let mut roots = RootCertStore::empty();
     let trusted = CertificateDer::pem_file_iter(authority).ok()?.flatten();
     roots.add_parsable_certificates(trusted);
@@ -30,8 +36,17 @@ pub(crate) fn connect_tls(port: u16, authority: &Path) -> Option<impl Read + Wri
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .ok()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let config = match own {
+        None => config.with_no_client_auth(),
+        Some(own) => {
+            let chain = CertificateDer::pem_file_iter(&own.certificate).ok()?;
+            let key = PrivateKeyDer::from_pem_file(&own.key).ok()?;
+            config
+                .with_client_auth_cert(chain.flatten().collect(), key)
+                .ok()?
+        }
+    };
     let name = ServerName::from(std::net::IpAddr::from(Ipv4Addr::LOCALHOST));
     let client = ClientConnection::new(Arc::new(config), name).ok()?;
     Some(StreamOwned::new(client, connect(port)?))

@@ -50,11 +50,19 @@ pub enum Error {
     Full(#[source] Cause),
     #[error("another process is writing evidence; nothing was lost")]
     Busy(#[source] Cause),
-    #[error("the evidence store does not answer; nothing that it acknowledged is lost")]
+    #[error(
+        "the evidence store does not answer at `evidence.endpoint`; nothing that it acknowledged is lost"
+    )]
     Unreachable(#[source] Cause),
+    #[error("there is no TLS with the evidence store: {fix}")]
+    Tls {
+        fix: String,
+        #[source]
+        source: Cause,
+    },
     #[error("the evidence store refuses: {why}")]
     Denied {
-        /// The store's own word.
+        /// The store's own word, and what to do about it where that is known.
         why: String,
         #[source]
         source: Cause,
@@ -78,7 +86,10 @@ pub enum Error {
 impl Error {
     /// Whether the same call may succeed later without a change.
     pub fn may_retry(&self) -> bool {
-        matches!(self, Self::Full(_) | Self::Busy(_) | Self::Unreachable(_))
+        matches!(
+            self,
+            Self::Full(_) | Self::Busy(_) | Self::Unreachable(_) | Self::Tls { .. }
+        )
     }
     pub fn code(&self) -> &'static str {
         match self {
@@ -86,9 +97,11 @@ impl Error {
             Self::Full(_) => "disk_full",
             Self::Busy(_) => "log_busy",
             Self::Put(_) | Self::Closed | Self::NoFiles => "evidence_write_failed",
-            Self::Open(_) | Self::Get { .. } | Self::Unreachable(_) | Self::Denied { .. } => {
-                "evidence_unreadable"
-            }
+            Self::Open(_)
+            | Self::Get { .. }
+            | Self::Unreachable(_)
+            | Self::Tls { .. }
+            | Self::Denied { .. } => "evidence_unreadable",
             Self::Damaged { .. } => "evidence_damaged",
         }
     }

@@ -1,6 +1,6 @@
 //! What the configuration file of a NATS server says.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Operator;
 use crate::Identity;
@@ -15,6 +15,8 @@ pub struct NatsOptions {
     pub store_bytes_max: u64,
     /// Appended to each node's configuration: users, TLS, limits.
     pub extra: String,
+    /// Whose signature its monitoring shows, which then is https.
+    pub monitor_authority: Option<PathBuf>,
 }
 
 impl Default for NatsOptions {
@@ -24,6 +26,7 @@ impl Default for NatsOptions {
             jetstream: true,
             store_bytes_max: 16 << 30,
             extra: String::new(),
+            monitor_authority: None,
         }
     }
 }
@@ -64,6 +67,12 @@ impl NatsOptions {
         ))
     }
 
+    /// After [`Self::with_tls`], with a certificate that the authority of this file signed: the monitoring shows it, too.
+    pub fn with_tls_monitor(mut self, authority: &Path) -> Self {
+        self.monitor_authority = Some(authority.to_owned());
+        self
+    }
+
     fn with(mut self, lines: &str) -> Self {
         self.extra.push_str(lines);
         self.extra.push('\n');
@@ -91,8 +100,12 @@ pub(super) fn node(name: &str, client: u16, monitor: u16, options: &NatsOptions)
     } else {
         String::new()
     };
+    let http = match options.monitor_authority {
+        Some(_) => "https",
+        None => "http",
+    };
     format!(
-        "server_name: \"{name}\"\nlisten: \"127.0.0.1:{client}\"\nhttp: \"127.0.0.1:{monitor}\"\n{jetstream}"
+        "server_name: \"{name}\"\nlisten: \"127.0.0.1:{client}\"\n{http}: \"127.0.0.1:{monitor}\"\n{jetstream}"
     )
 }
 

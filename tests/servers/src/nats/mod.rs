@@ -5,6 +5,7 @@ mod operator;
 
 use std::io::{BufRead, BufReader};
 use std::ops::Deref;
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use configuration::NatsOptions;
@@ -34,6 +35,8 @@ pub struct NatsNode {
     name: String,
     client: u16,
     monitor: u16,
+    /// Of its monitoring, where that is https.
+    authority: Option<PathBuf>,
 }
 
 /// `nodes` servers with JetStream, or the reason is recorded and there is none.
@@ -89,6 +92,7 @@ fn start(program: &Program, ports: &[u16], options: &NatsOptions) -> Result<Nats
             name,
             client,
             monitor,
+            authority: options.monitor_authority.clone(),
         }
     });
     let nats = Nats {
@@ -125,7 +129,14 @@ impl Nats {
 
     /// Where node `index` answers `/varz` and the like, without a slash at the end.
     pub fn monitor(&self, index: usize) -> String {
-        format!("http://127.0.0.1:{}", self.nodes[index].monitor)
+        let NatsNode {
+            monitor, authority, ..
+        } = &self.nodes[index];
+        let scheme = match authority {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://127.0.0.1:{monitor}")
     }
 
     /// From 0.
@@ -163,7 +174,7 @@ impl Nats {
             .collect();
         for node in &running {
             node.process
-                .until(READY, || wire::get(node.monitor, "/healthz").is_some())?;
+                .until(READY, || node.monitored("/healthz").is_some())?;
         }
         if self.nodes.len() == 1 {
             return Ok(());
@@ -220,11 +231,21 @@ impl NatsNode {
         )
     }
 
+    fn monitored(&self, path: &str) -> Option<String> {
+        match &self.authority {
+            None => wire::get(self.monitor, path),
+            Some(file) => {
+                let stream = wire::connect_tls(self.monitor, file, None)?;
+                wire::get_over(stream, self.monitor, path)
+            }
+        }
+    }
+
     fn meta_cluster(&self) -> Option<serde_json::Value> {
         if !self.process.is_running() {
             return None;
         }
-        let told = wire::get(self.monitor, "/jsz")?;
+        let told = self.monitored("/jsz")?;
         let told: serde_json::Value = serde_json::from_str(&told).ok()?;
         Some(told["meta_cluster"].clone())
     }

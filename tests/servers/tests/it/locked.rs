@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
-use mirage_servers::{Authority, NatsOptions, Operator, PostgresLock};
+use mirage_servers::{Authority, NatsOptions, Neo4jLock, Operator, PostgresLock};
 
 /// The first bytes that a server answers in the clear.
 fn answer(port: u16, request: &[u8]) -> Vec<u8> {
@@ -40,7 +40,8 @@ fn a_nats_server_with_tls_and_an_operator_says_so_in_its_greeting() {
 
 #[test]
 fn a_bucket_behind_tls_answers_within_it_alone() {
-    let Some(s3) = mirage_servers::s3_with_tls(&Authority::new()) else {
+    let authority = Authority::new();
+    let Some(s3) = mirage_servers::s3_with_tls(&authority) else {
         return;
     };
     assert!(s3.endpoint().starts_with("https://") && s3.authority().is_some());
@@ -68,7 +69,13 @@ fn a_locked_postgresql_knows_the_user_with_a_password() {
 
 #[test]
 fn a_locked_neo4j_does_not_speak_in_the_clear() {
-    let Some(neo4j) = mirage_servers::neo4j_locked(&Authority::new(), "a-password-of-tests") else {
+    let authority = Authority::new();
+    let lock = Neo4jLock {
+        authority: &authority,
+        password: "a-password-of-tests",
+        wants_certificate: false,
+    };
+    let Some(neo4j) = mirage_servers::neo4j_locked(&lock) else {
         return;
     };
     assert!(neo4j.bolt().starts_with("bolt+s://"));

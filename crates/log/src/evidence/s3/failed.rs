@@ -1,6 +1,7 @@
 //! The client's errors in ours: what the store refuses, and what may be tried again.
 
 use crate::evidence::Error;
+use crate::tls::Trouble;
 
 /// What the client says before the status of an answer; it shows it in no other way for listings.
 const STATUS: &str = "status code: ";
@@ -9,11 +10,28 @@ pub(super) fn failed(error: object_store::Error) -> Error {
     let told = error.to_string();
     match status(&told) {
         Some(status) if is_refusal(status) => Error::Denied {
-            why: code(&told).unwrap_or_else(|| format!("status {status}")),
+            why: code(&told).map_or_else(|| format!("status {status}"), with_fix),
             source: error.into(),
         },
-        _ => Error::Unreachable(error.into()),
+        _ => match Trouble::of(&error) {
+            Some(trouble) => Error::Tls {
+                fix: trouble.fix("evidence", "endpoint"),
+                source: error.into(),
+            },
+            None => Error::Unreachable(error.into()),
+        },
     }
+}
+
+fn with_fix(code: String) -> String {
+    let fix = match code.as_str() {
+        "AccessDenied" | "InvalidAccessKeyId" | "SignatureDoesNotMatch" => {
+            "correct `evidence.access_key` and `evidence.secret_key`"
+        }
+        "NoSuchBucket" => "make it, or correct `evidence.bucket`",
+        _ => return code,
+    };
+    format!("{code}; {fix}")
 }
 
 /// Another answer cannot be had by asking again: not a timeout, a conflict with another writer, or too many requests.
@@ -51,7 +69,7 @@ mod tests {
         let error = of(told);
         assert_eq!(
             error.to_string(),
-            "the evidence store refuses: AccessDenied"
+            "the evidence store refuses: AccessDenied; correct `evidence.access_key` and `evidence.secret_key`"
         );
         assert!(!error.may_retry());
         let nameless = of("non-2xx status code: 404 Not Found: ");

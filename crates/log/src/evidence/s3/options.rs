@@ -45,7 +45,7 @@ pub struct Options {
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
-            .field("endpoint", &self.endpoint)
+            .field("endpoint", &self.endpoint.as_deref().map(without_user))
             .field("region", &self.region)
             .field("bucket", &self.bucket)
             .field("prefix", &self.prefix)
@@ -59,6 +59,11 @@ impl fmt::Debug for Options {
             .field("patience", &self.patience)
             .finish()
     }
+}
+
+/// One with a user is refused when it is used, and must not be shown until then.
+fn without_user(endpoint: &str) -> &str {
+    endpoint.rsplit_once('@').map_or(endpoint, |(_, host)| host)
 }
 
 impl Options {
@@ -118,11 +123,20 @@ impl Options {
         };
         let refused = |why: String| Error::Open(why.into());
         let endpoint = endpoint.trim_end_matches('/');
+        if endpoint.contains('@') {
+            // It would be shown with every failure.
+            let why = "a key has a place of its own, `evidence.secret_key`, and not in `evidence.endpoint`";
+            return Err(Error::Open(why.into()));
+        }
         let (scheme, host) = endpoint
             .split_once("://")
             .ok_or_else(|| refused(format!("the endpoint {endpoint} is no http(s) address")))?;
         match scheme {
             "https" => {}
+            "http" if self.ca.is_some() => {
+                let why = "`evidence.ca` is named, and `evidence.endpoint` is plain http";
+                return Err(Error::Open(why.into()));
+            }
             "http" if self.allows_http => {}
             "http" => {
                 let why = format!("the endpoint {endpoint} is plain http, which must be allowed");
@@ -148,11 +162,19 @@ impl Options {
             .with_timeout_disabled()
             .with_read_timeout(self.patience);
         if let Some(path) = &self.ca {
-            let pem = std::fs::read(path).map_err(|error| {
-                Error::Open(format!("certificates {}: {error}", path.display()).into())
-            })?;
+            let unusable = |why: String| {
+                let path = path.display();
+                Error::Open(
+                    format!("`evidence.ca` names {path}, which cannot be used: {why}").into(),
+                )
+            };
+            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
             let bundle = Certificate::from_pem_bundle(&pem);
-            for certificate in bundle.map_err(|error| Error::Open(error.into()))? {
+            let bundle = bundle.map_err(|error| unusable(error.to_string()))?;
+            if bundle.is_empty() {
+                return Err(unusable("it holds no certificate".to_owned()));
+            }
+            for certificate in bundle {
                 http = http.with_root_certificate(certificate);
             }
         }
@@ -192,6 +214,28 @@ mod tests {
             panic!("was allowed");
         };
         assert!(why.to_string().contains("plain http"), "{why}");
+    }
+
+    #[test]
+    fn a_key_in_the_address_and_a_file_for_no_tls_are_refused() {
+        let with_key = Options {
+            endpoint: Some("https://me:the-secret@127.0.0.1".to_owned()),
+            ..options()
+        };
+        let for_no_tls = Options {
+            ca: Some("ca.pem".into()),
+            ..options()
+        };
+        for (options, key) in [
+            (with_key, "evidence.secret_key"),
+            (for_no_tls, "evidence.ca"),
+        ] {
+            let Err(Error::Open(why)) = options.endpoint() else {
+                panic!("was taken");
+            };
+            let said = format!("{why} {options:?}");
+            assert!(said.contains(key) && !said.contains("the-secret"), "{said}");
+        }
     }
 
     #[test]
