@@ -21,6 +21,13 @@ pub enum Cause {
     Meilisearch(#[from] meilisearch::Fault),
     #[error(transparent)]
     Postgres(#[from] tokio_postgres::Error),
+    /// A server that refuses this program, or with which there is no TLS: what to do about it.
+    #[error("{fix}")]
+    Access {
+        fix: String,
+        #[source]
+        source: Box<Self>,
+    },
     #[error("a column holds {found} where {wanted} is expected")]
     Shape {
         wanted: &'static str,
@@ -45,7 +52,25 @@ impl Cause {
             Self::Neo4j(error) => neo4j::may_retry(error),
             Self::Meilisearch(fault) => fault.may_retry(),
             Self::Postgres(error) => postgres::may_retry(error),
+            Self::Access { source, .. } => source.may_retry(),
             Self::Shape { .. } | Self::Value(_) => false,
+        }
+    }
+
+    /// The same, with what to do about it where a setting is what is wrong.
+    fn advised(self) -> Self {
+        let fix = match &self {
+            Self::Postgres(error) => postgres::fix(error),
+            Self::Neo4j(error) => neo4j::fix(error),
+            Self::Meilisearch(fault) => fault.fix(),
+            _ => None,
+        };
+        match fix {
+            Some(fix) => Self::Access {
+                fix,
+                source: Box::new(self),
+            },
+            None => self,
         }
     }
 }
@@ -145,19 +170,19 @@ impl Error {
     pub(crate) fn open(view: &Registered, source: impl Into<Cause>) -> Self {
         Self::Open {
             view: view.name,
-            source: source.into(),
+            source: source.into().advised(),
         }
     }
     pub(crate) fn write(view: &Registered, source: impl Into<Cause>) -> Self {
         Self::Write {
             view: view.name,
-            source: source.into(),
+            source: source.into().advised(),
         }
     }
     pub(crate) fn query(view: &Registered, source: impl Into<Cause>) -> Self {
         Self::Query {
             view: view.name,
-            source: source.into(),
+            source: source.into().advised(),
         }
     }
 

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
@@ -81,7 +81,7 @@ impl Client {
         let base = base(&options.url)?;
         // Whoever starts the process has installed the provider; a test may not have.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let http = trusting(reqwest::Client::builder(), &options)?
             .connect_timeout(CONNECT_MAX)
             .timeout(options.request_max)
             .redirect(reqwest::redirect::Policy::none())
@@ -230,6 +230,27 @@ impl Client {
 impl Problem {
     fn is_of_server(&self) -> bool {
         matches!(self.kind.as_str(), "internal" | "system")
+    }
+}
+
+/// The client, trusting whom the options name alone.
+fn trusting(http: ClientBuilder, options: &Options) -> Result<ClientBuilder, Fault> {
+    let Some(path) = &options.ca else {
+        return Ok(http);
+    };
+    if !options.url.starts_with("https://") {
+        return Err(Fault::NoTls);
+    }
+    let unusable = |why: String| Fault::File {
+        key: "search.ca",
+        path: path.clone(),
+        why,
+    };
+    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    let bundle = reqwest::Certificate::from_pem_bundle(&pem);
+    match bundle.map_err(|error| unusable(error.to_string()))? {
+        none if none.is_empty() => Err(unusable("it holds no certificate".to_owned())),
+        bundle => Ok(http.tls_certs_only(bundle)),
     }
 }
 

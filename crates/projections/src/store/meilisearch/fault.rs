@@ -1,14 +1,25 @@
 //! What Meilisearch can answer other than what was asked for.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use mirage_log::tls::Trouble;
 
 /// Why a request came to nothing. No key, no address and no text of a document is part of a message.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     #[error(
-        "the search server's address must read http://HOST:PORT or https://HOST, without a user"
+        "`search.url` must read http://HOST:PORT or https://HOST, without a user: a key is `search.key`"
     )]
     Address,
+    #[error("`search.ca` is named, so `search.url` must begin with https://")]
+    NoTls,
+    #[error("`{key}` names {path}, which cannot be used: {why}")]
+    File {
+        key: &'static str,
+        path: PathBuf,
+        why: String,
+    },
     #[error("the prefix of indexes must be 1 to {0} letters, digits, `-` or `_`")]
     Prefix(usize),
     #[error("the search server keeps the view `search` alone, not {0}")]
@@ -59,11 +70,27 @@ impl Fault {
             // What stands between may answer for a server that is down.
             Self::Unreadable(_) => true,
             Self::Address
+            | Self::NoTls
+            | Self::File { .. }
             | Self::Prefix(_)
             | Self::OtherView(_)
             | Self::Old { .. }
             | Self::TooLong(_)
             | Self::NoSql => false,
+        }
+    }
+
+    /// What to do where the server refuses this program, or there is no TLS with it.
+    pub(crate) fn fix(&self) -> Option<String> {
+        match self {
+            Self::Unreachable(error) => {
+                let fix = Trouble::of(error)?.fix("search", "url");
+                Some(format!("there is no TLS with the server: {fix}"))
+            }
+            Self::Refused {
+                status: 401 | 403, ..
+            } => Some("the server refuses this program: correct `search.key`".to_owned()),
+            _ => None,
         }
     }
 

@@ -25,6 +25,7 @@ mod target;
 mod tests;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub struct Options {
     pub url: String,
     /// A key that may do everything with indexes under the prefix, and read tasks and the version.
     pub key: Option<String>,
+    /// PEM: who may have signed the server's certificate; without it, whom the machine trusts.
+    pub ca: Option<PathBuf>,
     /// What all indexes begin with: letters, digits, `-` or `_`, at most 64 of them. One prefix, one log.
     pub prefix: String,
     /// One request, to the end of its answer.
@@ -59,6 +62,7 @@ impl Options {
         Self {
             url: url.into(),
             key,
+            ca: None,
             prefix: "mirage".to_owned(),
             request_max: Duration::from_secs(30),
             patience: Duration::from_secs(60),
@@ -73,6 +77,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("prefix", &self.prefix)
             .field("has_key", &self.key.is_some())
+            .field("ca", &self.ca)
             .field("request_max", &self.request_max)
             .field("patience", &self.patience)
             .field("task_max", &self.task_max)

@@ -31,7 +31,7 @@ pub(crate) use cypher::{Cypher, Record};
 pub(crate) use layout::{Layout, Load, list};
 pub use options::Options;
 use server::Server;
-pub(crate) use server::may_retry;
+pub(crate) use server::{fix, may_retry};
 use target::Writing;
 
 /// A server, as one installation of views sees it.
@@ -45,12 +45,13 @@ impl Neo4j {
     /// Does not yet connect: a server that is away shows with the first question.
     ///
     /// # Errors
-    /// `Error::Open` if the address, the certificate's file or the namespace is of no use.
+    /// `Error::Options` or `Error::Server` if the address, a certificate's file or the namespace is of no use.
     pub fn at(options: &Options) -> Result<Self, Error> {
         let fault = |error| Error::Server {
             server: "Neo4j",
             source: Cause::from(error),
         };
+        options.check()?;
         let namespace = options.namespace().ok_or(neo4rs::Error::InvalidConfig);
         let namespace = namespace.map_err(fault)?.into();
         let _entered = RUNTIME.enter();

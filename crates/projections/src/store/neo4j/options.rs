@@ -3,9 +3,13 @@
 //! **Never:** a password in a log line or an error.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use neo4rs::{ConfigBuilder, Graph};
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::Error;
 
 /// Rows that the server sends before it is asked for more: a page and one row.
 const FETCHED: usize = 1_001;
@@ -20,6 +24,7 @@ pub struct Options {
     user: String,
     password: String,
     authority: Option<PathBuf>,
+    identity: Option<(PathBuf, PathBuf)>,
     namespace: String,
 }
 
@@ -31,6 +36,7 @@ impl Options {
             user: String::new(),
             password: String::new(),
             authority: None,
+            identity: None,
             namespace: "mirage".to_owned(),
         }
     }
@@ -51,6 +57,14 @@ impl Options {
         }
     }
 
+    /// With `bolt+s`: shows this certificate, a PEM file beside that of its key.
+    pub fn with_identity(self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        Self {
+            identity: Some((certificate.into(), key.into())),
+            ..self
+        }
+    }
+
     /// Views of several installations in one database: letters, digits and `_`, at most 32; `mirage` by default.
     pub fn in_namespace(self, namespace: impl Into<String>) -> Self {
         Self {
@@ -66,24 +80,63 @@ impl Options {
         (is_fit && self.namespace.chars().all(is_plain)).then_some(&self.namespace)
     }
 
-    /// Connections are made when they are needed. The caller is within a runtime.
-    pub(super) fn connect(&self) -> neo4rs::Result<Graph> {
-        let known = ["bolt://", "bolt+s://", "bolt+ssc://"];
-        if !known.iter().any(|scheme| self.uri.starts_with(scheme)) || self.uri.contains('@') {
-            // Routing is unfinished in the client, and a password has its own place.
-            return Err(neo4rs::Error::InvalidConfig);
+    /// What the client would take without a word, or with words that name no setting.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        let is = |scheme: &str| self.uri.starts_with(scheme);
+        let names_files = self.authority.is_some() || self.identity.is_some();
+        // Routing is unfinished in the client.
+        let is_known = ["bolt://", "bolt+s://", "bolt+ssc://"].into_iter().any(is);
+        let wrong = match () {
+            () if self.uri.contains('@') => {
+                "a user has places of its own, `graph.user` and `graph.password`, and not in `graph.url`"
+            }
+            () if !is_known => "`graph.url` must be bolt://HOST:PORT or bolt+s://HOST:PORT",
+            () if names_files && !is("bolt+s://") => {
+                "`graph.ca` or `graph.certificate` is named, so `graph.url` must begin with bolt+s://"
+            }
+            () => return self.check_files(),
+        };
+        Err(Error::options(wrong))
+    }
+
+    /// The client passes over what it cannot read in them, or ends the process.
+    fn check_files(&self) -> Result<(), Error> {
+        if let Some(file) = &self.authority {
+            hold("graph.ca", file, CertificateDer::from_pem_file(file))?;
         }
+        if let Some((certificate, key)) = &self.identity {
+            hold(
+                "graph.certificate",
+                certificate,
+                CertificateDer::from_pem_file(certificate),
+            )?;
+            hold("graph.key", key, PrivateKeyDer::from_pem_file(key))?;
+        }
+        Ok(())
+    }
+
+    /// Connections are made when they are needed. The caller is within a runtime, and has checked.
+    pub(super) fn connect(&self) -> neo4rs::Result<Graph> {
         let config = ConfigBuilder::default()
             .uri(&self.uri)
             .user(&self.user)
             .password(&self.password)
             .fetch_size(FETCHED);
-        let config = match &self.authority {
-            Some(file) => config.with_client_certificate(file),
-            None => config,
+        let config = match (&self.authority, &self.identity) {
+            (authority, Some((certificate, key))) => {
+                config.with_mutual_tls_validation(authority.as_ref(), certificate, key)
+            }
+            (Some(file), None) => config.with_client_certificate(file),
+            (None, None) => config,
         };
         Graph::connect(config.build()?)
     }
+}
+
+fn hold<T>(key: &str, file: &Path, read: Result<T, pem::Error>) -> Result<(), Error> {
+    let file = file.display();
+    let unusable = |why| format!("`{key}` names {file}, which cannot be used: {why}");
+    read.map(drop).map_err(|why| Error::options(unusable(why)))
 }
 
 impl fmt::Debug for Options {
@@ -97,6 +150,7 @@ impl fmt::Debug for Options {
             .field("uri", &address)
             .field("user", &self.user)
             .field("authority", &self.authority)
+            .field("identity", &self.identity)
             .field("namespace", &self.namespace)
             .finish_non_exhaustive()
     }
@@ -114,8 +168,25 @@ mod tests {
             !shown.contains("hush") && !shown.contains("secret"),
             "{shown}"
         );
-        let refused = options.connect().err().map(|error| error.to_string());
-        assert_eq!(refused.as_deref(), Some("invalid config"));
+        let refused = options.check().unwrap_err().to_string();
+        assert!(
+            refused.contains("`graph.password`") && !refused.contains("hush"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn files_for_no_tls_and_files_that_are_none_are_refused_by_their_key() {
+        let of = |uri: &str| Options::at(uri).with_authority("absent.pem");
+        for uri in ["bolt://db", "bolt+ssc://db"] {
+            let refused = of(uri).check().unwrap_err().to_string();
+            assert!(refused.contains("begin with bolt+s://"), "{refused}");
+        }
+        let absent = of("bolt+s://db").check().unwrap_err().to_string();
+        assert!(absent.contains("`graph.ca` names absent.pem"), "{absent}");
+        let key = Options::at("bolt+s://db").with_identity(file!(), "absent.key");
+        let refused = key.check().unwrap_err().to_string();
+        assert!(refused.contains("`graph.certificate`"), "{refused}");
     }
 
     #[test]

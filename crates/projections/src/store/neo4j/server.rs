@@ -4,6 +4,8 @@
 
 use neo4rs::{Graph, Neo4jClientErrorKind, Neo4jErrorKind, Query, Txn};
 
+use mirage_log::tls::Trouble;
+
 use super::cypher::{Cypher, Record};
 use crate::error::Cause;
 use crate::store::remote::wait;
@@ -119,6 +121,30 @@ pub(super) fn is_there_already(cause: &Cause) -> bool {
 /// Whether the server chose this transaction to give way to another one.
 pub(super) fn gave_way(cause: &Cause) -> bool {
     matches!(cause, Cause::Neo4j(neo4rs::Error::Neo4j(error)) if error.kind() == Neo4jErrorKind::Transient)
+}
+
+/// What to do where the server refuses this program, or there is no TLS with it.
+pub(crate) fn fix(error: &neo4rs::Error) -> Option<String> {
+    if let Some(trouble) = Trouble::of(error) {
+        let fix = trouble.fix("graph", "url");
+        return Some(format!("there is no TLS with the server: {fix}"));
+    }
+    let fix = match error {
+        neo4rs::Error::AuthenticationError(_) => "correct `graph.user` and `graph.password`",
+        neo4rs::Error::Neo4j(error) if error.code().starts_with("Neo.ClientError.Security.") => {
+            "correct `graph.user` and `graph.password`"
+        }
+        neo4rs::Error::IOError { detail } if is_hung_up(detail) => {
+            "it hangs up; where it wants TLS, `graph.url` begins with bolt+s://"
+        }
+        _ => return None,
+    };
+    Some(format!("the server refuses this program: {fix}"))
+}
+
+fn is_hung_up(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), ConnectionReset | UnexpectedEof)
 }
 
 /// Whether the same may succeed later: a server that is away, busy, or gave way in a deadlock.

@@ -14,6 +14,7 @@ use super::text;
 use super::tls::Tls;
 use crate::Value;
 use crate::store::remote::wait;
+use mirage_log::tls::Trouble;
 
 /// Statements that stay prepared; a list with filters is a few texts.
 const STATEMENTS_MAX: usize = 64;
@@ -179,6 +180,38 @@ pub(crate) fn may_retry(error: &Error) -> bool {
                 })
         }
     }
+}
+
+/// What to do where the server refuses this program, or there is no TLS with it; what it says is only looked at.
+pub(crate) fn fix(error: &Error) -> Option<String> {
+    let told = error.as_db_error().map_or_else(
+        || format!("{error}: {:?}", std::error::Error::source(error)),
+        |told| told.message().to_owned(),
+    );
+    let trouble = match Trouble::of(error) {
+        None if told.contains("does not support TLS") => Some(Trouble::Plain),
+        None if told.contains("valid client certificate") => Some(Trouble::Certificate),
+        found => found,
+    };
+    if let Some(trouble) = trouble {
+        let fix = trouble.fix("catalog", "url");
+        return Some(format!("there is no TLS with the server: {fix}"));
+    }
+    let fix = match error.code() {
+        Some(&SqlState::INVALID_PASSWORD) => {
+            "correct the user in `catalog.url`, and `catalog.password`"
+        }
+        Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) if told.contains("no encryption") => {
+            "it wants TLS: put `?sslmode=require` into `catalog.url`"
+        }
+        Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => "correct the user in `catalog.url`",
+        Some(&SqlState::INVALID_CATALOG_NAME) => {
+            "make the database, or name another one in `catalog.url`"
+        }
+        None if told.contains("password missing") => "it wants a password: set `catalog.password`",
+        _ => return None,
+    };
+    Some(format!("the server refuses this program: {fix}"))
 }
 
 /// Whether a table that is asked for is not there: its build was dropped, or nobody has built yet.

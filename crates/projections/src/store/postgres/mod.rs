@@ -27,7 +27,7 @@ use crate::{Db, Error, Registered};
 use build::Build;
 use builds::Builds;
 use client::Client;
-pub(crate) use client::{is_absent, may_retry};
+pub(crate) use client::{fix, is_absent, may_retry};
 use idle::Idle;
 pub use options::Options;
 pub(crate) use reader::Reader;

@@ -48,9 +48,9 @@ impl Options {
     pub(super) fn config(&self) -> Result<Config, Error> {
         // The parser's own words may repeat a part of the text, and so of a password.
         let parsed = self.url.parse::<Config>();
-        let mut config = parsed.map_err(|_| Error::options("the URL cannot be read"))?;
+        let mut config = parsed.map_err(|_| Error::options("`catalog.url` cannot be read"))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(Error::options("the URL names no host"));
+            return Err(Error::options("`catalog.url` names no host"));
         }
         if let Some(password) = &self.password {
             config.password(password);
@@ -60,7 +60,7 @@ impl Options {
         match config.get_ssl_mode() {
             SslMode::Disable if is_tls => {
                 return Err(Error::options(
-                    "certificates are named, and `sslmode=disable`",
+                    "`catalog.ca` or `catalog.certificate` is named, and `catalog.url` says `sslmode=disable`",
                 ));
             }
             SslMode::Prefer if is_tls => config.ssl_mode(SslMode::Require),

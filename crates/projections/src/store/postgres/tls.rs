@@ -34,9 +34,11 @@ impl Tls {
         let config = match certificate {
             None => builder.with_no_client_auth(),
             Some((chain, key)) => {
-                let key = PrivateKeyDer::from_pem_file(key).map_err(Error::options)?;
+                let chain = certificates("catalog.certificate", chain)?;
+                let key = PrivateKeyDer::from_pem_file(key)
+                    .map_err(|error| unusable("catalog.key", key, error))?;
                 builder
-                    .with_client_auth_cert(certificates(chain)?, key)
+                    .with_client_auth_cert(chain, key)
                     .map_err(Error::options)?
             }
         };
@@ -47,19 +49,26 @@ impl Tls {
 fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     let trusted = match ca_file {
-        Some(path) => certificates(path)?,
+        Some(path) => certificates("catalog.ca", path)?,
         None => rustls_native_certs::load_native_certs().certs,
     };
     roots.add_parsable_certificates(trusted);
     match (ca_file, roots.is_empty()) {
-        (Some(_), true) => Err(Error::options("the CA file holds no certificate")),
+        (Some(path), true) => Err(unusable("catalog.ca", path, "it holds no certificate")),
         _ => Ok(roots),
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let all = CertificateDer::pem_file_iter(path).map_err(Error::options)?;
-    all.collect::<Result<_, _>>().map_err(Error::options)
+fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    all.map_err(|error| unusable(key, path, error))
+}
+
+fn unusable(key: &str, path: &Path, why: impl std::fmt::Display) -> Error {
+    let path = path.display();
+    Error::options(format_args!(
+        "`{key}` names {path}, which cannot be used: {why}"
+    ))
 }
 
 impl<S> MakeTlsConnect<S> for Tls
@@ -172,7 +181,7 @@ mod tests {
             .unwrap()
             .with_client_cert_verifier(clients.build().unwrap());
         let key = PrivateKeyDer::from_pem_file(key).unwrap();
-        let config = config.with_single_cert(certificates(chain).unwrap(), key);
+        let config = config.with_single_cert(certificates("", chain).unwrap(), key);
         Arc::new(config.unwrap()).into()
     }
 
