@@ -79,12 +79,25 @@ fn explain(context: &Context, name: &str) -> Answer {
     Ok(Exit::Done)
 }
 
-/// A secret is known to be set, and no more.
+/// A secret is known to be set, and no more. Addresses may hold one, too: `//USER:PASSWORD@`, or `password=`.
 fn shown(key: &Key, value: &str) -> String {
-    match key.is_secret && !value.is_empty() {
+    match (key.is_secret || value.to_lowercase().contains("password=")) && !value.is_empty() {
         true => "(secret)".into(),
-        false => value.into(),
+        false => without_users(value),
     }
+}
+
+/// One address or several, without whom they name.
+fn without_users(value: &str) -> String {
+    let parts = value.split(',').map(|address| {
+        let (scheme, rest) = address.split_once("://")?;
+        let (_, host) = rest.rsplit_once('@')?;
+        Some(format!("{scheme}://(secret)@{host}"))
+    });
+    let parts = parts
+        .zip(value.split(','))
+        .map(|(shown, whole)| shown.unwrap_or_else(|| whole.to_owned()));
+    parts.collect::<Vec<_>>().join(",")
 }
 
 static KEYS: Listing = Listing {
@@ -160,4 +173,35 @@ fn check(context: &Context) -> Answer {
     Err(Failure::from(
         Problem::new("bad_config", count).try_this("mend what is listed"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_an_address_is_not_shown() {
+        let key = Key {
+            name: "catalog.url".into(),
+            form: crate::config::Form::Text,
+            flag: None,
+            default: None,
+            is_secret: false,
+            help: "",
+        };
+        for (value, wanted) in [
+            ("postgres://me:hunter2@db/v", "postgres://(secret)@db/v"),
+            ("postgres://me:a@hunter2@db", "postgres://(secret)@db"),
+            ("postgres://db/v?password=hunter2", "(secret)"),
+            ("host=db password='hunter2'", "(secret)"),
+            (
+                "nats://a, nats://t:hunter2@b",
+                "nats://a, nats://(secret)@b",
+            ),
+            ("https://127.0.0.1:9000", "https://127.0.0.1:9000"),
+            ("hello, you", "hello, you"),
+        ] {
+            assert_eq!(shown(&key, value), wanted);
+        }
+    }
 }

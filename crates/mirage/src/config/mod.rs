@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use mirage_api::error::Problem;
 
+#[cfg(test)]
+pub(crate) use keys::Form;
 pub(crate) use keys::Key;
 
 use crate::cli::time;

@@ -36,7 +36,7 @@ pub(crate) fn log(config: &Config) -> Option<jetstream::Options> {
         credentials: credentials(config),
         tls: jetstream::Tls {
             authority: path(config, "log.ca"),
-            identity: path(config, "log.certificate").zip(path(config, "log.key")),
+            identity: identity(config, "log"),
         },
     })
 }
@@ -106,7 +106,7 @@ fn catalog(config: &Config) -> Result<Option<Arc<dyn Home>>, Problem> {
         url,
         password: text(config, "catalog.password"),
         ca_file: path(config, "catalog.ca"),
-        certificate: path(config, "catalog.certificate").zip(path(config, "catalog.key")),
+        certificate: identity(config, "catalog"),
         ..PostgresOptions::default()
     };
     Ok(Some(Arc::new(Postgres::new(&options)?)))
@@ -124,13 +124,19 @@ fn graph(config: &Config) -> Result<Option<Arc<dyn Home>>, Problem> {
     if let Some(file) = path(config, "graph.ca") {
         options = options.with_authority(file);
     }
+    if let Some((certificate, key)) = identity(config, "graph") {
+        options = options.with_identity(certificate, key);
+    }
     Ok(Some(Arc::new(Neo4j::at(&options)?)))
 }
 
 fn search(config: &Config) -> Result<Option<Arc<dyn Home>>, Problem> {
     match text(config, "search.url") {
         Some(url) => {
-            let options = meilisearch::Options::new(url, text(config, "search.key"));
+            let options = meilisearch::Options {
+                ca: path(config, "search.ca"),
+                ..meilisearch::Options::new(url, text(config, "search.key"))
+            };
             let home = Meilisearch::new(options);
             let home = home.map_err(|fault| Problem::of("bad_config", &fault))?;
             Ok(Some(Arc::new(home)))
@@ -146,6 +152,14 @@ fn text(config: &Config, name: &str) -> Option<String> {
 
 fn path(config: &Config, name: &str) -> Option<PathBuf> {
     text(config, name).map(PathBuf::from)
+}
+
+/// A certificate and its key; one file may hold both.
+fn identity(config: &Config, part: &str) -> Option<(PathBuf, PathBuf)> {
+    let certificate = path(config, &format!("{part}.certificate"))?;
+    let key = path(config, &format!("{part}.key"));
+    let key = key.unwrap_or_else(|| certificate.clone());
+    Some((certificate, key))
 }
 
 fn names(list: Vec<&str>) -> Vec<String> {
