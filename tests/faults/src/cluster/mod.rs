@@ -9,7 +9,7 @@ mod wire;
 
 use std::net::Ipv4Addr;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -63,17 +63,32 @@ impl Cluster {
         let (Some(nats), Some(s3)) = (nats, mirage_servers::s3()) else {
             return Ok(None);
         };
+        Self::over(replicas, nats, s3).map(Some)
+    }
+
+    /// On servers that are there; what they ask of their clients is for [`Self::set`] and a file at [`Self::home`].
+    pub fn over(replicas: usize, nats: Nats, s3: S3) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         for name in ["keys", "home"] {
             std::fs::create_dir(folder.path().join(name))?;
         }
-        Ok(Some(Self {
+        Ok(Self {
             nats,
             s3,
             replicas,
             settings: Vec::new(),
             folder,
-        }))
+        })
+    }
+
+    /// Where every node runs: a `mirage.toml` in it is read.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// All that the nodes keep and say on this machine.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Sets a variable for all nodes and commands that begin after this.
@@ -110,7 +125,7 @@ impl Cluster {
 
     /// Tells a command where the servers are.
     pub fn join(&self, command: &mut Command) {
-        let home = self.folder.path().join("home");
+        let home = self.home();
         without_configuration(command);
         command.current_dir(&home).env("HOME", &home);
         command

@@ -4,6 +4,7 @@ mod company;
 mod nodes;
 mod promotion;
 mod refusals;
+mod secured;
 mod servers;
 
 use std::path::Path;
