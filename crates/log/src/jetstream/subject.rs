@@ -43,8 +43,39 @@ pub(super) fn part(text: &str) -> Result<&str, BadPart> {
 
 #[cfg(test)]
 mod tests {
+    use mirage_domain::id::{TaskId, WorkspaceId};
+    use proptest::prelude::*;
+
     use super::*;
     use crate::contract;
+
+    /// Text with what matters to subjects and to the protocol's lines.
+    fn hostile() -> impl Strategy<Value = String> {
+        "([A-Za-z0-9_-]|[.*> \r\n\t\u{0}$/\\\\]|\\PC|PUB x 0|Nats-){0,12}"
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_becomes_one_part_of_a_subject_or_no_id_at_all(text in hostile()) {
+            let json = serde_json::Value::from(text.as_str());
+            let workspace = serde_json::from_value::<WorkspaceId>(json.clone());
+            prop_assert_eq!(workspace.is_ok(), part(&text).is_ok());
+            prop_assert_eq!(serde_json::from_value::<ScanId>(json.clone()).is_ok(), workspace.is_ok());
+            prop_assert_eq!(serde_json::from_value::<TaskId>(json).is_ok(), workspace.is_ok());
+            if let Ok(workspace) = workspace {
+                let subject = of_stream("mirage", &StreamId::workspace(&workspace)).unwrap();
+                prop_assert_eq!(subject.split('.').count(), 5, "{}", subject);
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+                prop_assert!(subject.bytes().all(is_plain), "{}", subject);
+            }
+        }
+
+        #[test]
+        fn a_stream_as_text_has_four_parts_or_is_none(text in hostile()) {
+            let stream = format!("default/_/{text}/a").parse::<StreamId>();
+            prop_assert_eq!(stream.is_ok(), part(&text).is_ok(), "{:?}", text);
+        }
+    }
 
     #[test]
     fn a_subject_names_workspace_scan_category_and_id() {

@@ -81,11 +81,15 @@ async fn a_wrong_key_says_what_to_correct() {
     let right = options(&gateway);
     let wrong = Options {
         secret_key: WRONG.to_owned(),
-        session_token: Some(WRONG.to_owned()),
         ..right.clone()
     };
     let error = refused(&wrong, &["`evidence.secret_key`"]).await;
     assert!(!error.may_retry(), "{error:?}");
+    let wrong_token = Options {
+        session_token: Some(WRONG.to_owned()),
+        ..right.clone()
+    };
+    refused(&wrong_token, &["InvalidToken"]).await;
     let elsewhere = Options {
         bucket: "nowhere".to_owned(),
         ..right

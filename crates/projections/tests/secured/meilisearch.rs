@@ -115,6 +115,15 @@ fn a_key_is_shown_and_a_wrong_one_says_what_to_correct() {
         said.contains("`search.key`") && !said.contains(WRONG),
         "{said}"
     );
+    for unfit in ["\n", "\r\nx: y", " ", "\0", "é"] {
+        let unfit = options(url.clone(), &format!("{WRONG}{unfit}"));
+        let error = Meilisearch::new(unfit).unwrap_err();
+        let said = whole(&error);
+        assert!(
+            said.contains("`search.key`") && !said.contains(WRONG),
+            "{said}"
+        );
+    }
     heard.holds_no(SECRET);
     heard.holds_no(WRONG);
 }

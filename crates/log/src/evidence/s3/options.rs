@@ -15,6 +15,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 const RETRIES_MAX: usize = 8;
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// Of a bucket: what S3 once allowed.
+const NAME_MAX: usize = 255;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// A bucket, and the credentials for it.
@@ -91,7 +93,38 @@ impl Options {
         format!("{endpoint} {} {} {}", self.region, self.bucket, self.prefix)
     }
 
+    /// The client ends the process over a key that no header can hold, and asks for whatever path a bucket's name makes.
+    fn check(&self) -> Result<(), Error> {
+        let is_word = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_name = |text: &str| {
+            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            (1..=NAME_MAX).contains(&text.len())
+                && text.bytes().all(is_plain)
+                && !text.contains("..")
+        };
+        let wrong = match () {
+            () if !is_name(&self.bucket) || self.bucket == "." => {
+                "`evidence.bucket` must be 1 to 255 letters, digits, `-`, `_` and `.`"
+            }
+            () if !is_name(&self.region) => {
+                "`evidence.region` must be 1 to 255 letters, digits, `-`, `_` and `.`"
+            }
+            () if !is_word(&self.access_key) => {
+                "`evidence.access_key` holds a space, a line break or what is no ASCII"
+            }
+            () if !is_word(&self.secret_key) => {
+                "`evidence.secret_key` holds a space, a line break or what is no ASCII"
+            }
+            () if !self.session_token.as_deref().is_none_or(is_word) => {
+                "the session token holds a space, a line break or what is no ASCII"
+            }
+            () => return Ok(()),
+        };
+        Err(Error::Open(wrong.into()))
+    }
+
     pub(super) fn client(&self) -> Result<AmazonS3, Error> {
+        self.check()?;
         let mut builder = AmazonS3Builder::new()
             .with_region(&self.region)
             .with_bucket_name(&self.bucket)
@@ -236,6 +269,41 @@ mod tests {
             let said = format!("{why} {options:?}");
             assert!(said.contains(key) && !said.contains("the-secret"), "{said}");
         }
+    }
+
+    #[test]
+    fn no_name_or_key_leaves_its_place_in_a_request() {
+        let hostile = ["a b", "a\r\nx: y", "a\n", "a\0", "é", "a\tb"];
+        let in_paths = [
+            "", ".", "..", "a/../b", "a/b", "a?x", "a#x", "a%2f", "*", ">",
+        ];
+        let set: [(&str, fn(&mut Options, String)); 5] = [
+            ("evidence.bucket", |options, text| options.bucket = text),
+            ("evidence.region", |options, text| options.region = text),
+            ("evidence.access_key", |options, text| {
+                options.access_key = text
+            }),
+            ("evidence.secret_key", |options, text| {
+                options.secret_key = text
+            }),
+            ("session token", |options, text| {
+                options.session_token = Some(text)
+            }),
+        ];
+        for (key, set) in set {
+            let is_path = key == "evidence.bucket";
+            let in_paths = in_paths.iter().filter(|_| is_path);
+            for text in hostile.iter().chain(in_paths) {
+                let mut options = options();
+                set(&mut options, (*text).to_owned());
+                let refused = options.client().unwrap_err();
+                let Error::Open(why) = refused else {
+                    panic!("{text:?}: {refused:?}");
+                };
+                assert!(why.to_string().contains(key), "{text:?}: {why}");
+            }
+        }
+        assert!(options().client().is_ok());
     }
 
     #[test]

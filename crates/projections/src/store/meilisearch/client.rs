@@ -79,6 +79,10 @@ pub(super) enum Patience {
 impl Client {
     pub(super) fn new(options: Options) -> Result<Self, Fault> {
         let base = base(&options.url)?;
+        let is_word = |key: &String| key.bytes().all(|byte| byte.is_ascii_graphic());
+        if !options.key.as_ref().is_none_or(is_word) {
+            return Err(Fault::Key);
+        }
         // Whoever starts the process has installed the provider; a test may not have.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = trusting(reqwest::Client::builder(), &options)?

@@ -20,6 +20,8 @@ pub enum Fault {
         path: PathBuf,
         why: String,
     },
+    #[error("`search.key` holds a space, a line break or what is no ASCII")]
+    Key,
     #[error("the prefix of indexes must be 1 to {0} letters, digits, `-` or `_`")]
     Prefix(usize),
     #[error("the search server keeps the view `search` alone, not {0}")]
@@ -70,6 +72,7 @@ impl Fault {
             // What stands between may answer for a server that is down.
             Self::Unreadable(_) => true,
             Self::Address
+            | Self::Key
             | Self::NoTls
             | Self::File { .. }
             | Self::Prefix(_)
