@@ -1,11 +1,17 @@
 //! A bucket behind TLS, and keys that it does not know.
 
+use std::net::TcpListener;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mirage_domain::id::WorkspaceId;
 use mirage_log::evidence::s3::{Options, S3};
 use mirage_log::evidence::{Error, EvidenceStore};
-use mirage_servers::{Authority, S3 as Gateway, overhear, s3_with_tls, whole};
+use mirage_servers::{Authority, Identity, S3 as Gateway, overhear, s3_with_tls, whole};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection};
 
 const WRONG: &str = "wrong-battery-s3";
 
@@ -68,7 +74,31 @@ async fn a_bucket_behind_tls_is_trusted_by_its_authority_and_its_name() {
         ..right.clone()
     };
     refused(&plain, &["evidence"]).await;
+    let named = authority.signed("elsewhere", &["elsewhere.example"]);
+    let elsewhere = Options {
+        endpoint: Some(format!("https://localhost:{}", shaking_hands(&named))),
+        ..right
+    };
+    refused(&elsewhere, &["another name", "`evidence.endpoint`"]).await;
     heard.holds_no(gateway.secret_key());
+}
+
+/// A port where nothing is done but to show this certificate.
+fn shaking_hands(own: &Identity) -> u16 {
+    let chain = CertificateDer::pem_file_iter(&own.certificate).unwrap();
+    let chain = chain.map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(&own.key).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(chain, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut session = ServerConnection::new(config.clone()).unwrap();
+            let _ = session.complete_io(&mut stream);
+        }
+    });
+    port
 }
 
 #[tokio::test]

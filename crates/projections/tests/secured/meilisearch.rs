@@ -46,7 +46,7 @@ fn answer(stream: impl Read + Write) {
 }
 
 /// A server for as long as the process lives; its port.
-fn serve(own: Option<&Identity>) -> u16 {
+pub(super) fn serve(own: Option<&Identity>) -> u16 {
     let tls = own.map(|own| {
         let chain = CertificateDer::pem_file_iter(&own.certificate).unwrap();
         let chain = chain.map(Result::unwrap).collect();

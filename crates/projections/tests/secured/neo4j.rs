@@ -5,6 +5,7 @@ use std::path::Path;
 use mirage_projections::{Home, Neo4j, Neo4jOptions};
 use mirage_servers::{Authority, Neo4jLock, neo4j_locked, overhear};
 
+use super::meilisearch::serve;
 use super::{SECRET, WRONG, refused, view};
 
 fn home(options: &Neo4jOptions) -> Neo4j {
@@ -45,6 +46,11 @@ fn a_server_behind_tls_is_trusted_by_its_authority_and_its_name() {
     for options in [known_to_none, stranger] {
         refused(&home(&options), "graph", &["no TLS", "`graph.ca`"]);
     }
+    // Which server it is does not matter: its certificate comes first.
+    let named = authority.signed("elsewhere", &["elsewhere.example"]);
+    let elsewhere = format!("bolt+s://localhost:{}", serve(Some(&named)));
+    let elsewhere = at(&elsewhere, SECRET, &ca);
+    refused(&home(&elsewhere), "graph", &["another name", "`graph.url`"]);
     let clear = bolt.replace("bolt+s://", "bolt://");
     let clear = Neo4jOptions::at(clear).with_user("neo4j", SECRET);
     refused(&home(&clear), "graph", &["begins with bolt+s://"]);

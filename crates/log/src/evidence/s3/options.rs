@@ -303,7 +303,7 @@ mod tests {
                 assert!(why.to_string().contains(key), "{text:?}: {why}");
             }
         }
-        assert!(options().client().is_ok());
+        assert!(options().check().is_ok());
     }
 
     #[test]
