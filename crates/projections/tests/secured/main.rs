@@ -1,5 +1,7 @@
 //! Servers of views that want credentials and TLS: each way, each refusal with its fix, and no secret told.
 
+#![expect(clippy::unwrap_used, reason = "all of it is tests")]
+
 mod meilisearch;
 mod neo4j;
 mod postgres;

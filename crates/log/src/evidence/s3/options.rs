@@ -273,11 +273,12 @@ mod tests {
 
     #[test]
     fn no_name_or_key_leaves_its_place_in_a_request() {
+        type Set = fn(&mut Options, String);
         let hostile = ["a b", "a\r\nx: y", "a\n", "a\0", "é", "a\tb"];
         let in_paths = [
             "", ".", "..", "a/../b", "a/b", "a?x", "a#x", "a%2f", "*", ">",
         ];
-        let set: [(&str, fn(&mut Options, String)); 5] = [
+        let set: [(&str, Set); 5] = [
             ("evidence.bucket", |options, text| options.bucket = text),
             ("evidence.region", |options, text| options.region = text),
             ("evidence.access_key", |options, text| {
