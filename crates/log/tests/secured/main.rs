@@ -1,4 +1,4 @@
-//! Servers that want credentials and TLS: each way by a real one, each refusal with its fix, and no secret told.
+//! Servers that want credentials and TLS: each way, each refusal with its fix, no secret told.
 
 #![expect(clippy::unwrap_used, reason = "all of it is tests")]
 

@@ -1,4 +1,4 @@
-//! Servers of views that want credentials and TLS: each way, each refusal with its fix, and no secret told.
+//! Servers of views that want credentials and TLS: each way, each refusal, no secret told.
 
 #![expect(clippy::unwrap_used, reason = "all of it is tests")]
 

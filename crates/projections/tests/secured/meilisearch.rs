@@ -1,4 +1,4 @@
-//! A search server behind TLS, and a key that it does not know; it knows of the protocol no more than that.
+//! A search server behind TLS, and a key that it does not know; it knows no more than that.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;

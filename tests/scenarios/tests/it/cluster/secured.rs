@@ -1,5 +1,6 @@
-//! A cluster whose log wants TLS, a certificate and a password, and whose bucket is behind TLS: it works, and no secret
-//! stands in any byte that it says or keeps.
+//! A cluster whose log wants TLS, a certificate and credentials, and whose bucket wants TLS.
+//!
+//! It works, and no secret stands in any byte that it says or keeps.
 
 use std::path::{Path, PathBuf};
 
