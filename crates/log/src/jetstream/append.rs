@@ -10,9 +10,10 @@ use async_nats::{HeaderMap, header, jetstream};
 use bytes::Bytes;
 use mirage_domain::id::Position;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Duration, Instant, sleep, timeout};
 
-use super::ask::{Asker, PATIENCE};
+use super::ask::{ANSWER_FIRST, Asker, Cause, PATIENCE, longer};
+use super::connect::ANSWER_MAX;
 use super::raw::Raw;
 use crate::{AppendError, COMMIT_BYTES_MAX, EncodedCommit, ReadError, Tip};
 
@@ -44,7 +45,7 @@ enum Sent {
     /// Another message stands where this one was expected to follow.
     Late,
     /// No word: it may have landed.
-    Silence(PublishError),
+    Silence(Cause),
 }
 
 pub(super) async fn append(
@@ -60,12 +61,13 @@ pub(super) async fn append(
     let after = expected.map_or(Position(0), |tip| tip.position);
     let _permit = window.enter(commit.bytes.len()).await;
     let deadline = Instant::now() + PATIENCE;
+    let mut wait = ANSWER_FIRST;
     loop {
         let headers = headers(
             &commit,
             &[(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, after)],
         );
-        let silence = match publish(asker, &subject, headers, &commit).await? {
+        let silence = match publish(asker, &subject, headers, &commit, wait).await? {
             Sent::At(position, false) => return Ok(tip(&commit, position)),
             Sent::At(..) | Sent::Late => None,
             Sent::Silence(error) => Some(error),
@@ -75,12 +77,13 @@ pub(super) async fn append(
         match (next.map_err(unavailable)?, silence) {
             (Some(next), _) if is_same(&next, &commit) => return Ok(tip(&commit, next.position)),
             (None, Some(error)) if Instant::now() >= deadline => {
-                return Err(AppendError::Unavailable(error.into()));
+                return Err(AppendError::Unavailable(error));
             }
             // Once more; should the first one land after all, this one comes late and finds it.
             (None, Some(error)) => {
                 tracing::debug!(%error, "appending again");
                 sleep(PAUSE).await;
+                wait = longer(wait);
             }
             _ => return Err(conflict(asker, &commit).await),
         }
@@ -93,7 +96,7 @@ fn follows(commit: &EncodedCommit, expected: Option<Tip>) -> bool {
 }
 
 /// Between two tries of the same publish.
-const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) async fn copy(
     asker: &Asker,
@@ -116,12 +119,13 @@ pub(super) async fn copy(
                 last.map_or(Position(0), |raw| raw.position),
             ),
         ];
-        match publish(asker, &subject, headers(&commit, &expected), &commit).await? {
+        let headers = headers(&commit, &expected);
+        match publish(asker, &subject, headers, &commit, ANSWER_MAX).await? {
             Sent::At(position, false) if position == at => return Ok(()),
             // What stands there now is looked at above.
             Sent::At(..) | Sent::Late if Instant::now() < deadline => {}
             Sent::Silence(_) if Instant::now() < deadline => sleep(PAUSE).await,
-            Sent::Silence(error) => return Err(AppendError::Unavailable(error.into())),
+            Sent::Silence(error) => return Err(AppendError::Unavailable(error)),
             Sent::At(..) | Sent::Late => return Err(AppendError::Occupied { at }),
         }
     }
@@ -211,11 +215,13 @@ fn headers(commit: &EncodedCommit, expected: &[(header::HeaderName, Position)]) 
     headers
 }
 
+/// The acknowledgement is waited for so long.
 async fn publish(
     asker: &Asker,
     subject: &str,
     headers: HeaderMap,
     commit: &EncodedCommit,
+    wait: Duration,
 ) -> Result<Sent, AppendError> {
     let bytes = Bytes::from_owner(commit.bytes.clone());
     let sent = asker
@@ -223,7 +229,10 @@ async fn publish(
         .publish_with_headers(subject.to_owned(), headers, bytes)
         .await;
     let acknowledged = match sent {
-        Ok(acknowledgement) => acknowledgement.await,
+        Ok(acknowledgement) => match timeout(wait, acknowledgement.into_future()).await {
+            Ok(acknowledged) => acknowledged,
+            Err(late) => return Ok(Sent::Silence(late.into())),
+        },
         Err(error) => Err(error),
     };
     match acknowledged {
@@ -240,7 +249,7 @@ async fn publish(
             })
         }
         Err(error) if is_full(&error) => Err(AppendError::Full(error.into())),
-        Err(error) => Ok(Sent::Silence(error)),
+        Err(error) => Ok(Sent::Silence(error.into())),
     }
 }
 

@@ -13,8 +13,9 @@ use async_nats::jetstream::stream::{
     DirectGetErrorKind, LastRawMessageErrorKind, RawMessageErrorKind, Stream,
 };
 use mirage_domain::id::{Position, StreamId};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
+use super::connect::ANSWER_MAX;
 use super::options::Options;
 use super::raw::Raw;
 use super::subject;
@@ -22,6 +23,15 @@ use crate::{OpenError, ReadError};
 
 /// How long an answer is tried for: longer than a cluster takes to choose a leader (12 s were seen).
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long the first try waits for its answer. What was sent to a server that died, or to three without a leader, is
+/// never answered: waiting for it the whole of [`ANSWER_MAX`] would be most of an outage.
+pub(super) const ANSWER_FIRST: Duration = Duration::from_secs(1);
+
+/// How long the try after one that waited so long waits: a server that is only slow is not asked ever faster.
+pub(super) fn longer(wait: Duration) -> Duration {
+    (wait * 2).min(ANSWER_MAX)
+}
 
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -52,14 +62,14 @@ impl Asker {
 
     /// The last position, as the leader knows it.
     pub(super) async fn last(&self) -> Result<Position, ReadError> {
-        let info = patiently(|| self.stream.get_info()).await?;
+        let info = promptly(|| self.stream.get_info()).await?;
         Ok(Position(info.state.last_sequence))
     }
 
     /// The last commit of a stream, as the leader knows it.
     pub(super) async fn last_of(&self, stream: &StreamId) -> Result<Option<Raw>, ReadError> {
         let subject = self.subject(stream)?;
-        patiently(|| async {
+        promptly(|| async {
             match self.stream.get_last_raw_message_by_subject(&subject).await {
                 Ok(message) => Ok(Some(Raw::of(message))),
                 Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
@@ -86,7 +96,7 @@ impl Asker {
     where
         A: Future<Output = Result<StreamMessage, async_nats::error::Error<RawMessageErrorKind>>>,
     {
-        patiently(|| async {
+        promptly(|| async {
             match ask().await {
                 Ok(message) => Ok(Some(Raw::of(message))),
                 Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
@@ -98,7 +108,7 @@ impl Asker {
 
     /// The message at a position: from any replica, else from the leader.
     pub(super) async fn at(&self, at: Position) -> Result<Option<Raw>, ReadError> {
-        let direct = patiently(|| async {
+        let direct = promptly(|| async {
             match self.stream.direct_get(at.0).await {
                 Ok(message) => Ok(Some(Raw::of(message))),
                 Err(error) if error.kind() == DirectGetErrorKind::NotFound => Ok(None),
@@ -115,6 +125,24 @@ impl Asker {
     pub(super) fn subject(&self, stream: &StreamId) -> Result<String, ReadError> {
         subject::of_stream(&self.prefix, stream).map_err(|error| ReadError::Store(error.into()))
     }
+}
+
+/// As [`patiently`], for questions with one short answer.
+async fn promptly<T, E, A>(mut ask: impl FnMut() -> A) -> Result<T, ReadError>
+where
+    A: Future<Output = Result<T, E>>,
+    E: Into<Cause>,
+{
+    let mut wait = ANSWER_FIRST;
+    patiently(|| {
+        let answer = timeout(wait, ask());
+        wait = longer(wait);
+        async {
+            let answer = answer.await.map_err(Cause::from)?;
+            answer.map_err(Into::into)
+        }
+    })
+    .await
 }
 
 /// Asks until there is an answer or [`PATIENCE`] is over.
