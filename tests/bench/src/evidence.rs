@@ -22,6 +22,8 @@ const WINDOW: usize = 32;
 const ROUNDS: usize = 5;
 /// Bytes and number of the items of a round: an answer of a web server, and a file.
 const SIZES: [(usize, usize, &str); 2] = [(8 << 10, 2048, "8 KiB"), (1 << 20, 64, "1 MiB")];
+/// Larger ones are objects of their own.
+const PACKED_BYTES_MAX: usize = 64 << 10;
 
 pub(crate) fn run() -> Result<Vec<Row>> {
     let Some(server) = mirage_servers::s3() else {
@@ -53,8 +55,15 @@ async fn measure(server: &mirage_servers::S3) -> Result<Vec<Row>> {
             }
         }
         let [put, get, bare_put, bare_get] = rates.map(median);
-        rows.push(row("put", size, bytes, put, bare_put));
-        rows.push(row("get", size, bytes, get, bare_get));
+        let how = match bytes <= PACKED_BYTES_MAX {
+            true => ("many to an object", "a range of an object"),
+            false => (
+                "looks first whether it is there",
+                "asks for its size first, and hashes",
+            ),
+        };
+        rows.push(row("put", size, bytes, put, bare_put).remark(how.0));
+        rows.push(row("get", size, bytes, get, bare_get).remark(how.1));
     }
     Ok(rows)
 }

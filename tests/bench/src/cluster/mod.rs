@@ -32,7 +32,7 @@ const MODULES: &str = "crtsh,dns,http,tls";
 /// Nodes with the role `collect`.
 const COLLECTORS: [usize; 3] = [1, 2, 4];
 /// Each takes its turn so often.
-const ROUNDS: usize = 1;
+const ROUNDS: usize = 3;
 /// The longest that a scan is waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
 
