@@ -3,7 +3,6 @@
 //! With more and more collectors; and how fast the views catch up with a log on JetStream, beside the rate at which such
 //! a scan appends.
 //!
-//! Beside the scans one by one embedded process; beside the views the rate at which such a scan appends.
 //! The company answers from this process and is counted like the others: all share the machine.
 
 mod catch_up;
