@@ -115,7 +115,7 @@ impl Rows {
 
 impl Rows {
     /// Row by row, values in the order of the table's columns.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = &[Value]> {
+    pub(crate) fn lines(&self) -> impl ExactSizeIterator<Item = &[Value]> {
         self.values.chunks_exact(self.table.columns.len())
     }
 }

@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use mirage_domain::id::{Digest, Position};
 use tokio_postgres::{Error as Fault, Row};
 
-use super::client::{Client, is_absent};
+use super::client::{Client, Commit, is_absent};
+use super::deferred::Deferred;
 use super::reader::Reader;
 use super::{Postgres, insert};
 use crate::operations::Operations;
@@ -20,12 +21,13 @@ pub(super) struct Build {
     number: i64,
     /// A rebuild at work stays on its own build.
     is_pinned: bool,
-    /// What a rebuild does without until all rows are there: sorting them once costs a fraction of finding a place for
-    /// each.
-    deferred: Vec<String>,
+    /// None where all is in order.
+    deferred: Option<Deferred>,
     /// Tables in which keys come twice.
     repeating: HashSet<&'static str>,
     is_begun: bool,
+    /// The last batch, on its way while a rebuild makes the rows of the next one.
+    commit: Option<Commit>,
 }
 
 /// Whoever writes takes this first. It keeps no reader waiting.
@@ -48,8 +50,8 @@ impl Build {
     /// The next build.
     pub(super) fn next(home: Postgres, view: &'static Registered) -> Result<Self, Error> {
         let client = home.connect(view)?;
-        let number = next(&home, view, &client).map_err(|error| Error::open(view, error))?;
-        let (_, deferred) = home.builds(view).statements();
+        let made = next(&home, view, &client);
+        let (number, deferred) = made.map_err(|error| Error::open(view, error))?;
         Ok(Self {
             is_pinned: true,
             deferred,
@@ -64,9 +66,10 @@ impl Build {
             client,
             number,
             is_pinned: false,
-            deferred: Vec::new(),
+            deferred: None,
             repeating: HashSet::new(),
             is_begun: false,
+            commit: None,
         }
     }
 
@@ -111,30 +114,48 @@ impl Build {
     }
 
     fn finished(&mut self, operations: &Operations, last: Checkpoint) -> Result<(), Fault> {
-        insert::execute(&self.client, operations, &mut self.repeating)?;
-        if !self.view.settle.is_empty() {
-            self.client.run(self.view.settle)?;
-        }
         let position = last.position.0 as i64;
         let (log_hash, hash) = (&last.log_hash.0[..], &last.hash.0[..]);
         self.client.execute(MOVE, &[&position, &log_hash, &hash])?;
         if self.is_pinned {
-            self.home
-                .builds(self.view)
-                .touch(&self.client, self.number)?;
+            let builds = self.home.builds(self.view);
+            builds.touch(&self.client, self.number)?;
+        }
+        let mut copies = Vec::new();
+        let in_order = operations.tables().filter(|rows| {
+            let deferred = self.deferred.as_ref();
+            let key = deferred.and_then(|deferred| deferred.key(rows.table.name));
+            copies.extend(key.map(|key| insert::keyless(rows, key)));
+            key.is_none()
+        });
+        insert::execute(&self.client, in_order, &mut self.repeating)?;
+        if self.deferred.is_some() {
+            self.commit = Some(self.client.commit_later(copies, self.view.settle)?);
+            return Ok(());
+        }
+        if !self.view.settle.is_empty() {
+            self.client.run(self.view.settle)?;
         }
         self.client.run("COMMIT")
     }
 
+    /// Waits for the last batch of a rebuild.
+    fn committed(&mut self) -> Result<(), Error> {
+        let commit = self.commit.take();
+        let committed = self.write(commit.map_or(Ok(()), Commit::wait));
+        if committed.is_err() {
+            self.client.roll_back();
+        }
+        committed
+    }
+
     /// Makes up for what was deferred.
-    fn settle(&self) -> Result<(), Fault> {
+    fn settle(&self, deferred: &Deferred) -> Result<(), Fault> {
         let builds = self.home.builds(self.view);
         self.client.run("BEGIN")?;
         // Locks the build's row until all is done, so that nobody takes it for abandoned.
         builds.touch(&self.client, self.number)?;
-        for statement in &self.deferred {
-            self.client.run(statement)?;
-        }
+        deferred.make_up(&self.client)?;
         for table in tables(&self.client)? {
             self.client.run(&format!("ANALYZE \"{}\"", table.0))?;
         }
@@ -180,11 +201,15 @@ fn open(home: &Postgres, view: &'static Registered, client: &Client) -> Result<i
             client.enter(&builds.schema(number))?;
             Ok(number)
         }
-        None => builds.make(client, true),
+        None => builds.make(client, true).map(|(number, _)| number),
     })
 }
 
-fn next(home: &Postgres, view: &'static Registered, client: &Client) -> Result<i64, Fault> {
+fn next(
+    home: &Postgres,
+    view: &'static Registered,
+    client: &Client,
+) -> Result<(i64, Option<Deferred>), Fault> {
     in_turn(home, view, client, || home.builds(view).make(client, false))
 }
 
@@ -240,6 +265,7 @@ pub(super) fn tables(client: &Client) -> Result<Vec<(String, Vec<String>)>, Faul
 
 impl Target for Build {
     fn begin(&mut self) -> Result<Checkpoint, Error> {
+        self.committed()?;
         self.reconnect()?;
         loop {
             self.is_begun = true;
@@ -273,11 +299,11 @@ impl Target for Build {
     }
 
     fn complete(mut self: Box<Self>) -> Result<Completed, Error> {
+        self.committed()?;
         self.reconnect()?;
-        if !self.deferred.is_empty() {
-            let settled = self.settle();
-            self.write(settled)?;
-            self.deferred.clear();
+        if let Some(deferred) = &self.deferred {
+            self.write(self.settle(deferred))?;
+            self.deferred = None;
         }
         let replaced = self.replace();
         match self.write(replaced)? {
@@ -289,7 +315,8 @@ impl Target for Build {
         }
     }
 
-    fn into_db(self: Box<Self>) -> Result<Db, Error> {
+    fn into_db(mut self: Box<Self>) -> Result<Db, Error> {
+        self.committed()?;
         let opened = Reader::over(self.client, None);
         let reader = opened.map_err(|error| Error::open(self.view, error))?;
         Ok(Db::on_postgres(self.view, reader))

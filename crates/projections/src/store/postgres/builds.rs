@@ -8,6 +8,7 @@
 use tokio_postgres::Error;
 
 use super::client::{Client, is_absent};
+use super::deferred::Deferred;
 use super::text;
 use crate::Registered;
 use crate::store::{FRAME, LINGER};
@@ -65,8 +66,13 @@ impl Builds<'_> {
         ))
     }
 
-    /// Makes the next build's schema and tables, within a transaction that holds the lock; answers its number.
-    pub(super) fn make(&self, client: &Client, is_complete: bool) -> Result<i64, Error> {
+    /// Makes the next build's schema and tables, within a transaction that holds the lock; answers its number, and what
+    /// one that is still to be filled does without.
+    pub(super) fn make(
+        &self,
+        client: &Client,
+        is_complete: bool,
+    ) -> Result<(i64, Option<Deferred>), Error> {
         let prefix = self.prefix;
         let next = format!(
             "INSERT INTO \"{prefix}\".builds (view, version, build, is_complete)
@@ -79,20 +85,11 @@ impl Builds<'_> {
         let schema = self.schema(build);
         client.run(&format!("CREATE SCHEMA \"{schema}\""))?;
         client.enter(&schema)?;
-        let (tables, indexes) = self.statements();
-        client.run(&tables.join(";"))?;
-        if is_complete {
-            client.run(&indexes.join(";"))?;
-        }
-        Ok(build)
-    }
-
-    /// What makes the view's tables, and what makes its indexes.
-    pub(super) fn statements(&self) -> (Vec<String>, Vec<String>) {
-        let (mut tables, _) = text::statements(&text::schema(FRAME));
-        let (own, indexes) = text::statements(&text::schema(self.view.schema));
-        tables.extend(own);
-        (tables, indexes)
+        client.run(&text::schema(self.view.schema))?;
+        let deferred = (!is_complete).then(|| Deferred::from(client)).transpose()?;
+        // What every view has beside its own stays in order.
+        client.run(&text::schema(FRAME))?;
+        Ok((build, deferred))
     }
 
     /// Says that somebody is at work on a build.

@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{FutureExt, SinkExt, TryStreamExt};
+use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, Error, NoTls, Row, RowStream, Statement};
@@ -13,7 +15,7 @@ use tokio_postgres::{Config, Error, NoTls, Row, RowStream, Statement};
 use super::text;
 use super::tls::Tls;
 use crate::Value;
-use crate::store::remote::wait;
+use crate::store::remote::{RUNTIME, wait};
 use mirage_log::tls::Trouble;
 
 /// Statements that stay prepared; a list with filters is a few texts.
@@ -30,7 +32,7 @@ const SESSION: &str = "
 
 /// See the module's doc.
 pub(crate) struct Client {
-    inner: tokio_postgres::Client,
+    inner: Arc<tokio_postgres::Client>,
     /// By their texts as views write them.
     statements: RefCell<HashMap<String, Statement>>,
     /// Where names without a schema are looked for.
@@ -59,7 +61,7 @@ impl Client {
             Ok(client)
         })?;
         Ok(Self {
-            inner,
+            inner: Arc::new(inner),
             statements: RefCell::default(),
             schema: RefCell::default(),
         })
@@ -109,11 +111,27 @@ impl Client {
     /// Hands a copy its bytes.
     pub(super) fn copy(&self, sql: &str, bytes: Bytes) -> Result<(), Error> {
         let statement = self.prepared(sql)?;
-        wait(async {
-            let mut sink = Box::pin(self.inner.copy_in(&statement).await?);
-            sink.send(bytes).await?;
-            sink.as_mut().finish().await.map(drop)
-        })
+        wait(copy(&self.inner, &statement, bytes))
+    }
+
+    /// Hands copies their bytes, runs what comes last and commits, while the caller does something else. No other
+    /// statement comes before the answer is waited for.
+    pub(super) fn commit_later(
+        &self,
+        copies: Vec<(String, Bytes)>,
+        last: &str,
+    ) -> Result<Commit, Error> {
+        let prepared = copies
+            .into_iter()
+            .map(|(sql, bytes)| Ok((self.prepared(&sql)?, bytes)));
+        let prepared: Vec<(Statement, Bytes)> = prepared.collect::<Result<_, Error>>()?;
+        let (inner, last) = (self.inner.clone(), format!("{last}; COMMIT"));
+        Ok(Commit(RUNTIME.spawn(async move {
+            for (statement, bytes) in prepared {
+                copy(&inner, &statement, bytes).await?;
+            }
+            inner.batch_execute(&last).await
+        })))
     }
 
     /// The types of an answer's columns.
@@ -141,6 +159,26 @@ impl Client {
         }
         statements.insert(sql.to_owned(), statement.clone());
         Ok(statement)
+    }
+}
+
+async fn copy(
+    client: &tokio_postgres::Client,
+    statement: &Statement,
+    bytes: Bytes,
+) -> Result<(), Error> {
+    let mut sink = Box::pin(client.copy_in(statement).await?);
+    sink.send(bytes).await?;
+    sink.as_mut().finish().await.map(drop)
+}
+
+/// A transaction that is on its way.
+#[must_use]
+pub(super) struct Commit(JoinHandle<Result<(), Error>>);
+
+impl Commit {
+    pub(super) fn wait(self) -> Result<(), Error> {
+        wait(self.0).expect("it neither panics nor is ended")
     }
 }
 

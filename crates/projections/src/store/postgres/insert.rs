@@ -12,7 +12,7 @@ use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
 
 use super::client::Client;
 use crate::Value;
-use crate::operations::{Operations, Rows};
+use crate::operations::Rows;
 
 /// Rows of a table for which a copy and the savepoint before it are worth their round trips.
 const COPY_MIN: usize = 64;
@@ -23,35 +23,33 @@ const TRAILER: i16 = -1;
 
 /// Inserts every row whose key is absent; `repeating` remembers tables in which keys come twice. The caller holds the
 /// transaction.
-pub(super) fn execute(
+pub(super) fn execute<'a>(
     client: &Client,
-    operations: &Operations,
+    tables: impl Iterator<Item = &'a Rows>,
     repeating: &mut HashSet<&'static str>,
 ) -> Result<(), Error> {
-    for rows in operations.tables() {
-        let (table, count) = (
-            rows.table.name,
-            rows.values.len() / rows.table.columns.len(),
-        );
-        if count >= COPY_MIN && !repeating.contains(table) {
-            if copy(client, rows)? {
+    for rows in tables.filter(|rows| !rows.values.is_empty()) {
+        let table = rows.table.name;
+        if rows.lines().len() >= COPY_MIN && !repeating.contains(table) {
+            if try_copy(client, rows)? {
                 continue;
             }
             repeating.insert(table);
         }
-        if count > 0 {
-            insert(client, rows)?;
-        }
+        insert(client, rows)?;
     }
     Ok(())
 }
 
+/// The copy of a table without a key: all rows but those whose key the batch has said before.
+pub(super) fn keyless(rows: &Rows, key: &[String]) -> (String, Bytes) {
+    (statement(rows), binary(firsts(rows, key)))
+}
+
 /// Copies rows; false, and nothing is written, if a key is there already.
-fn copy(client: &Client, rows: &Rows) -> Result<bool, Error> {
-    let (table, columns) = (rows.table.name, rows.table.columns.join(", "));
+fn try_copy(client: &Client, rows: &Rows) -> Result<bool, Error> {
     client.run("SAVEPOINT copy")?;
-    let sql = format!("COPY {table} ({columns}) FROM STDIN BINARY");
-    match client.copy(&sql, binary(rows)) {
+    match client.copy(&statement(rows), binary(rows.lines())) {
         Ok(()) => client.run("RELEASE copy").map(|()| true),
         Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
             client.run("ROLLBACK TO copy").map(|()| false)
@@ -60,13 +58,29 @@ fn copy(client: &Client, rows: &Rows) -> Result<bool, Error> {
     }
 }
 
+fn statement(rows: &Rows) -> String {
+    let (table, columns) = (rows.table.name, rows.table.columns.join(", "));
+    format!("COPY {table} ({columns}) FROM STDIN BINARY")
+}
+
+/// The rows whose keys come for the first time.
+fn firsts<'a>(rows: &'a Rows, key: &[String]) -> impl Iterator<Item = &'a [Value]> {
+    let columns = rows.table.columns.iter().enumerate();
+    let of_key = columns.filter(|(_, column)| key.iter().any(|key| key == *column));
+    let of_key: Vec<usize> = of_key.map(|(at, _)| at).collect();
+    let mut known = HashSet::new();
+    rows.lines().filter(move |line| {
+        let key: Vec<&Value> = of_key.iter().map(|at| &line[*at]).collect();
+        known.insert(key)
+    })
+}
+
 /// Rows as a binary copy receives them.
-fn binary(rows: &Rows) -> Bytes {
-    let width = rows.table.columns.len();
+fn binary<'a>(lines: impl Iterator<Item = &'a [Value]>) -> Bytes {
     let mut out = BytesMut::from(HEADER);
-    for row in rows.values.chunks(width) {
-        out.extend_from_slice(&(width as i16).to_be_bytes());
-        row.iter().for_each(|value| push(value, &mut out));
+    for line in lines {
+        out.extend_from_slice(&(line.len() as i16).to_be_bytes());
+        line.iter().for_each(|value| push(value, &mut out));
     }
     out.extend_from_slice(&TRAILER.to_be_bytes());
     out.freeze()

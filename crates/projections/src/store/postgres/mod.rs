@@ -10,6 +10,7 @@
 mod build;
 mod builds;
 mod client;
+mod deferred;
 mod idle;
 mod insert;
 mod options;
