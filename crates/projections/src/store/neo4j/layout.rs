@@ -5,8 +5,8 @@
 use neo4rs::BoltType;
 
 use super::cypher::Cypher;
-use crate::operations::Rows;
-use crate::{Error, Registered, graph};
+use crate::operations::Operations;
+use crate::{Error, Registered, Value, graph};
 
 /// A constraint or an index: what it is and its name, and what it is of.
 pub(crate) type Rule = (&'static str, &'static str);
@@ -14,21 +14,13 @@ pub(crate) type Rule = (&'static str, &'static str);
 /// See the module's doc.
 pub(crate) struct Layout {
     pub(crate) rules: &'static [Rule],
-    /// The loads that rows of one table become, in the order in which they must be written.
-    pub(crate) loads: fn(&Rows) -> Vec<Load>,
+    /// What writes the rows of a batch, in order: with `is_known` those that are not there yet, otherwise all, and then it
+    /// may fail as a whole because one is there.
+    pub(crate) statements: fn(operations: &Operations, is_known: bool) -> Vec<Cypher>,
     /// Tables as they read back: name, and a statement in the order of the primary key.
     pub(crate) tables: &'static [(&'static str, &'static str)],
     /// Statements that delete all of it, in transactions of bounded size.
     pub(crate) erasures: &'static [&'static str],
-}
-
-/// Rows for one statement, which takes them as `$rows`, each a list in the order of the table's columns.
-pub(crate) struct Load {
-    /// Writes rows that are not there; fails as a whole if one of them is.
-    pub(crate) create: &'static str,
-    /// Writes those of the rows that are not there; the same as `create` where that costs nothing.
-    pub(crate) merge: &'static str,
-    pub(crate) rows: Vec<BoltType>,
 }
 
 impl Layout {
@@ -44,12 +36,10 @@ impl Layout {
         FRAME.rules.iter().chain(self.rules)
     }
 
-    pub(super) fn loads(&self, rows: &Rows) -> Vec<Load> {
-        let loads = match rows.table.name {
-            "quarantine" | "skipped" => FRAME.loads,
-            _ => self.loads,
-        };
-        loads(rows)
+    pub(super) fn statements(&self, operations: &Operations, is_known: bool) -> Vec<Cypher> {
+        let own = (self.statements)(operations, is_known);
+        let frame = (FRAME.statements)(operations, is_known);
+        own.into_iter().chain(frame).collect()
     }
 
     pub(super) fn erasures(&self) -> impl Iterator<Item = &&'static str> {
@@ -82,7 +72,7 @@ static FRAME: Layout = Layout {
             "FOR (s:Skipped@) REQUIRE (s.stream, s.position) IS UNIQUE",
         ),
     ],
-    loads: frame,
+    statements: frame,
     tables: &[
         (
             "quarantine",
@@ -99,21 +89,20 @@ static FRAME: Layout = Layout {
     ],
 };
 
-fn frame(rows: &Rows) -> Vec<Load> {
-    let merge = match rows.table.name {
-        "quarantine" => {
-            "UNWIND $rows AS r MERGE (q:Quarantined@ {stream: r[0]}) ON CREATE SET q.cursor = r[1], q.error = r[2]"
-        }
-        _ => "UNWIND $rows AS r MERGE (:Skipped@ {stream: r[0], position: r[1]})",
+fn frame(operations: &Operations, _: bool) -> Vec<Cypher> {
+    let of = |name, text| {
+        let rows = operations.tables().find(|rows| rows.table.name == name)?;
+        let rows: Vec<BoltType> = rows.lines().map(list).collect();
+        (!rows.is_empty()).then(|| Cypher::new(text).with_all("rows", rows))
     };
-    vec![Load {
-        create: merge,
-        merge,
-        rows: rows.lines().map(list).collect(),
-    }]
+    let (quarantine, skipped) = (of("quarantine", QUARANTINE), of("skipped", SKIPPED));
+    quarantine.into_iter().chain(skipped).collect()
 }
 
+const QUARANTINE: &str = "UNWIND $rows AS r MERGE (q:Quarantined@ {stream: r[0]}) ON CREATE SET q.cursor = r[1], q.error = r[2]";
+const SKIPPED: &str = "UNWIND $rows AS r MERGE (:Skipped@ {stream: r[0], position: r[1]})";
+
 /// A row as a parameter.
-pub(crate) fn list(row: &[crate::Value]) -> BoltType {
+fn list(row: &[Value]) -> BoltType {
     row.iter().map(BoltType::from).collect()
 }

@@ -28,7 +28,7 @@ use crate::{Db, Error, Registered};
 pub(crate) use asking::Asking;
 use builds::Builds;
 pub(crate) use cypher::{Cypher, Record};
-pub(crate) use layout::{Layout, Load, list};
+pub(crate) use layout::Layout;
 pub use options::Options;
 use server::Server;
 pub(crate) use server::{fix, may_retry};

@@ -7,7 +7,6 @@ use std::collections::HashSet;
 
 use super::builds::Builds;
 use super::cypher::Cypher;
-use super::layout::Load;
 use super::server::{gave_way, is_there_already};
 use super::{Asking, Cause};
 use crate::operations::Operations;
@@ -17,9 +16,6 @@ use crate::{Checkpoint, Db, Error};
 
 /// Tries of one batch: others who write the same rows may make it give way.
 const TRIES: usize = 8;
-
-/// Rows of one statement: what it holds is in the server's memory until it ends.
-const ROWS_MAX: usize = 2_000;
 
 const QUARANTINED: &str = "MATCH (q:Quarantined@) RETURN q.stream AS stream";
 
@@ -55,27 +51,29 @@ impl Writing {
     }
 
     /// One transaction: the rows, then the checkpoint. False if the build is gone.
-    fn write(&self, loads: &[Load], is_known: bool, last: Checkpoint) -> Result<bool, Cause> {
-        let chunks = loads.iter().flat_map(|load| {
-            let text = if is_known { load.merge } else { load.create };
-            let chunks = load.rows.chunks(ROWS_MAX);
-            chunks.map(move |rows| Cypher::new(text).with_all("rows", rows.to_vec()))
-        });
+    fn write(
+        &self,
+        operations: &Operations,
+        is_known: bool,
+        last: Checkpoint,
+    ) -> Result<bool, Cause> {
+        let rows = self.builds.model.statements(operations, is_known);
         let (server, mark) = (&self.builds.server, self.builds.mark(self.number));
-        server.run_together(chunks, self.builds.advance(self.number, last), &mark)
+        let last = self.builds.advance(self.number, last);
+        server.run_together(rows.into_iter(), last, &mark)
     }
 
-    fn write_once(&self, loads: &[Load], last: Checkpoint) -> Result<bool, Cause> {
+    fn write_once(&self, operations: &Operations, last: Checkpoint) -> Result<bool, Cause> {
         let mut is_known = false;
         for _ in 1..TRIES {
-            match self.write(loads, is_known, last) {
+            match self.write(operations, is_known, last) {
                 // Another process wrote some of the rows, or this one did and forgot the checkpoint.
                 Err(cause) if is_there_already(&cause) => is_known = true,
                 Err(cause) if gave_way(&cause) => {}
                 written => return written,
             }
         }
-        self.write(loads, is_known, last)
+        self.write(operations, is_known, last)
     }
 }
 
@@ -110,10 +108,7 @@ impl Target for Writing {
     }
 
     fn finish(&mut self, operations: &Operations, last: Checkpoint) -> Result<(), Error> {
-        let tables = operations.tables();
-        let loads = tables.flat_map(|rows| self.builds.model.loads(rows));
-        let loads: Vec<Load> = loads.collect();
-        let written = self.write_once(&loads, last);
+        let written = self.write_once(operations, last);
         match written.map_err(|cause| self.fault(cause))? {
             true => Ok(()),
             false => Err(Error::Interfered(self.builds.view.name)),
