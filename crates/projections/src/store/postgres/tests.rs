@@ -55,6 +55,19 @@ fn one_log_gives_one_dump_live_and_rebuilt() {
 }
 
 #[test]
+fn rows_that_a_rebuild_is_told_again_are_kept_once() {
+    let Some(home) = postgres() else { return };
+    let history = made_up(24, 4, 200);
+    let expected = dumped(&given_in_memory::<Catalog>(history.commits()));
+    let mut build = Store::build(&home, view()).unwrap();
+    fold(&mut build, &history, &mut Dice(24));
+    build.rewind();
+    fold(&mut build, &history, &mut Dice(25));
+    assert!(build.complete().unwrap().is_ok());
+    assert!(dumped(&home.ask(view()).unwrap()) == expected);
+}
+
+#[test]
 fn a_text_with_a_nul_is_kept_alike() {
     let Some(home) = postgres() else { return };
     let mut history = History::default();
