@@ -99,6 +99,11 @@ pub(crate) fn beside(path: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
+/// Brings a file to disk.
+pub(crate) fn sync(path: &Path) -> std::io::Result<()> {
+    fs::File::open(path)?.sync_all()
+}
+
 /// Views are disposable: what cannot be deleted now is swept at the next open.
 pub(crate) fn delete(path: &Path) {
     for path in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {

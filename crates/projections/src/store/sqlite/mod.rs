@@ -16,7 +16,7 @@ use super::{Checkpoint, Completed, Home, Target};
 use crate::operations::Operations;
 use crate::{Db, Error, Registered};
 pub(crate) use tables::{checkpoint, tables};
-use tables::{connect, create, defer_order, finish, quarantined};
+use tables::{connect, create, defer_order, finish, quarantined, without_log};
 
 /// The folder of views in a data directory.
 #[derive(Debug, Clone)]
@@ -126,7 +126,9 @@ impl File {
             is_pinned: true,
         };
         let mut file = Self::with_tables(view, connection, Some(place))?;
-        file.deferred = defer_order(&file.connection).map_err(|error| Error::open(view, error))?;
+        let open = |error| Error::open(view, error);
+        file.deferred = defer_order(&file.connection).map_err(open)?;
+        without_log(&file.connection).map_err(open)?;
         Ok(file)
     }
 
@@ -232,15 +234,16 @@ impl Target for File {
                 return Ok(Completed::Behind(self));
             }
         }
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .map_err(write)?;
         let to = files::path(&place.folder, view, number, true);
         let from = place.path.clone();
-        // Closing removes the write-ahead log, which bears the old name.
-        let closed = self.connection.close();
-        closed.map_err(|(_, error)| write(error))?;
-        std::fs::rename(&from, &to).map_err(|_| Error::Interfered(view.name))?;
+        let close = |connection: Connection| connection.close().map_err(|(_, error)| write(error));
+        close(self.connection)?;
+        // Opened once more, it has the write-ahead log that its readers want; closing removes it, for it bears the old
+        // name.
+        close(connect(&from, false).map_err(write)?)?;
+        files::sync(&from)
+            .and_then(|()| std::fs::rename(&from, &to))
+            .map_err(|_| Error::Interfered(view.name))?;
         Ok(Completed::Done)
     }
 

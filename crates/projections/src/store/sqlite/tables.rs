@@ -71,6 +71,13 @@ pub(super) fn defer_order(connection: &Connection) -> rusqlite::Result<Vec<Strin
     Ok(deferred)
 }
 
+/// Lets a build do without a write-ahead log, which would write each page twice: what a crash leaves of it is never
+/// used, and it is brought to disk before it takes its name.
+pub(super) fn without_log(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update_and_check(None, "journal_mode", "MEMORY", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "OFF")
+}
+
 /// Tables without row numbers, and the columns of their keys.
 const KEYED: &str = "SELECT l.name, (
         SELECT group_concat('\"' || i.name || '\"', ', ' ORDER BY i.pk) FROM pragma_table_info(l.name) i WHERE i.pk > 0)
