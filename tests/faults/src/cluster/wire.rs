@@ -97,7 +97,7 @@ fn ran(mut command: Command) -> Result<()> {
     let ran = command.stdin(Stdio::null()).output();
     let ran = ran.with_context(|| format!("starting {}", program.display()))?;
     let said = String::from_utf8_lossy(&ran.stderr);
-    ensure!(ran.status.success(), "{}", said.trim());
+    ensure!(ran.status.success(), "{}: {}", ran.status, said.trim());
     Ok(())
 }
 
