@@ -43,7 +43,7 @@ pub(super) async fn ensure(context: &Context, options: &Options) -> Result<Info,
         doing: "making the log",
         source,
     };
-    let found = match context.get_stream(&wanted.name).await {
+    let found = match early::patiently(|| context.get_stream(&wanted.name)).await {
         Ok(stream) => stream.cached_info().clone(),
         Err(error) if is_absent(error.kind()) => match make(context, &wanted).await {
             Ok(made) => made.cached_info().clone(),

@@ -1,12 +1,13 @@
 //! What a cluster refuses while its leader has not heard of all nodes yet.
 //!
-//! After a start, and after an election.
+//! After a start, and until an election is over.
 
 use std::error::Error;
 use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{CreateStreamError, CreateStreamErrorKind};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, sleep};
 
 /// Nodes tell of themselves every few seconds; a machine that is busy takes several times as long.
@@ -29,6 +30,10 @@ where
 }
 
 fn is_early(error: &(dyn Error + 'static)) -> bool {
+    // Nobody answers while nobody leads.
+    if error.is::<Elapsed>() {
+        return true;
+    }
     let refused = error.downcast_ref::<CreateStreamError>();
     if let Some(CreateStreamErrorKind::JetStream(refused)) = refused.map(CreateStreamError::kind) {
         let code = refused.error_code();
@@ -76,6 +81,25 @@ mod tests {
         let made = patiently(|| ready(Err::<(), _>(refused(10005))));
         assert!(made.await.is_err());
         assert!(begun.elapsed() >= PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_nobody_answered_is_asked_again() {
+        let mut calls = 0;
+        let made = patiently(|| {
+            calls += 1;
+            let call = calls;
+            async move {
+                let never = tokio::time::timeout(PAUSE, std::future::pending::<()>());
+                let late = never.await.unwrap_err();
+                let kind = CreateStreamErrorKind::TimedOut;
+                match call {
+                    1 => Err(CreateStreamError::with_source(kind, late)),
+                    _ => Ok(call),
+                }
+            }
+        });
+        assert_eq!(made.await.unwrap(), 2);
     }
 
     #[tokio::test(start_paused = true)]

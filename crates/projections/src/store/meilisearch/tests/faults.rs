@@ -179,11 +179,16 @@ fn fault_of(begin: &str, faults: &[Fault]) -> Error {
 }
 
 fn cause(error: &Error) -> &meilisearch::Fault {
-    match error {
-        Error::Write {
-            source: Cause::Meilisearch(fault),
-            ..
-        } => fault,
+    let Error::Write { source, .. } = error else {
+        panic!("{error:?}");
+    };
+    match source {
+        Cause::Meilisearch(fault) => fault,
+        // What a setting can mend comes with advice.
+        Cause::Access { source, .. } => match &**source {
+            Cause::Meilisearch(fault) => fault,
+            other => panic!("{other:?}"),
+        },
         other => panic!("{other:?}"),
     }
 }
