@@ -22,9 +22,10 @@ const MINIMUM: (u32, u32) = (2, 15);
 const NAME: &str = "nats";
 /// A cluster elects its leader within two seconds on an idle machine.
 const READY: Duration = Duration::from_secs(60);
-/// Asks for the server alone. Of its streams' copies it sometimes says for minutes after a kill that one is not current
-/// ("monitor goroutine not running", 2.15.2), while the cluster serves them all.
-const HEALTH: &str = "/healthz?js-server-only=true";
+/// Of a copy of a stream a node that was killed sometimes says for minutes that it is not current ("monitor goroutine not
+/// running", 2.15.2): it is started once more after this, as its operator would do it.
+const CURRENT: Duration = Duration::from_secs(15);
+const TRIES: usize = 3;
 
 /// One server, or a cluster.
 pub struct Nats {
@@ -176,8 +177,12 @@ impl Nats {
             .filter(|node| node.process.is_running())
             .collect();
         for node in &running {
-            node.process
-                .until(READY, || node.monitored(HEALTH).is_some())?;
+            let is_healthy = || node.monitored("/healthz").is_some();
+            let mut tries = (1..TRIES).map(|_| node.process.until(CURRENT, is_healthy));
+            while tries.next().is_some_and(|healthy| healthy.is_err()) {
+                node.restart();
+            }
+            node.process.until(READY, is_healthy)?;
         }
         if self.nodes.len() == 1 {
             return Ok(());
