@@ -75,7 +75,7 @@ async fn make(context: &Context, wanted: &Config) -> Result<Stream, CreateStream
     early::patiently(|| context.create_stream(wanted)).await
 }
 
-fn is_absent(kind: GetStreamErrorKind) -> bool {
+pub(crate) fn is_absent(kind: GetStreamErrorKind) -> bool {
     matches!(kind, GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 

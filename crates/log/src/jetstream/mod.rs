@@ -11,7 +11,7 @@
 mod append;
 mod ask;
 mod batch;
-mod configure;
+pub(crate) mod configure;
 mod connect;
 pub(crate) mod early;
 mod facts;

@@ -19,7 +19,9 @@ use tokio::sync::RwLock;
 
 use super::holders::Holders;
 use super::{Delivery, Error, Hold, Incarnation, LEASE, MESSAGES_MAX, TaskQueue, Ticket};
-use crate::jetstream::{Options, early::patiently};
+use crate::jetstream::Options;
+use crate::jetstream::configure::is_absent;
+use crate::jetstream::early::patiently;
 
 /// A pull waits at most this long at the server, so that one whose consumer is gone is soon made anew.
 const PULL: Duration = Duration::from_secs(5);
@@ -254,16 +256,15 @@ impl TaskQueue for JetStreamQueue {
 
     /// When the server made the stream; one that is gone is made anew.
     async fn incarnation(&self) -> Result<Incarnation, Error> {
-        let found = self.context.get_stream(self.config.stream_name()).await;
-        let stream = match found {
-            Ok(stream) => stream,
-            Err(_) => {
+        let ask = || self.context.get_stream(self.config.stream_name());
+        let stream = match ask().await {
+            Err(error) if is_absent(error.kind()) => {
                 self.make().await?;
-                let made = self.context.get_stream(self.config.stream_name()).await;
-                made.map_err(failed("asking for"))?
+                ask().await
             }
+            asked => asked,
         };
-        let made = stream.cached_info().created;
+        let made = stream.map_err(failed("asking for"))?.cached_info().created;
         Ok(Incarnation(made.unix_timestamp_nanos()))
     }
 
