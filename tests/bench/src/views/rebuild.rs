@@ -182,8 +182,9 @@ fn load(from: &Path, to: &Path, index: &[&str]) -> Result<Duration> {
     for index in indexes {
         bare.0.execute_batch(&index)?;
     }
-    spent += begun.elapsed();
     drop(bare);
+    std::fs::File::open(to)?.sync_all()?;
+    spent += begun.elapsed();
     std::fs::remove_file(to)?;
     Ok(spent)
 }
@@ -232,16 +233,15 @@ fn take(rows: &mut rusqlite::Rows<'_>, width: usize) -> Result<Vec<Value>> {
     Ok(batch)
 }
 
-/// A file that is written as a view is: the same journal, cache and bounds.
+/// A file that is written as a build is: the same journal and cache.
 struct Bare(Connection);
 
 impl Bare {
     fn create(path: &Path, schema: &[String]) -> Result<Self> {
         let connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "journal_mode", "MEMORY")?;
+        connection.pragma_update(None, "synchronous", "OFF")?;
         connection.pragma_update(None, "cache_size", -24 * 1024)?;
-        connection.pragma_update(None, "wal_autocheckpoint", 8 * 1024)?;
         for statement in schema {
             connection.execute_batch(statement)?;
         }
