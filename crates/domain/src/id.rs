@@ -96,6 +96,10 @@ text_id! {
     ModuleName
 }
 text_id! {
+    /// A key for programs: `key_` and 26 characters of base 32, random.
+    KeyId
+}
+text_id! {
     /// One of the four parts of a stream's id.
     Token
 }

@@ -11,6 +11,7 @@
 //! | finding | [`finding`]: one claim with its parent, relation, confidence and evidence |
 //! | scan, plan, task, workspace | [`scan`], [`plan`], [`task`], [`workspace`]: their events and commands |
 //! | mark | [`mark`]: an analyst's word on a finding; [`standing`]: what falls with it |
+//! | role | [`role`]: what somebody may do in a workspace |
 //! | module | [`module`]: the manifest |
 //! | scope | [`scope`]: what may be contacted, by named rules |
 //! | frontier | [`frontier`]: the fold that says what is due |
@@ -27,6 +28,7 @@ pub mod mark;
 pub mod module;
 pub mod plan;
 pub mod relation;
+pub mod role;
 pub mod scan;
 pub mod scope;
 pub mod sealed;

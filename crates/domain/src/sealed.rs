@@ -56,6 +56,7 @@ pub const SEALABLE: &[(&str, &[&str])] = &[
     ("task.remarked", &["/detail"]),
     ("task.scheduled", &["/inputs/*/key"]),
     ("workspace.created", &["/name"]),
+    ("workspace.key_issued", &["/name"]),
 ];
 
 /// Whether the field at `pointer` of an event of `kind` may be sealed.

@@ -120,6 +120,12 @@ impl<A: Logged> Store<A> {
         }
     }
 
+    /// The aggregate as the log has it now, and where its stream ends; `None` for an empty stream.
+    pub async fn state(&self, stream: &StreamId) -> Result<(A, Option<Tip>), ReadError> {
+        let loaded = self.load(stream).await?;
+        Ok((loaded.aggregate, loaded.tip))
+    }
+
     /// The aggregate as it is now: what the cache knows, and what stands in the log after it.
     async fn load(&self, stream: &StreamId) -> Result<Loaded<A>, ReadError> {
         let hot = self

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use mirage_domain::id::{Digest, IdKey, Position, StreamId, Version, WorkspaceId};
 use mirage_domain::log;
-use mirage_domain::workspace::{CreateWorkspace, Event, Workspace};
+use mirage_domain::workspace::{Command, CreateWorkspace, Event, Workspace};
 use uuid::Uuid;
 
 use crate::commit::{Actor, Commit, Entry, encode};
@@ -72,10 +72,10 @@ pub async fn workspace(
     let key = IdKey::new(bytes);
     let fresh = keys.join(format!("{workspace}.key.{}", Uuid::now_v7()));
     write(&fresh, &key).map_err(|source| store(&fresh, source))?;
-    let command = CreateWorkspace {
+    let command = Command::Create(CreateWorkspace {
         name: workspace.to_string(),
         fingerprint: key.fingerprint(),
-    };
+    });
     let stream = StreamId::workspace(workspace);
     let made = Store::<Workspace>::new(log.clone())
         .execute(&stream, command, Envelope::new(actor, now))

@@ -47,10 +47,23 @@ impl Coded for mark::Error {
     }
 }
 
-impl Coded for workspace::CreateWorkspaceError {
+impl Coded for workspace::Error {
     fn code(&self) -> &'static str {
         match self {
-            Self::Exists => "workspace_exists",
+            Self::Create(workspace::CreateWorkspaceError::Exists) => "workspace_exists",
+            Self::IssueKey(error) => error.code(),
+            Self::RevokeKey(workspace::RevokeKeyError::NoKey) => "no_such_api_key",
+        }
+    }
+}
+
+impl Coded for workspace::IssueKeyError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoWorkspace => "no_such_workspace",
+            Self::Exists => "conflict",
+            Self::Expired | Self::Name => "bad_value",
+            Self::TooMany => "api_keys_full",
         }
     }
 }

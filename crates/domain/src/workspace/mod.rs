@@ -1,75 +1,95 @@
-//! Workspaces: the tenants, and the fingerprint of the key under which each one's ids are made.
+//! Workspaces: the tenants, the fingerprint of the key under which each one's ids are made, and who may enter.
+//!
+//! One command, one file. **Invariant:** who may do what in a workspace is the fold of this one stream, so its version
+//! is the version of every right in it.
+
+mod create;
+mod events;
+mod issue_key;
+mod revoke_key;
+
+use std::collections::BTreeMap;
 
 use cqrs_es::event_sink::EventSink;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::id::Digest;
+pub use create::{CreateWorkspace, CreateWorkspaceError};
+pub use events::*;
+pub use issue_key::{IssueKey, IssueKeyError, KEYS_MAX, NAME_BYTES_MAX};
+pub use revoke_key::{RevokeKey, RevokeKeyError};
+
+use crate::id::{Digest, KeyId};
+use crate::role::Role;
 use crate::sealed::Sealable;
 
-crate::event::events! {
-    Created = "workspace.created" v 1,
-}
-
-/// A workspace began; its id key was made in the act of writing this.
+/// A key for programs: who has its secret enters in its role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Created {
+pub struct ApiKey {
     pub name: Sealable<String>,
-    /// Fingerprint of the id key: a missing or different key refuses all writes.
-    pub fingerprint: Digest,
+    pub role: Role,
+    /// SHA-256 of the secret, which nobody keeps.
+    pub secret: Digest,
+    pub issued_at: Timestamp,
+    /// `None`: until it is revoked.
+    pub expires_at: Option<Timestamp>,
+    pub is_revoked: bool,
 }
 
-/// Makes a workspace, once.
-#[derive(Debug, Clone)]
-pub struct CreateWorkspace {
-    pub name: String,
-    pub fingerprint: Digest,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CreateWorkspaceError {
-    #[error("the workspace exists")]
-    Exists,
+impl ApiKey {
+    /// Whether it opens anything at this time.
+    pub fn is_good(&self, now: Timestamp) -> bool {
+        !self.is_revoked && self.expires_at.is_none_or(|end| now < end)
+    }
 }
 
 /// The state of one workspace.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Workspace {
     pub fingerprint: Option<Digest>,
+    pub keys: BTreeMap<KeyId, ApiKey>,
 }
 
-fn decide(
-    workspace: &Workspace,
-    command: CreateWorkspace,
-) -> Result<Vec<Event>, CreateWorkspaceError> {
-    match workspace.fingerprint {
-        Some(_) => Err(CreateWorkspaceError::Exists),
-        None => {
-            let name = Sealable::Open(command.name);
-            Ok(vec![
-                Created {
-                    name,
-                    fingerprint: command.fingerprint,
-                }
-                .into(),
-            ])
-        }
-    }
+/// Everything that can be asked of a workspace.
+#[derive(Debug, Clone)]
+pub enum Command {
+    Create(CreateWorkspace),
+    IssueKey(IssueKey),
+    RevokeKey(RevokeKey),
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Create(#[from] CreateWorkspaceError),
+    #[error(transparent)]
+    IssueKey(#[from] IssueKeyError),
+    #[error(transparent)]
+    RevokeKey(#[from] RevokeKeyError),
+}
+
+fn decide(workspace: &Workspace, command: Command) -> Result<Vec<Event>, Error> {
+    Ok(match command {
+        Command::Create(command) => create::decide(workspace, command)?,
+        Command::IssueKey(command) => issue_key::decide(workspace, command)?,
+        Command::RevokeKey(command) => revoke_key::decide(workspace, &command)?,
+    })
 }
 
 impl cqrs_es::Aggregate for Workspace {
     const TYPE: &'static str = "workspace";
-    type Command = CreateWorkspace;
+    type Command = Command;
     type Event = Event;
-    type Error = CreateWorkspaceError;
+    type Error = Error;
     type Services = ();
 
     async fn handle(
         &mut self,
-        command: CreateWorkspace,
+        command: Command,
         (): &(),
         sink: &EventSink<Self>,
-    ) -> Result<(), CreateWorkspaceError> {
+    ) -> Result<(), Error> {
         for event in decide(self, command)? {
             sink.write(event, self).await;
         }
@@ -79,28 +99,25 @@ impl cqrs_es::Aggregate for Workspace {
     fn apply(&mut self, event: Event) {
         match event {
             Event::Created(created) => self.fingerprint = Some(created.fingerprint),
+            Event::KeyIssued(issued) => {
+                let key = ApiKey {
+                    name: issued.name,
+                    role: issued.role,
+                    secret: issued.secret,
+                    issued_at: issued.issued_at,
+                    expires_at: issued.expires_at,
+                    is_revoked: false,
+                };
+                self.keys.insert(issued.key, key);
+            }
+            Event::KeyRevoked(revoked) => {
+                if let Some(key) = self.keys.get_mut(&revoked.key) {
+                    key.is_revoked = true;
+                }
+            }
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_workspace_is_made_once() {
-        let command = CreateWorkspace {
-            name: "default".into(),
-            fingerprint: Digest::of(b"key"),
-        };
-        let made = decide(&Workspace::default(), command.clone()).unwrap();
-        assert_eq!(made.len(), 1);
-        let workspace = Workspace {
-            fingerprint: Some(command.fingerprint),
-        };
-        assert_eq!(
-            decide(&workspace, command),
-            Err(CreateWorkspaceError::Exists)
-        );
-    }
-}
+mod testing;
