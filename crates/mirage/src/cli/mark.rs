@@ -92,6 +92,7 @@ async fn say(context: &Context, finding: &str, command: Command, key: &KeyArgume
     let caller = key.caller(&["mark", &id, verdict, &reason]);
     let node = context.node().await?;
     let position = node
+        .commands
         .mark(&found.scan_id, found.finding_id, command, &caller)
         .await
         .map_err(Problem::from)?;

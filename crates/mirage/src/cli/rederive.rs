@@ -121,7 +121,10 @@ async fn start(
     };
     let mut words = vec!["rederive", of.as_str()];
     words.extend(modules.iter().map(ModuleName::as_str));
-    let started = node.start(request, &arguments.key.caller(&words)).await;
+    let started = node
+        .commands
+        .start(request, &arguments.key.caller(&words))
+        .await;
     let (fresh, _) = started.map_err(wire::of_command)?;
     Ok(fresh)
 }

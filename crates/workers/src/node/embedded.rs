@@ -7,11 +7,10 @@ use jiff::{Timestamp, Unit};
 use mirage_domain::id::WorkspaceId;
 use mirage_log::commit::{Actor, ActorKind};
 use mirage_log::evidence::{self, EvidenceStore, Files};
-use mirage_log::execute::Store;
 use mirage_log::sqlite::Sqlite;
 use mirage_log::{EventLog, keys};
 
-use super::Node;
+use super::{Commands, Node};
 use crate::leases::{self, LeaseFile, Leases};
 use crate::probe::live::{self, Live, LiveConfig};
 
@@ -116,14 +115,20 @@ impl Node {
         };
         keys::begin(&*log, actor.clone(), now()).await?;
         let key = keys::workspace(log.clone(), &folder, &workspace, actor, now).await?;
+        let commands = Commands::new(
+            workspace.clone(),
+            log.clone(),
+            evidence.clone(),
+            key.clone(),
+            now,
+        );
         Ok(Self {
             workspace,
             evidence,
             key,
+            commands: Arc::new(commands),
             live: Live::new(LiveConfig::default()).await?,
             leases,
-            scans: Store::new(log.clone()),
-            marks: Store::new(log.clone()),
             holder: leases::this_process(),
             running: Default::default(),
             secrets: Default::default(),

@@ -6,7 +6,7 @@ use mirage_domain::id::{Digest, ModuleName, Position, ScanId, StreamId};
 use mirage_domain::module::Profile;
 use mirage_domain::scan::{Limits, Origin};
 
-use super::{Caller, Error, Node, ScanRequest};
+use super::{Caller, Commands, Error, ScanRequest};
 use crate::collectors::import::{Importer, root};
 use crate::settings::ScanSettings;
 
@@ -19,7 +19,7 @@ pub struct Import {
     pub scope: Vec<String>,
 }
 
-impl Node {
+impl Commands {
     /// Starts the import of a file and keeps the file as evidence before; `None` beside the id if it was started before.
     pub async fn import(
         &self,

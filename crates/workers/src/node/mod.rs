@@ -1,36 +1,25 @@
 //! A node: what one process needs to run scans, and the commands that people give to them.
 
+mod commands;
 mod embedded;
 mod import;
 mod running;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use jiff::Timestamp;
-use mirage_domain::entity::Entity;
-use mirage_domain::id::{
-    Digest, FindingId, IdKey, ModuleName, Position, ScanId, StreamId, WorkspaceId,
-};
-use mirage_domain::mark::{self, Mark};
-use mirage_domain::module::Profile;
-use mirage_domain::scan::{self, Consent, Limits, Origin, Requested, Scan, Seeds, StartScan};
-use mirage_domain::scope::{RuleError, Scope};
-use mirage_domain::sealed::Sealable;
-use mirage_log::commit::{Actor, ActorKind, CommandKey};
+use mirage_domain::id::{IdKey, WorkspaceId};
+use mirage_log::EventLog;
 use mirage_log::evidence::EvidenceStore;
-use mirage_log::execute::{self, Envelope, Store};
-use mirage_log::{EventLog, evidence};
 
+pub use commands::{Caller, Commands, Error, ScanRequest};
 pub use embedded::{OpenError, Parts, Place, now};
 pub use import::Import;
 pub use running::Running;
 
 use crate::leases::Leases;
 use crate::probe::live::Live;
-use crate::seed;
-use crate::settings::ScanSettings;
 
 /// See the module's doc.
 pub struct Node {
@@ -39,10 +28,9 @@ pub struct Node {
     pub evidence: Arc<dyn EvidenceStore>,
     /// The workspace's id key.
     pub key: IdKey,
+    pub commands: Arc<Commands>,
     pub live: Arc<Live>,
     pub leases: Arc<dyn Leases>,
-    pub scans: Store<Scan>,
-    pub marks: Store<Mark>,
     /// Names this process in leases and claims.
     pub holder: String,
     /// What it has in hand just now.
@@ -50,148 +38,4 @@ pub struct Node {
     /// Module settings that are secrets, by `MODULE.KEY`.
     pub secrets: BTreeMap<String, String>,
     pub now: fn() -> Timestamp,
-}
-
-/// What somebody wants scanned; every field is checked before anything is written.
-#[derive(Debug, Clone)]
-pub struct ScanRequest {
-    pub name: String,
-    pub seeds: Vec<Entity>,
-    pub profile: Profile,
-    pub modules: BTreeSet<ModuleName>,
-    /// Rules beside those that the seeds imply.
-    pub scope: Vec<String>,
-    pub limits: Limits,
-    pub consent: Option<Consent>,
-    pub allow_private: Vec<IpNet>,
-    pub settings: ScanSettings,
-    pub origin: Origin,
-}
-
-/// Who asks, and under which idempotency key.
-#[derive(Debug, Clone)]
-pub struct Caller {
-    pub actor: Actor,
-    /// The key and the request as the client sent it, before defaults, clock and ids.
-    pub key: Option<(String, Vec<u8>)>,
-}
-
-impl Caller {
-    /// The person at the command line.
-    pub fn user(id: impl Into<String>) -> Self {
-        Self {
-            actor: Actor {
-                kind: ActorKind::User,
-                id: id.into(),
-                version: None,
-            },
-            key: None,
-        }
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    #[error(transparent)]
-    Scope(#[from] RuleError),
-    #[error(transparent)]
-    Evidence(#[from] evidence::Error),
-    #[error(transparent)]
-    Read(#[from] mirage_log::ReadError),
-    #[error(transparent)]
-    Command(#[from] execute::Error<scan::Error>),
-}
-
-impl Node {
-    fn envelope(&self, caller: &Caller, scan: &ScanId) -> Envelope {
-        let command = caller.key.as_ref().map(|(key, request)| CommandKey {
-            key: key.clone(),
-            digest: self.key.mac(request),
-        });
-        Envelope {
-            command,
-            correlation: Some(scan.to_string()),
-            ..Envelope::new(caller.actor.clone(), self.now)
-        }
-    }
-
-    /// Starts a scan, or answers as the first time if this caller's key did so before.
-    pub async fn start(
-        &self,
-        request: ScanRequest,
-        caller: &Caller,
-    ) -> Result<(ScanId, Position), Error> {
-        let key = match &caller.key {
-            Some((key, _)) => key.clone(),
-            None => uuid::Uuid::now_v7().to_string(),
-        };
-        let scan = ScanId::derive(&self.workspace, &caller.actor.id, &key);
-        let position = self.start_as(&scan, request, caller).await?;
-        Ok((scan, position))
-    }
-
-    /// Starts the scan that has this id.
-    async fn start_as(
-        &self,
-        scan: &ScanId,
-        request: ScanRequest,
-        caller: &Caller,
-    ) -> Result<Position, Error> {
-        Scope::new(&request.seeds, &request.scope)?;
-        let count = request.seeds.len() as u64;
-        let list = self
-            .evidence
-            .put(&self.workspace, seed::encode(&request.seeds))
-            .await?;
-        let settings = self
-            .evidence
-            .put(&self.workspace, request.settings.encode())
-            .await?;
-        self.evidence.flush().await?;
-        let requested = requested(request, Seeds { list, count }, settings);
-        let command = scan::Command::Start(Box::new(StartScan { request: requested }));
-        self.command(scan, command, caller).await
-    }
-
-    /// Gives a command to a scan and answers the position after which its effect can be read.
-    pub async fn command(
-        &self,
-        scan: &ScanId,
-        command: scan::Command,
-        caller: &Caller,
-    ) -> Result<Position, Error> {
-        let stream = StreamId::scan(&self.workspace, scan);
-        Ok(self
-            .scans
-            .execute(&stream, command, self.envelope(caller, scan))
-            .await?)
-    }
-
-    /// Says something about a finding, which is known to exist, and answers the position after which it holds.
-    pub async fn mark(
-        &self,
-        scan: &ScanId,
-        finding: FindingId,
-        command: mark::Command,
-        caller: &Caller,
-    ) -> Result<Position, execute::Error<mark::Error>> {
-        let stream = StreamId::mark(&self.workspace, scan, finding);
-        let envelope = self.envelope(caller, scan);
-        self.marks.execute(&stream, command, envelope).await
-    }
-}
-
-fn requested(request: ScanRequest, seeds: Seeds, settings: Digest) -> Requested {
-    Requested {
-        name: Sealable::Open(request.name),
-        seeds,
-        profile: request.profile,
-        modules: request.modules,
-        scope: Sealable::Open(request.scope),
-        limits: request.limits,
-        consent: request.consent,
-        allow_private: request.allow_private,
-        settings,
-        origin: request.origin,
-    }
 }

@@ -324,7 +324,8 @@ impl Orchestrator {
             correlation: Some(scan.to_string()),
             ..execute::Envelope::new(actor(), node.now)
         };
-        node.scans
+        node.commands
+            .scans
             .execute(&StreamId::scan(&node.workspace, scan), command, envelope)
             .await?;
         Ok(Ended::Finished(outcome))

@@ -305,7 +305,11 @@ async fn a_scan_finds_by_all_of_them_together_what_each_is_there_for() {
     ] {
         request.settings.set(key, value).unwrap();
     }
-    let (scan, _) = node.start(request, &Caller::user("tester")).await.unwrap();
+    let (scan, _) = node
+        .commands
+        .start(request, &Caller::user("tester"))
+        .await
+        .unwrap();
     let run = run(node.clone(), scan.clone(), CancellationToken::new());
     let ended = tokio::time::timeout(Duration::from_secs(60), run).await;
     assert_eq!(ended.unwrap().unwrap(), Ended::Finished(Outcome::Completed));

@@ -148,7 +148,7 @@ async fn a_paused_scan_schedules_nothing_until_it_is_resumed() {
     let dir = tempfile::tempdir().unwrap();
     let node = node(dir.path()).await;
     let caller = Caller::user("tester");
-    let (scan, _) = node.start(many(&world), &caller).await.unwrap();
+    let (scan, _) = node.commands.start(many(&world), &caller).await.unwrap();
     let paused = node
         .command(&scan, Command::Pause(PauseScan), &caller)
         .await

@@ -67,7 +67,7 @@ impl Role {
 
 async fn started(dir: &Path, request: ScanRequest) -> (Arc<Node>, ScanId) {
     let node = node(dir).await;
-    let started = node.start(request, &Caller::user("tester")).await;
+    let started = node.commands.start(request, &Caller::user("tester")).await;
     (node, started.unwrap().0)
 }
 
@@ -476,12 +476,15 @@ async fn a_service_runs_several_scans_and_goes_on_with_one_that_was_paused() {
     let (_, other) = started(dir.path(), many(&world)).await;
     until(&node, &one, is_planned).await;
     let caller = Caller::user("tester");
-    let pause = node.command(&one, Command::Pause(PauseScan), &caller).await;
+    let pause = node
+        .commands
+        .command(&one, Command::Pause(PauseScan), &caller)
+        .await;
     pause.unwrap();
     let collector = Role::collect(dir.path(), queue).await;
     until_finished(&node, &other).await;
     let resume = Command::Resume(ResumeScan { failed: false });
-    node.command(&one, resume, &caller).await.unwrap();
+    node.commands.command(&one, resume, &caller).await.unwrap();
     until_finished(&node, &one).await;
     orchestrator.leave().await;
     collector.leave().await;

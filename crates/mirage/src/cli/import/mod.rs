@@ -86,6 +86,7 @@ async fn as_scan(
     };
     let node = Arc::new(context.node_with_room().await?);
     let (scan, position) = node
+        .commands
         .import(importer, import, file, &wire::caller())
         .await
         .map_err(wire::of_command)?;

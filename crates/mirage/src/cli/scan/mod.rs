@@ -121,6 +121,7 @@ async fn scan(context: &Context, arguments: Arguments) -> Answer {
     let caller = caller(&arguments);
     let node = Arc::new(context.node_with_room().await?);
     let (scan, position) = node
+        .commands
         .start(request, &caller)
         .await
         .map_err(wire::of_command)?;

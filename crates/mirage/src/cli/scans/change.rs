@@ -110,6 +110,7 @@ async fn give(
     caller: &Caller,
 ) -> Result<Position, Failure> {
     Ok(node
+        .commands
         .command(id, command, caller)
         .await
         .map_err(wire::of_command)?)

@@ -41,6 +41,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     request.consent = consent::obtain(context, request.profile)?;
     let caller = arguments.key.caller(&["rerun", id.as_str()]);
     let (fresh, position) = node
+        .commands
         .start(request, &caller)
         .await
         .map_err(wire::of_command)?;
