@@ -60,10 +60,10 @@ async fn ready(State(readiness): State<Arc<dyn Readiness>>) -> (StatusCode, Json
 /// Answers until `stop` is cancelled.
 pub async fn serve(
     listener: TcpListener,
-    readiness: Arc<dyn Readiness>,
+    routes: Router,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    axum::serve(listener, routes(readiness))
+    axum::serve(listener, routes)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }

@@ -1,7 +1,13 @@
-//! Who may ask: what the outside sees of Mirage, beginning with its errors.
+//! Who may ask: the gateway, and what the outside sees of Mirage, beginning with its errors.
 //!
 //! **Never:** SQL, or anything of the workers that runs: work starts by a command.
 
+pub mod auth;
 pub mod error;
+pub mod gateway;
 pub mod health;
+pub mod openapi;
+pub mod rest;
+pub mod router;
+pub mod trace;
 pub mod why;

@@ -55,6 +55,8 @@ pub struct Envelope {
     pub correlation: Option<String>,
     pub causation: Option<Causation>,
     pub traceparent: Option<String>,
+    /// Only if the stream ends with this event: what was decided on is what was read.
+    pub at_version: Option<Version>,
     /// The edge's clock.
     pub now: fn() -> Timestamp,
 }
@@ -67,6 +69,7 @@ impl Envelope {
             correlation: None,
             causation: None,
             traceparent: None,
+            at_version: None,
             now,
         }
     }
@@ -79,6 +82,8 @@ pub enum Error<E: std::error::Error + 'static> {
     Refused(E),
     #[error("the idempotency key was used before for another request")]
     KeyReused,
+    #[error("it is at version {} by now", at.0)]
+    Stale { at: Version },
     #[error("the stream was changed by others {RETRIES_MAX} times in a row; try again")]
     Conflict,
     #[error(transparent)]
@@ -159,7 +164,10 @@ impl<A: Logged> Store<A> {
         if hot.len() >= CACHE_MAX {
             hot.clear();
         }
-        hot.insert(stream.clone(), loaded.clone());
+        // Nobody fills it with streams that there are not.
+        if loaded.tip.is_some() {
+            hot.insert(stream.clone(), loaded.clone());
+        }
         Ok(loaded)
     }
 
@@ -258,6 +266,10 @@ impl<A: Logged> Store<A> {
             } else {
                 Err(Error::KeyReused)
             };
+        }
+        let at = loaded.tip.map_or(Version(0), |tip| tip.version);
+        if envelope.at_version.is_some_and(|wanted| wanted != at) {
+            return Err(Error::Stale { at });
         }
         let sink = EventSink::default();
         let mut decided = loaded.aggregate.clone();

@@ -166,6 +166,7 @@ impl<E: Coded> From<execute::Error<E>> for Problem {
         match error {
             execute::Error::Refused(error) => Self::of(error.code(), &error),
             execute::Error::KeyReused => Self::of("key_reused", &error),
+            execute::Error::Stale { .. } => Self::of("precondition_failed", &error),
             execute::Error::Conflict => Self::of("conflict", &error),
             execute::Error::Append(error) => error.into(),
             execute::Error::Read(error) => error.into(),

@@ -3,6 +3,7 @@
 //! To add one: its file with `Arguments` and `run`, its variant in [`Command`], its arm in [`run`].
 //! Help, manual, completion and `docs/generated/cli.md` come from the tree.
 
+mod api_keys;
 mod config;
 mod diff;
 mod doctor;
@@ -97,6 +98,8 @@ enum Command {
     Config(config::Arguments),
     Doctor(doctor::Arguments),
     Serve(serve::Arguments),
+    /// Keys for programs that speak to the gateway
+    ApiKeys(api_keys::Arguments),
     Nodes(nodes::Arguments),
     Completion(manual::CompletionArguments),
     Man(manual::ManArguments),
@@ -209,6 +212,7 @@ async fn run(context: &Context, command: Command) -> Answer {
     match command {
         Command::Scan(arguments) => scan::run(context, *arguments).await,
         Command::Serve(arguments) => serve::run(context, &arguments).await,
+        Command::ApiKeys(arguments) => api_keys::run(context, arguments).await,
         Command::Nodes(arguments) => nodes::run(context, &arguments).await,
         Command::Scans(arguments) => scans::run(context, arguments).await,
         Command::Findings(arguments) => findings::run(context, &arguments).await,

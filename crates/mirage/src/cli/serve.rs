@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mirage_api::error::{Exit, Problem};
-use mirage_api::health;
+use mirage_api::{health, router};
 use mirage_log::queue::TaskQueue;
 use mirage_log::queue::in_process::InProcess;
 use mirage_workers::collect::{self, Limits};
@@ -24,7 +24,7 @@ use crate::wire::{self, Dependencies};
 
 /// Run as a node: orchestrate scans, collect, fold views
 ///
-/// Roles: orchestrate, collect, project, or all of them. With a log in the data directory orchestrate and collect belong into
+/// Roles: orchestrate, collect, project, api, or all of them. With a log in the data directory orchestrate and collect belong into
 /// one process; with one on servers any number of nodes shares the work. /healthz and /readyz tell how the node is.
 ///
 /// Exit codes: 0 asked to stop, 2 usage, 9 a server cannot be reached
@@ -46,16 +46,18 @@ enum Role {
     Orchestrate,
     Collect,
     Project,
+    Api,
 }
 
 impl Role {
-    const ALL: [Self; 3] = [Self::Orchestrate, Self::Collect, Self::Project];
+    const ALL: [Self; 4] = [Self::Orchestrate, Self::Collect, Self::Project, Self::Api];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Orchestrate => "orchestrate",
             Self::Collect => "collect",
             Self::Project => "project",
+            Self::Api => "api",
         }
     }
 
@@ -68,7 +70,7 @@ impl Role {
         {
             let detail = format!("`{name}` is no role");
             let problem = Problem::new("usage", detail);
-            return Err(problem.try_this("orchestrate, collect, project, all"));
+            return Err(problem.try_this("orchestrate, collect, project, api, all"));
         }
         let is_wanted = |role: &Self| {
             names
@@ -90,7 +92,7 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
     )?;
     let (node, stop) = (Arc::new(node), CancellationToken::new());
     let listener = listen(context.config.get("serve.listen").unwrap_or_default()).await?;
-    let runner = match roles.contains(&Role::Project) {
+    let runner = match roles.contains(&Role::Project) || roles.contains(&Role::Api) {
         true => Some(Arc::new(context.runner_of(node.log.clone())?)),
         false => None,
     };
@@ -102,12 +104,16 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
         runner: runner.clone(),
     };
     let mut work = JoinSet::new();
-    let told = health::serve(listener, Arc::new(dependencies), stop.clone());
-    spawn(&mut work, "health", async { Ok(told.await?) });
+    let mut routes = health::routes(Arc::new(dependencies));
+    if let Some(runner) = runner.clone().filter(|_| roles.contains(&Role::Api)) {
+        routes = routes.merge(router::routes(Arc::new(context.gateway(&node, runner))));
+    }
+    let told = health::serve(listener, routes, stop.clone());
+    spawn(&mut work, "listener", async { Ok(told.await?) });
     for role in &roles {
         begin(context, *role, &node, &queue, &stop, &mut work);
     }
-    if let Some(runner) = runner.clone() {
+    if let Some(runner) = runner.clone().filter(|_| roles.contains(&Role::Project)) {
         let stopped = stop.clone().cancelled_owned();
         spawn(&mut work, "project", async move {
             Ok(runner.run(stopped).await?)
@@ -160,8 +166,8 @@ fn begin(
             collect::serve(node, queue, stop, limits).await;
             Ok(())
         }),
-        // Begun by the caller, who asks its runner how the views are.
-        Role::Project => {}
+        // Begun by the caller, who shares the runner and the listener among them.
+        Role::Project | Role::Api => {}
     }
 }
 

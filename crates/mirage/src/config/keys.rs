@@ -197,7 +197,7 @@ const FIXED: &[Line] = &[
     ("search.url", Form::Text, None, None, "Meilisearch for the search, http://HOST:PORT, instead of a file"),
     ("serve.lease", Form::Span, None, Some("30s"), "Silence after which a task goes to another node; the same wherever the log is used"),
     ("serve.listen", Form::Text, Some("listen"), Some("127.0.0.1:8640"), "Where a node tells how it is, ADDRESS:PORT"),
-    ("serve.roles", Form::Names, Some("role"), Some("all"), "What a node does: orchestrate, collect, project"),
+    ("serve.roles", Form::Names, Some("role"), Some("all"), "What a node does: orchestrate, collect, project, api"),
     ("serve.tasks", Form::Number(1024), Some("tasks"), Some("32"), "Tasks that a collecting node runs at once"),
     ("timeout", Form::Span, Some("timeout"), None, "Give up waiting after this time"),
     ("workspace", Form::Text, Some("workspace"), Some("default"), "The workspace"),

@@ -18,6 +18,7 @@ use mirage_workers::orchestrate;
 use mirage_workers::probe::proxy::Proxy;
 
 mod announce;
+mod gateway;
 mod health;
 mod held;
 mod servers;

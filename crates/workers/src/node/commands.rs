@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use mirage_domain::entity::Entity;
 use mirage_domain::id::{
-    Digest, FindingId, IdKey, ModuleName, Position, ScanId, StreamId, WorkspaceId,
+    Digest, FindingId, IdKey, ModuleName, Position, ScanId, StreamId, Version, WorkspaceId,
 };
 use mirage_domain::mark::{self, Mark};
 use mirage_domain::module::Profile;
@@ -57,6 +57,10 @@ pub struct Caller {
     pub actor: Actor,
     /// The key and the request as the client sent it, before defaults, clock and ids.
     pub key: Option<(String, Vec<u8>)>,
+    /// Only if the stream ends with this event.
+    pub at_version: Option<Version>,
+    /// W3C Trace Context of the request.
+    pub traceparent: Option<String>,
 }
 
 impl Caller {
@@ -69,6 +73,8 @@ impl Caller {
                 version: None,
             },
             key: None,
+            at_version: None,
+            traceparent: None,
         }
     }
 }
@@ -113,6 +119,8 @@ impl Commands {
         Envelope {
             command,
             correlation: Some(scan.to_string()),
+            at_version: caller.at_version,
+            traceparent: caller.traceparent.clone(),
             ..Envelope::new(caller.actor.clone(), self.now)
         }
     }

@@ -1,5 +1,6 @@
 //! A node: what one process needs to run scans, and the commands that people give to them.
 
+pub mod chosen;
 mod commands;
 mod embedded;
 mod import;

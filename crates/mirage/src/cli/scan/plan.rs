@@ -38,7 +38,7 @@ pub(super) fn show(context: &Context, request: &ScanRequest) -> Answer {
             .say("active: needs consent, --yes or the answer to a question");
     }
     let mut rows = context.output.rows(&LISTING)?;
-    for manifest in request::chosen(request) {
+    for manifest in request::manifests_of(request) {
         let kinds = |kinds: &[mirage_domain::entity::Kind]| {
             kinds
                 .iter()

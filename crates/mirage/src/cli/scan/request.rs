@@ -8,16 +8,14 @@ use mirage_domain::id::ModuleName;
 use mirage_domain::module::{Manifest, Profile};
 use mirage_domain::scan::{Limits, Origin};
 use mirage_domain::scope::{RULES_MAX, Scope};
-use mirage_workers::collectors;
 use mirage_workers::node::ScanRequest;
+use mirage_workers::node::chosen::{self, NAME_BYTES_MAX, Unchosen, manifests};
 use mirage_workers::settings::ScanSettings;
 
 use super::super::suggest;
 use super::Arguments;
 use crate::config::Config;
 
-/// Longest name of a scan, in bytes.
-const NAME_BYTES_MAX: usize = 200;
 /// The setting that `--ports` fills.
 const PORTS: &str = "ports.ports";
 
@@ -54,7 +52,7 @@ pub(super) fn build(
 }
 
 /// The manifests of a request's modules.
-pub(super) fn chosen(request: &ScanRequest) -> impl Iterator<Item = &'static Manifest> {
+pub(super) fn manifests_of(request: &ScanRequest) -> impl Iterator<Item = &'static Manifest> {
     let is_chosen = |manifest: &&Manifest| {
         request
             .modules
@@ -62,10 +60,6 @@ pub(super) fn chosen(request: &ScanRequest) -> impl Iterator<Item = &'static Man
             .any(|module| module.as_str() == manifest.name)
     };
     manifests().filter(is_chosen)
-}
-
-fn manifests() -> impl Iterator<Item = &'static Manifest> {
-    collectors::ALL.iter().map(|collector| collector.manifest())
 }
 
 /// List items that the configuration checked.
@@ -82,70 +76,44 @@ fn profile(config: &Config) -> Profile {
 }
 
 fn name(given: Option<&str>, seeds: &[Entity]) -> Result<String, Problem> {
-    match (given, seeds) {
-        (Some(name), _) if name.is_empty() || name.len() > NAME_BYTES_MAX => {
+    match given {
+        Some(name) if name.is_empty() || name.len() > NAME_BYTES_MAX => {
             let detail = format!(
                 "a name has 1 to {NAME_BYTES_MAX} bytes, this one {}",
                 name.len()
             );
             Err(Problem::new("usage", detail).try_this("choose another --name"))
         }
-        (Some(name), _) => Ok(name.to_owned()),
-        (None, [only]) => Ok(cut(only.key())),
-        (None, [first, more @ ..]) => Ok(format!("{} and {} more", cut(first.key()), more.len())),
-        (None, []) => Ok(String::new()),
+        Some(name) => Ok(name.to_owned()),
+        None => Ok(chosen::name(seeds)),
     }
-}
-
-/// As much of a key as makes a name.
-fn cut(key: &str) -> String {
-    let end = key.floor_char_boundary(NAME_BYTES_MAX);
-    key[..end].to_owned()
 }
 
 /// The modules of a profile, or the chosen ones, without the excluded ones.
 fn modules(config: &Config, profile: Profile) -> Result<BTreeSet<ModuleName>, Problem> {
-    let chosen = named(&config.list("scan.modules"))?;
-    let excluded = named(&config.list("scan.exclude"))?;
-    if let Some(further) = chosen.iter().find(|module| module.profile > profile) {
-        let needed = further.profile.as_str();
-        let detail = format!("module {} needs the profile {needed}", further.name);
-        return Err(Problem::new("usage", detail).try_this(format!("add --profile {needed}")));
-    }
-    let candidates: Vec<_> = match chosen.is_empty() {
-        true => manifests()
-            .filter(|manifest| manifest.profile <= profile)
-            .collect(),
-        false => chosen,
-    };
-    let is_excluded =
-        |manifest: &Manifest| excluded.iter().any(|other| other.name == manifest.name);
-    let kept = candidates
-        .into_iter()
-        .filter(|manifest| !is_excluded(manifest));
-    Ok(kept
-        .filter_map(|manifest| ModuleName::new(manifest.name).ok())
-        .collect())
-}
-
-fn named(names: &[&str]) -> Result<Vec<&'static Manifest>, Problem> {
-    names
-        .iter()
-        .map(|name| manifest(name, "unknown_module"))
-        .collect()
+    let (chosen, excluded) = (config.list("scan.modules"), config.list("scan.exclude"));
+    let modules = chosen::modules(&chosen, &excluded, profile);
+    modules.map_err(|error| match &error {
+        Unchosen::Unknown(name) => unknown(name, "unknown_module"),
+        Unchosen::Profile { profile, .. } => {
+            Problem::new("usage", &error).try_this(format!("add --profile {profile}"))
+        }
+    })
 }
 
 /// The manifest of a module; `code` is the public code where there is none.
 pub(crate) fn manifest(name: &str, code: &str) -> Result<&'static Manifest, Problem> {
     manifests()
         .find(|manifest| manifest.name == name)
-        .ok_or_else(|| {
-            let problem = Problem::new(code, format!("`{name}`"));
-            match suggest::nearest(name, manifests().map(|manifest| manifest.name)) {
-                Some(word) => problem.try_this(suggest::question(word)),
-                None => problem,
-            }
-        })
+        .ok_or_else(|| unknown(name, code))
+}
+
+fn unknown(name: &str, code: &str) -> Problem {
+    let problem = Problem::new(code, format!("`{name}`"));
+    match suggest::nearest(name, manifests().map(|manifest| manifest.name)) {
+        Some(word) => problem.try_this(suggest::question(word)),
+        None => problem,
+    }
 }
 
 fn scope(rules: &[String], seeds: &[Entity]) -> Result<Vec<String>, Problem> {

@@ -1,0 +1,83 @@
+//! Who asks: a credential becomes a principal, and the table of operations says what that one may do.
+//!
+//! **Invariant:** the workspace comes from the credential; a principal is made here and nowhere else.
+//! **Never:** an answer that tells whether a key, a user or a workspace exists.
+
+pub mod api_key;
+pub mod operations;
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use jiff::Timestamp;
+use mirage_domain::id::{StreamId, Version, WorkspaceId};
+use mirage_domain::role::Role;
+use mirage_domain::workspace::Workspace;
+use mirage_log::execute::Store;
+
+use crate::error::Problem;
+use api_key::Secret;
+
+/// Somebody who was let in, and the proof of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    workspace: WorkspaceId,
+    role: Role,
+    /// As commits name the actor: `api-key:key_…`.
+    actor: String,
+    /// Of the workspace's stream, when this was found good.
+    version: Version,
+}
+
+impl Principal {
+    pub fn workspace(&self) -> &WorkspaceId {
+        &self.workspace
+    }
+    pub fn role(&self) -> Role {
+        self.role
+    }
+    pub fn actor(&self) -> &str {
+        &self.actor
+    }
+    /// The version of the rights that it was let in under.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+}
+
+/// The text after `Bearer` (RFC 6750 §2.1).
+pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let needed = || Problem::new("sign_in_needed", "send Authorization: Bearer");
+    let value = values.next().ok_or_else(needed)?;
+    if values.next().is_some() {
+        return Err(Problem::new("bad_credential", "it was sent more than once"));
+    }
+    let text = value.to_str().unwrap_or_default();
+    let (scheme, token) = text.split_once(' ').unwrap_or_default();
+    match scheme.eq_ignore_ascii_case("bearer") {
+        true => Ok(token.trim_start_matches(' ')),
+        false => Err(needed()),
+    }
+}
+
+/// Who holds this token, as the log has it now: what was revoked a moment ago opens nothing.
+pub async fn principal(
+    workspaces: &Store<Workspace>,
+    token: &str,
+    now: Timestamp,
+) -> Result<Principal, Problem> {
+    let refused = || Problem::new("bad_credential", "it is not known, or has ended");
+    let secret: Secret = token.parse().map_err(|_| refused())?;
+    let stream = StreamId::workspace(&secret.workspace);
+    let (workspace, tip) = workspaces.state(&stream).await?;
+    let key = workspace.keys.get(&secret.key).ok_or_else(refused)?;
+    if !secret.opens(key.secret) || !key.is_good(now) {
+        return Err(refused());
+    }
+    Ok(Principal {
+        role: key.role,
+        actor: format!("api-key:{}", secret.key),
+        version: tip.map_or(Version(0), |tip| tip.version),
+        workspace: secret.workspace,
+    })
+}

@@ -1,0 +1,81 @@
+//! What each role may do: every operation of the gateway in one table, and whatever is not in it is refused.
+//!
+//! To add an operation: its handler, its line in `router.rs`, and its row here; a test compares the three.
+
+use axum::http::Method;
+use mirage_domain::role::Role::{self, Analyst, Auditor, Owner, Service, Viewer};
+
+/// Reads of what was found.
+const READ: &[Role] = &[Owner, Analyst, Viewer, Auditor, Service];
+/// Starts and steers scans.
+const SCAN: &[Role] = &[Owner, Analyst, Service];
+/// An analyst's word.
+const JUDGE: &[Role] = &[Owner, Analyst];
+/// Who may enter.
+const ADMIT: &[Role] = &[Owner];
+/// Who did what.
+const AUDIT: &[Role] = &[Owner, Auditor];
+
+/// One operation and the roles that may call it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// As the description names it.
+    pub id: &'static str,
+    pub method: Method,
+    /// Under `/api/v1`, with its parameters in braces.
+    pub path: &'static str,
+    pub roles: &'static [Role],
+}
+
+/// Columns: id, method, path, roles. Sorted by path, then by method.
+#[rustfmt::skip]
+pub static ALL: &[Operation] = &[
+    op("list_api_keys", Method::GET, "/api-keys", ADMIT),
+    op("issue_api_key", Method::POST, "/api-keys", ADMIT),
+    op("revoke_api_key", Method::DELETE, "/api-keys/{key}", ADMIT),
+    op("diff", Method::GET, "/diff", READ),
+    op("list_entities", Method::GET, "/entities", READ),
+    op("get_entity", Method::GET, "/entities/{entity}", READ),
+    op("list_neighbors", Method::GET, "/entities/{entity}/neighbors", READ),
+    op("why_entity", Method::GET, "/entities/{entity}/why", READ),
+    op("get_evidence", Method::GET, "/evidence/{sha256}", READ),
+    op("list_findings", Method::GET, "/findings", READ),
+    op("get_finding", Method::GET, "/findings/{finding}", READ),
+    op("mark_finding", Method::PUT, "/findings/{finding}/mark", JUDGE),
+    op("unmark_finding", Method::DELETE, "/findings/{finding}/mark", JUDGE),
+    op("why_finding", Method::GET, "/findings/{finding}/why", READ),
+    op("list_paths", Method::GET, "/graph/paths", READ),
+    op("get_log_head", Method::GET, "/log", READ),
+    op("get_commit", Method::GET, "/log/commits/{position}", AUDIT),
+    op("list_marks", Method::GET, "/marks", READ),
+    op("list_modules", Method::GET, "/modules", READ),
+    op("get_module", Method::GET, "/modules/{module}", READ),
+    op("list_scans", Method::GET, "/scans", READ),
+    op("start_scan", Method::POST, "/scans", SCAN),
+    op("get_scan", Method::GET, "/scans/{scan}", READ),
+    op("change_scan", Method::PATCH, "/scans/{scan}", SCAN),
+    op("search", Method::GET, "/search", READ),
+    op("count_search", Method::GET, "/search/facets", READ),
+    op("list_views", Method::GET, "/views", READ),
+    op("whoami", Method::GET, "/whoami", READ),
+];
+
+const fn op(
+    id: &'static str,
+    method: Method,
+    path: &'static str,
+    roles: &'static [Role],
+) -> Operation {
+    Operation {
+        id,
+        method,
+        path,
+        roles,
+    }
+}
+
+/// The row of a route; `None` is a refusal.
+pub fn of(method: &Method, path: &str) -> Option<&'static Operation> {
+    ALL.iter()
+        .find(|operation| operation.method == *method && operation.path == path)
+}

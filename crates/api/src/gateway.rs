@@ -1,0 +1,257 @@
+//! What the gateway stands on: the log that it appends to, the views that it asks, the evidence, and the keys.
+//!
+//! **Invariant:** every read is made within one workspace, which is the principal's.
+//! **Never:** more questions to a view at once than [`ASKING_MAX`]; who comes later waits shortly, then is told so.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use mirage_domain::id::{Position, ScanId, WorkspaceId};
+use mirage_domain::workspace::Workspace;
+use mirage_log::commit::{Actor, ActorKind};
+use mirage_log::evidence::EvidenceStore;
+use mirage_log::execute::Store;
+use mirage_log::{EventLog, keys};
+use mirage_projections::catalog::{self, Catalog};
+use mirage_projections::{Db, Projection, Runner};
+use mirage_workers::leases::Leases;
+use mirage_workers::node::Commands;
+use mirage_workers::settings::ScanSettings;
+use tokio::sync::Semaphore;
+
+use crate::auth::Principal;
+use crate::error::Problem;
+use crate::rest::moment::{At, Moment};
+
+/// Questions that are asked of the views at once.
+const ASKING_MAX: usize = 64;
+/// How long a question waits for its turn before it is refused.
+const TURN_MAX: Duration = Duration::from_secs(2);
+/// How long a read waits for a view to reach `min_position`.
+const CATCH_UP_MAX: Duration = Duration::from_secs(5);
+/// Between two looks at a view that is awaited.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// An opened view is used so long: a rebuilt one takes its place.
+const OPENED_MAX: Duration = Duration::from_secs(2);
+
+/// What a node allows in scans that are asked for over the network.
+#[derive(Debug, Clone, Default)]
+pub struct Allowed {
+    /// Private ranges that a scan may name.
+    pub private: Vec<IpNet>,
+    /// What every scan begins with: resolvers, proxy, pace; nobody may choose them from afar.
+    pub settings: ScanSettings,
+}
+
+/// What a gateway is made of.
+pub struct Parts {
+    pub log: Arc<dyn EventLog>,
+    pub evidence: Arc<dyn EvidenceStore>,
+    pub leases: Arc<dyn Leases>,
+    pub runner: Arc<Runner>,
+    /// The folder of id keys.
+    pub keys: PathBuf,
+    pub allowed: Allowed,
+    pub now: fn() -> Timestamp,
+}
+
+/// See the module's doc.
+pub struct Gateway {
+    pub log: Arc<dyn EventLog>,
+    pub evidence: Arc<dyn EvidenceStore>,
+    pub runner: Arc<Runner>,
+    pub workspaces: Store<Workspace>,
+    pub allowed: Allowed,
+    pub now: fn() -> Timestamp,
+    leases: Arc<dyn Leases>,
+    keys: PathBuf,
+    commands: Mutex<HashMap<WorkspaceId, Arc<Commands>>>,
+    opened: Mutex<Vec<Opened>>,
+    turns: Arc<Semaphore>,
+}
+
+/// A view that was opened for an earlier question.
+struct Opened {
+    view: &'static str,
+    since: Instant,
+    db: Db,
+}
+
+/// A question about the catalog, within one workspace and as of one moment.
+pub struct Asking<'db> {
+    pub catalog: catalog::Reader<'db>,
+    pub commands: &'db Commands,
+}
+
+impl Gateway {
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            workspaces: Store::new(parts.log.clone()),
+            log: parts.log,
+            evidence: parts.evidence,
+            runner: parts.runner,
+            allowed: parts.allowed,
+            now: parts.now,
+            leases: parts.leases,
+            keys: parts.keys,
+            commands: Mutex::default(),
+            opened: Mutex::default(),
+            turns: Arc::new(Semaphore::new(ASKING_MAX)),
+        }
+    }
+
+    /// Commands within the principal's workspace.
+    pub async fn commands(&self, who: &Principal) -> Result<Arc<Commands>, Problem> {
+        let workspace = who.workspace();
+        let known = self
+            .commands
+            .lock()
+            .expect("no holder panics")
+            .get(workspace)
+            .cloned();
+        if let Some(commands) = known {
+            return Ok(commands);
+        }
+        let actor = Actor {
+            kind: ActorKind::Service,
+            id: "mirage".into(),
+            version: Some(env!("CARGO_PKG_VERSION").into()),
+        };
+        // The workspace is there: the principal was read from its stream.
+        let key = keys::workspace(self.log.clone(), &self.keys, workspace, actor, self.now).await?;
+        let commands = Arc::new(Commands::new(
+            workspace.clone(),
+            self.log.clone(),
+            self.evidence.clone(),
+            key,
+            self.now,
+        ));
+        let mut all = self.commands.lock().expect("no holder panics");
+        all.insert(workspace.clone(), commands.clone());
+        Ok(commands)
+    }
+
+    /// Asks the catalog, in a thread that may block.
+    pub async fn ask<T: Send + 'static>(
+        self: &Arc<Self>,
+        who: &Principal,
+        moment: &Moment,
+        ask: impl FnOnce(&Asking<'_>) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.ask_with(Catalog::NAME, who, moment, |asking, _| ask(asking))
+            .await
+    }
+
+    /// Asks the catalog and another view beside it, as of one moment.
+    pub async fn ask_with<T: Send + 'static>(
+        self: &Arc<Self>,
+        view: &'static str,
+        who: &Principal,
+        moment: &Moment,
+        ask: impl FnOnce(&Asking<'_>, &Db) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.turn().await?;
+        let commands = self.commands(who).await?;
+        let (gateway, moment) = (self.clone(), moment.clone());
+        let asked = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            gateway.answer(view, &commands, &moment, ask)
+        });
+        asked
+            .await
+            .map_err(|error| Problem::of("internal", &error))?
+    }
+
+    fn answer<T>(
+        &self,
+        view: &'static str,
+        commands: &Commands,
+        moment: &Moment,
+        ask: impl FnOnce(&Asking<'_>, &Db) -> Result<T, Problem>,
+    ) -> Result<T, Problem> {
+        let least = moment.least();
+        let catalog = self.view(Catalog::NAME, least)?;
+        let now = catalog::Reader::new(&catalog.db, &commands.workspace, None)?;
+        let head = now.position();
+        let at = match moment.at {
+            None => head,
+            Some(At::Position(at)) if at > head => {
+                let detail = format!("{at}: what is known ends at {head}");
+                return Err(Problem::new("no_such_position", detail));
+            }
+            Some(At::Position(at)) => at,
+            Some(At::Time(time)) => now.resolve_time(time)?,
+        };
+        let beside = match view {
+            Catalog::NAME => None,
+            // Folded at least as far as the catalog is asked.
+            view => Some(self.view(view, at)?),
+        };
+        let asking = Asking {
+            catalog: now.as_of(at),
+            commands,
+        };
+        let answer = ask(
+            &asking,
+            beside.as_ref().map_or(&catalog.db, |beside| &beside.db),
+        );
+        self.keep(catalog);
+        if let Some(beside) = beside {
+            self.keep(beside);
+        }
+        answer
+    }
+
+    async fn turn(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {
+        let turn = self.turns.clone().acquire_owned();
+        match tokio::time::timeout(TURN_MAX, turn).await {
+            Ok(Ok(turn)) => Ok(turn),
+            _ => Err(Problem::new("overloaded", "too many questions at once")),
+        }
+    }
+
+    /// A view that has reached a position; waits for it within a bound.
+    fn view(&self, view: &'static str, least: Position) -> Result<Opened, Problem> {
+        let began = Instant::now();
+        loop {
+            let opened = match self.reuse(view) {
+                Some(opened) => opened,
+                None => Opened {
+                    view,
+                    since: Instant::now(),
+                    db: self.runner.db(view)?,
+                },
+            };
+            let at = opened.db.position()?;
+            if at >= least {
+                return Ok(opened);
+            }
+            if began.elapsed() > CATCH_UP_MAX {
+                let detail = format!("{view} stands at {at}, {least} is asked for");
+                return Err(Problem::new("view_behind", detail));
+            }
+            self.keep(opened);
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    fn reuse(&self, view: &'static str) -> Option<Opened> {
+        let mut opened = self.opened.lock().expect("no holder panics");
+        opened.retain(|opened| opened.since.elapsed() < OPENED_MAX);
+        let at = opened.iter().position(|opened| opened.view == view)?;
+        Some(opened.swap_remove(at))
+    }
+
+    fn keep(&self, opened: Opened) {
+        self.opened.lock().expect("no holder panics").push(opened);
+    }
+
+    /// Who runs a scan just now.
+    pub async fn holder(&self, scan: &ScanId) -> Option<String> {
+        self.leases.holder(scan, (self.now)()).await.ok().flatten()
+    }
+}

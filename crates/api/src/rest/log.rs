@@ -1,0 +1,89 @@
+//! `/log`: where it ends, and single commits as they stand in it.
+
+use axum::Json;
+use axum::extract::State;
+use mirage_domain::id::{Digest, Position};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use super::answer::Refusal;
+use super::modules::Nothing;
+use super::query::Query;
+use super::{Path, Shared};
+use crate::auth::Principal;
+use crate::error::Problem;
+
+/// The end of the log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Head {
+    #[schema(value_type = u64)]
+    position: Position,
+    /// SHA-256 over every commit up to there.
+    #[schema(value_type = String)]
+    log_hash: Digest,
+}
+
+/// Where the log ends
+#[utoipa::path(get, path = "/log", operation_id = "get_log_head", tag = "log",
+    responses((status = 200, body = Head)))]
+pub(crate) async fn head(
+    State(gateway): Shared,
+    _: Principal,
+    _: Query<Nothing>,
+) -> Result<Json<Head>, Refusal> {
+    let head = gateway.log.head().await?;
+    Ok(Json(Head {
+        position: head.position,
+        log_hash: head.log_hash,
+    }))
+}
+
+/// A commit with its hashes.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Recorded {
+    #[schema(value_type = u64)]
+    position: Position,
+    /// SHA-256 of the commit's bytes.
+    #[schema(value_type = String)]
+    hash: Digest,
+    /// SHA-256 over every commit up to this one.
+    #[schema(value_type = String)]
+    log_hash: Digest,
+    /// The document as it was written.
+    #[schema(value_type = Object)]
+    commit: Box<RawValue>,
+}
+
+/// The commit at a position, if it is of the workspace
+#[utoipa::path(get, path = "/log/commits/{position}", operation_id = "get_commit", tag = "log",
+    params(("position" = u64, Path, description = "From 1")),
+    responses((status = 200, body = Recorded)))]
+pub(crate) async fn commit(
+    State(gateway): Shared,
+    who: Principal,
+    Path(position): Path<u64>,
+    _: Query<Nothing>,
+) -> Result<Json<Recorded>, Refusal> {
+    let absent = || Problem::new("no_such_position", format!("{position} of this workspace"));
+    // Positions are counted over all workspaces, and beyond i64 there are none.
+    if !(1..=i64::MAX as u64).contains(&position) {
+        return Err(absent().into());
+    }
+    let recorded = gateway.log.commit(Position(position)).await;
+    let recorded = match recorded.map_err(Problem::from) {
+        Err(problem) if problem.row.code == "no_such_position" => return Err(absent().into()),
+        recorded => recorded?,
+    };
+    if recorded.commit.stream.workspace != *who.workspace() {
+        return Err(absent().into());
+    }
+    let text = String::from_utf8(recorded.bytes.to_vec()).ok();
+    let commit = text.and_then(|text| RawValue::from_string(text).ok());
+    Ok(Json(Recorded {
+        position: recorded.position,
+        hash: recorded.hash,
+        log_hash: recorded.log_hash,
+        commit: commit.ok_or_else(|| Problem::new("internal", "a commit that is no JSON"))?,
+    }))
+}

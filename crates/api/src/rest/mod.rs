@@ -1,0 +1,113 @@
+//! The resources, one a file: path, handlers, request and answer types.
+//!
+//! To add one: its file, its lines in `router.rs`, its rows in `auth/operations.rs`.
+//! Answer types are of this crate, field by field, so that nothing leaves which nobody chose to show.
+
+pub mod answer;
+pub mod api_keys;
+pub mod body;
+pub mod diff;
+pub mod entities;
+pub mod evidence;
+pub mod findings;
+pub mod graph;
+pub mod ids;
+pub mod log;
+pub mod marks;
+pub mod modules;
+pub mod moment;
+pub mod query;
+pub mod scans;
+pub mod search;
+pub mod views;
+pub mod whoami;
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path as AxumPath};
+use axum::http::request::Parts;
+use mirage_domain::id::Version;
+use mirage_log::commit::{Actor, ActorKind};
+use mirage_workers::node::Caller;
+use serde::de::DeserializeOwned;
+
+use crate::auth::Principal;
+use crate::error::Problem;
+use crate::gateway::Gateway;
+use answer::Refusal;
+
+pub(crate) type Shared = axum::extract::State<Arc<Gateway>>;
+
+impl<S: Send + Sync> FromRequestParts<S> for Principal {
+    type Rejection = Refusal;
+    /// Put there by the router once operation and role were found to fit.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let who = parts.extensions.get::<Self>().cloned();
+        Ok(who.ok_or_else(|| Problem::new("sign_in_needed", "nobody was let in"))?)
+    }
+}
+
+/// The parameters of the path.
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let read = AxumPath::<T>::from_request_parts(parts, state).await;
+        let wrong = |error| Problem::new("bad_id", error);
+        Ok(Self(read.map_err(wrong)?.0))
+    }
+}
+
+/// Longest idempotency key, in bytes.
+const KEY_BYTES_MAX: usize = 200;
+
+/// A principal who changes something: with the key of the request, and the trace that it belongs to.
+pub struct Writer {
+    pub who: Principal,
+    key: Option<String>,
+    traceparent: Option<String>,
+}
+
+impl Writer {
+    /// The caller of a command, and the request as it was sent.
+    pub fn caller(&self, sent: &[u8], at_version: Option<Version>) -> Caller {
+        Caller {
+            actor: Actor {
+                kind: ActorKind::Service,
+                id: self.who.actor().to_owned(),
+                version: None,
+            },
+            key: self.key.clone().map(|key| (key, sent.to_vec())),
+            at_version,
+            traceparent: self.traceparent.clone(),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Writer {
+    type Rejection = Refusal;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let who = Principal::from_request_parts(parts, state).await?;
+        let key = parts.headers.get("idempotency-key");
+        let wrong = || {
+            Problem::new(
+                "bad_value",
+                "an Idempotency-Key has 1 to 200 printable characters",
+            )
+        };
+        let read = |value: &axum::http::HeaderValue| {
+            let text = value.to_str().map_err(|_| wrong())?;
+            match (1..=KEY_BYTES_MAX).contains(&text.len()) {
+                true => Ok::<_, Problem>(text.to_owned()),
+                false => Err(wrong()),
+            }
+        };
+        let traceparent = parts.extensions.get::<crate::trace::Trace>();
+        Ok(Self {
+            who,
+            key: key.map(read).transpose()?,
+            traceparent: traceparent.map(ToString::to_string),
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! Every route on one screen, and what each request passes before its handler and after it.
+//!
+//! **Invariant:** a handler runs only for an operation that stands in the table, and a role that the table lets in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::{self, operations};
+use crate::error::{self, Problem};
+use crate::gateway::Gateway;
+use crate::openapi;
+use crate::rest::answer::Refusal;
+use crate::rest::*;
+use crate::trace::Trace;
+
+/// Where the interface lies.
+pub const BASE: &str = "/api/v1";
+/// Largest body of a request, in bytes.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Longest time that an answer may take to begin.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// The operations and their description.
+fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(api_keys::list, api_keys::issue))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(diff::list))
+        .routes(routes!(entities::list))
+        .routes(routes!(entities::get))
+        .routes(routes!(entities::why))
+        .routes(routes!(evidence::get))
+        .routes(routes!(findings::list))
+        .routes(routes!(findings::get))
+        .routes(routes!(findings::why))
+        .routes(routes!(graph::neighbors))
+        .routes(routes!(graph::paths))
+        .routes(routes!(log::head))
+        .routes(routes!(log::commit))
+        .routes(routes!(marks::list))
+        .routes(routes!(marks::set, marks::clear))
+        .routes(routes!(modules::list))
+        .routes(routes!(modules::get))
+        .routes(routes!(scans::list, scans::start))
+        .routes(routes!(scans::get, scans::change))
+        .routes(routes!(search::list))
+        .routes(routes!(search::facets))
+        .routes(routes!(views::list))
+        .routes(routes!(whoami::get))
+        .split_for_parts()
+}
+
+/// The description of the interface, complete.
+pub fn description() -> OpenApi {
+    openapi::complete(operations().1)
+}
+
+/// The whole interface.
+pub fn routes(gateway: Arc<Gateway>) -> Router {
+    let document = openapi::document();
+    let (operations, _) = operations();
+    let operations = operations
+        .route_layer(from_fn_with_state(gateway.clone(), let_in))
+        .method_not_allowed_fallback(no_method)
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .with_state(gateway);
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    let text = [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")];
+    Router::new()
+        .route(
+            &format!("{BASE}/openapi.json"),
+            get(move || async move { (json, document) }),
+        )
+        .route(
+            "/errors",
+            get(move || async move { (text, error::markdown()) }),
+        )
+        .route("/errors/{code}", get(error_page))
+        .nest(BASE, operations)
+        .method_not_allowed_fallback(no_method)
+        .fallback(no_path)
+        .layer(from_fn(dress))
+}
+
+/// Lets a request through to its handler, with its principal.
+async fn let_in(
+    State(gateway): State<Arc<Gateway>>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let path = request.extensions().get::<MatchedPath>();
+    let path = path
+        .and_then(|path| path.as_str().strip_prefix(BASE))
+        .unwrap_or_default();
+    let operation = operations::of(request.method(), path);
+    let token = auth::bearer(request.headers())?;
+    let who = auth::principal(&gateway.workspaces, token, (gateway.now)()).await?;
+    // Denied by default: what is not in the table is nobody's.
+    let is_allowed = operation.is_some_and(|operation| operation.roles.contains(&who.role()));
+    if !is_allowed {
+        let detail = format!("the role {} may not do this", who.role());
+        return Err(Problem::new("forbidden", detail).into());
+    }
+    request.extensions_mut().insert(who);
+    match tokio::time::timeout(ANSWER_MAX, next.run(request)).await {
+        Ok(response) => Ok(response),
+        Err(_) => Err(Problem::new("overloaded", "the answer took too long").into()),
+    }
+}
+
+async fn no_path() -> Refusal {
+    Problem::new("no_such_resource", "nothing lies here").into()
+}
+
+async fn no_method() -> Refusal {
+    Problem::new("method_not_allowed", "this path has other methods").into()
+}
+
+/// The page of one error, which its document names as its type.
+async fn error_page(axum::extract::Path(code): axum::extract::Path<String>) -> Response {
+    match error::ALL.iter().find(|row| row.code == code) {
+        None => no_path().await.into_response(),
+        Some(row) => {
+            let text = format!("# {}\n\n{}.\n\n{}.\n", row.code, row.title, row.hint);
+            (
+                [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")],
+                text,
+            )
+                .into_response()
+        }
+    }
+}
+
+/// Gives a request its trace, an answer its safe headers, and a refusal its document.
+async fn dress(mut request: Request, next: Next) -> Response {
+    let trace = Trace::of(request.headers());
+    request.extensions_mut().insert(trace);
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
+        response = told(response, &problem, &trace);
+    }
+    let headers = response.headers_mut();
+    let nosniff = HeaderValue::from_static("nosniff");
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    let policy = HeaderValue::from_static("no-referrer");
+    headers.insert(header::REFERRER_POLICY, policy);
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if let Ok(id) = HeaderValue::from_str(&trace.id()) {
+        headers.insert("trace-id", id);
+    }
+    response
+}
+
+/// The document of a refusal. What went wrong inside goes to the log alone, under the trace's id.
+fn told(refused: Response, problem: &Problem, trace: &Trace) -> Response {
+    let trace_id = trace.id();
+    let status = refused.status();
+    let mut document = problem.document();
+    document["trace_id"] = trace_id.clone().into();
+    if status.is_server_error() {
+        let cause = problem.cause.as_deref().unwrap_or_default();
+        tracing::error!(
+            trace_id,
+            code = problem.row.code,
+            detail = problem.detail,
+            cause,
+            "refused"
+        );
+        document["detail"] = problem.row.title.into();
+    }
+    let (mut parts, _) = refused.into_parts();
+    let media = HeaderValue::from_static("application/problem+json");
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.insert(header::CONTENT_TYPE, media);
+    Response::from_parts(parts, document.to_string().into())
+}
+
+/// The status of an answer that has a document in the description.
+pub(crate) const REFUSALS: &[StatusCode] = &[
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::FORBIDDEN,
+    StatusCode::NOT_FOUND,
+    StatusCode::CONFLICT,
+    StatusCode::PRECONDITION_FAILED,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+    StatusCode::UNPROCESSABLE_ENTITY,
+    StatusCode::PRECONDITION_REQUIRED,
+    StatusCode::TOO_MANY_REQUESTS,
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::SERVICE_UNAVAILABLE,
+    StatusCode::INSUFFICIENT_STORAGE,
+];
