@@ -59,8 +59,8 @@ const DOORS: &[Door] = &[
     },
     Door {
         dependency: "reqwest",
-        // The stores that speak HTTP: servers of the operator, never of a target.
-        users: &["mirage-log", "mirage-projections"],
+        // Stores that speak HTTP, and the gateway of another node: servers of the operator, never of a target.
+        users: &["mirage", "mirage-log", "mirage-projections"],
         instead: NETWORK,
     },
     Door {

@@ -4,12 +4,13 @@ use axum::extract::State;
 use jiff::Timestamp;
 use mirage_domain::id::{FindingId, Position, ScanId};
 use mirage_domain::mark::{Command, Verdict};
-use mirage_projections::catalog::MarkRow;
+use mirage_projections::catalog::{FindingRow, MarkRow};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::{Page, Refusal};
 use super::body::Body;
+use super::moment::Moment;
 use super::query::{List, Query, list_query};
 use super::{Path, Shared, Writer, ids};
 use crate::auth::Principal;
@@ -22,6 +23,11 @@ pub(crate) struct Mark {
     finding_id: FindingId,
     #[schema(value_type = String)]
     scan_id: ScanId,
+    /// Of the finding, as are kind and key.
+    module: Option<String>,
+    kind: Option<&'static str>,
+    /// Null once it was erased.
+    key: Option<String>,
     /// `false-positive` or `confirmed`.
     verdict: Option<String>,
     /// Null once it was erased.
@@ -33,11 +39,14 @@ pub(crate) struct Mark {
     position: Position,
 }
 
-impl From<MarkRow> for Mark {
-    fn from(row: MarkRow) -> Self {
+impl Mark {
+    fn of(row: MarkRow, about: Option<FindingRow>) -> Self {
         Self {
             finding_id: row.finding_id,
             scan_id: row.scan_id,
+            kind: about.as_ref().map(|about| about.kind.as_str()),
+            module: about.as_ref().map(|about| about.module.clone()),
+            key: about.and_then(|about| about.key),
             verdict: row.verdict,
             reason: row.reason,
             actor: row.actor,
@@ -73,19 +82,23 @@ pub(crate) async fn list(
             .as_ref()
             .map(|scan| ids::scan(asking, scan))
             .transpose()?;
-        Ok(asking.catalog.marks(
-            scan.as_ref(),
-            &Rows {
-                after,
-                ..Rows::first(limit)
-            },
-        )?)
+        let page = Rows {
+            after,
+            ..Rows::first(limit)
+        };
+        let listed = asking.catalog.marks(scan.as_ref(), &page)?;
+        let mut items = Vec::with_capacity(listed.rows.len());
+        for row in listed.rows {
+            let about = asking.catalog.finding(&row.scan_id, row.finding_id)?;
+            items.push(Mark::of(row, about));
+        }
+        Ok((items, listed.at, listed.next))
     });
-    let listed = listed.await?;
+    let (items, as_of, next) = listed.await?;
     Ok(Page {
-        items: listed.rows.into_iter().map(Mark::from).collect(),
-        as_of: listed.at,
-        next_cursor: list.cursor(listed.next),
+        items,
+        as_of,
+        next_cursor: list.cursor(next),
     })
 }
 
@@ -115,6 +128,10 @@ pub(crate) struct SetMark {
 pub(crate) struct Marked {
     #[schema(value_type = String)]
     finding_id: FindingId,
+    #[schema(value_type = String)]
+    scan_id: ScanId,
+    /// Findings of the workspace that do not stand now.
+    fallen: usize,
     /// Reads with this as `min_position` show it.
     #[schema(value_type = u64)]
     position: Position,
@@ -190,8 +207,17 @@ async fn say(
         .mark(&found.scan_id, found.finding_id, command, &caller)
         .await;
     let position = said.map_err(Problem::from)?;
+    let moment = Moment {
+        min_position: Some(position),
+        ..Moment::default()
+    };
+    let fallen = gateway.ask(&writer.who, &moment, |asking| {
+        Ok(asking.catalog.fallen()?.len())
+    });
     Ok(axum::Json(Marked {
         finding_id: found.finding_id,
+        scan_id: found.scan_id,
+        fallen: fallen.await?,
         position,
     }))
 }

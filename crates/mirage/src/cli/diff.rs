@@ -56,6 +56,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 }
 
 async fn compare(context: &Context, arguments: &Arguments) -> Result<u64, Failure> {
+    context.must_be_here()?;
     let views = context.views().await?;
     let beside = views.beside()?;
     let (before, after) = readers(&views, &beside, arguments)?;

@@ -2,12 +2,15 @@
 
 use mirage_api::error::Exit;
 use mirage_projections::PAGE_ROWS_MAX;
-use mirage_projections::catalog::{EntityDetail, EntityFilter, Page, Reader};
+use mirage_projections::catalog::{EntityFilter, Page, Reader};
+use serde_json::Value;
 
+use super::findings::listed;
 use super::global::AtArgument;
 use super::ids::{self, LAST};
 use super::{Answer, Context, known};
 use crate::output::{Failure, Field, Form, Listing, Shape, values};
+use crate::wire::remote::{Remote, as_of};
 
 /// List entities, or show one with its claims and relations
 ///
@@ -92,11 +95,14 @@ static CLAIMS: Listing = Listing {
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let kinds: Result<Vec<_>, _> = arguments.kind.iter().map(|kind| ids::kind(kind)).collect();
     let kinds = kinds?;
+    if let Some(remote) = context.remote()? {
+        return ask(context, &remote, arguments).await;
+    }
     let views = context.views().await?;
     let reader = views.reader(arguments.at.text())?;
     if let Some(text) = &arguments.entity {
         let found = ids::entity(context, &views, &reader, text).await?;
-        show(context, &found)?;
+        show(context, &serde_json::to_value(&found).unwrap_or_default())?;
         context.output.say_as_of(reader.position());
         return Ok(Exit::Done);
     }
@@ -121,6 +127,30 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     Ok(Exit::Done)
 }
 
+/// The same over a server.
+async fn ask(context: &Context, remote: &Remote, arguments: &Arguments) -> Answer {
+    let at = ("at", arguments.at.sent()?);
+    if let Some(entity) = &arguments.entity {
+        let found = remote.get(&["entities", entity], &vec![at]).await?;
+        show(context, &found)?;
+        context.output.say_as_of(as_of(&found));
+        return Ok(Exit::Done);
+    }
+    let scan = arguments.scan.as_deref().unwrap_or(LAST).to_owned();
+    let query = vec![
+        ("scan", (!arguments.all).then_some(scan)),
+        ("kind", listed(&arguments.kind)),
+        ("in_scope", arguments.in_scope.then(|| "true".to_owned())),
+        ("new_since", arguments.new_since.clone()),
+        at,
+    ];
+    let (_, at) = remote
+        .list(context, &LISTING, &["entities"], &query)
+        .await?;
+    context.output.say_as_of(at);
+    Ok(Exit::Done)
+}
+
 fn list(context: &Context, reader: &Reader<'_>, filter: &EntityFilter) -> Result<(), Failure> {
     let mut rows = context.output.rows(&LISTING)?;
     let mut page = Page::first(PAGE_ROWS_MAX);
@@ -140,18 +170,18 @@ fn list(context: &Context, reader: &Reader<'_>, filter: &EntityFilter) -> Result
 }
 
 /// One entity; a table shows its relations and claims below.
-fn show(context: &Context, found: &EntityDetail) -> Result<(), Failure> {
+fn show(context: &Context, found: &Value) -> Result<(), Failure> {
     context.output.thing(&DETAIL, values(&DETAIL, found))?;
     if context.output.form != Form::Table || !context.output.fields.is_empty() {
         return Ok(());
     }
     let mut rows = context.output.rows(&RELATIONS)?;
-    for edge in &found.relations {
+    for edge in found["relations"].as_array().into_iter().flatten() {
         rows.push(values(&RELATIONS, edge))?;
     }
     rows.end(None)?;
     let mut rows = context.output.rows(&CLAIMS)?;
-    for claim in &found.claims {
+    for claim in found["claims"].as_array().into_iter().flatten() {
         rows.push(values(&CLAIMS, claim))?;
     }
     rows.end(None)?;

@@ -39,7 +39,13 @@ enum Command {
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
     match arguments.command {
         Command::Get { hash } => {
-            let mut stored = get(context, digest(&hash)?).await?;
+            let digest = digest(&hash)?;
+            if let Some(remote) = context.remote()? {
+                let path = ["evidence", &digest.to_string()];
+                remote.bytes(&path, &mut stdout().lock()).await?;
+                return Ok(Exit::Done);
+            }
+            let mut stored = get(context, digest).await?;
             let mut out = stdout().lock();
             std::io::copy(&mut stored, &mut out)?;
             out.flush()?;

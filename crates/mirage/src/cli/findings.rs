@@ -13,6 +13,7 @@ use super::scan::manifest;
 use super::time::At;
 use super::{Answer, Context, known};
 use crate::output::{Failure, Field, Form, Listing, Rows, Shape, values};
+use crate::wire::remote::Remote;
 
 /// List findings, oldest first
 ///
@@ -88,6 +89,9 @@ async fn list(context: &Context, arguments: &Arguments) -> Result<u64, Failure> 
     let modules = modules(&arguments.module)?;
     let kinds: Result<Vec<_>, _> = arguments.kind.iter().map(|kind| ids::kind(kind)).collect();
     let since = arguments.since.as_deref().map(since).transpose()?;
+    if let Some(remote) = context.remote()? {
+        return ask(context, &remote, arguments, since).await;
+    }
     let views = context.views().await?;
     let reader = views.reader(arguments.at.text())?;
     let scan = match arguments.all {
@@ -112,6 +116,47 @@ async fn list(context: &Context, arguments: &Arguments) -> Result<u64, Failure> 
         min_confidence: arguments.min_confidence,
     };
     write(context, &reader, &filter)
+}
+
+/// The same over a server.
+async fn ask(
+    context: &Context,
+    remote: &Remote,
+    arguments: &Arguments,
+    since: Option<Since>,
+) -> Result<u64, Failure> {
+    let scan = arguments.scan.as_deref().unwrap_or(LAST).to_owned();
+    let since = since.map(|since| match since {
+        Since::Cursor(cursor) => cursor.position.to_string(),
+        Since::Time(time) => time.to_string(),
+    });
+    let query = vec![
+        ("scan", (!arguments.all).then_some(scan)),
+        ("kind", listed(&arguments.kind)),
+        ("module", listed(&arguments.module)),
+        ("in_scope", arguments.in_scope.then(|| "true".to_owned())),
+        ("since", since),
+        ("new_since", arguments.new_since.clone()),
+        (
+            "min_confidence",
+            arguments.min_confidence.map(|least| least.to_string()),
+        ),
+        ("at", arguments.at.sent()?),
+    ];
+    let (count, at) = remote
+        .list(context, &LISTING, &["findings"], &query)
+        .await?;
+    if context.output.form == Form::Table {
+        context
+            .output
+            .say(format_args!("{count} findings as of position {at}"));
+    }
+    Ok(count)
+}
+
+/// Words of one parameter.
+pub(super) fn listed(words: &[String]) -> Option<String> {
+    (!words.is_empty()).then(|| words.join(","))
 }
 
 fn write(context: &Context, reader: &Reader<'_>, filter: &FindingFilter) -> Result<u64, Failure> {

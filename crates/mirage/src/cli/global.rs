@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use mirage_api::error::Problem;
 use mirage_workers::node::Caller;
 
+use super::time::At;
 use crate::config::{Config, Layer};
 use crate::output::{Color, Form, Output};
 use crate::wire::{self, Data};
@@ -15,6 +17,9 @@ pub(crate) struct Global {
     /// The data directory [default: the platform's data folder]
     #[arg(long, global = true, value_name = "DIR", help_heading = "Everywhere")]
     pub(crate) data: Option<PathBuf>,
+    /// Ask the gateway at this address instead of a data directory
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    pub(crate) server: Option<String>,
     /// The workspace
     #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
     pub(crate) workspace: Option<String>,
@@ -68,6 +73,15 @@ impl AtArgument {
     pub(crate) fn text(&self) -> Option<&str> {
         self.at.as_deref()
     }
+
+    /// As a server reads it: a position, or a time in RFC 3339.
+    pub(crate) fn sent(&self) -> Result<Option<String>, Problem> {
+        let at = self.text().map(At::read).transpose()?;
+        Ok(at.map(|at| match at {
+            At::Position(position) => position.to_string(),
+            At::Time(time) => time.to_string(),
+        }))
+    }
 }
 
 /// Every write can be repeated without a second effect.
@@ -79,6 +93,11 @@ pub(crate) struct KeyArgument {
 }
 
 impl KeyArgument {
+    /// The key alone.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
+    }
+
     /// The caller with the key, and the request in these words.
     pub(crate) fn caller(&self, words: &[&str]) -> Caller {
         let sent = words.join(" ").into_bytes();

@@ -3,6 +3,9 @@
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::mark::{Command, Verdict};
 
+use reqwest::Method;
+use serde_json::{Value, json};
+
 use super::global::KeyArgument;
 use super::{Answer, Context, ids};
 use crate::output::{Field, Listing, Shape};
@@ -69,14 +72,44 @@ pub(crate) async fn mark(context: &Context, arguments: &MarkArguments) -> Answer
         }
     };
     let reason = arguments.reason.clone().unwrap_or_default();
+    if let Some(remote) = context.remote()? {
+        let path = ["findings", &arguments.finding, "mark"];
+        let body = json!({"verdict": verdict.as_str(), "reason": reason});
+        let key = arguments.key.text();
+        let marked = remote
+            .change(Method::PUT, &path, Some(body), key, None)
+            .await?;
+        return told(context, verdict.as_str(), &marked);
+    }
     let command = Command::Set { verdict, reason };
     say(context, &arguments.finding, command, &arguments.key).await
 }
 
 pub(crate) async fn unmark(context: &Context, arguments: &UnmarkArguments) -> Answer {
+    if let Some(remote) = context.remote()? {
+        let path = ["findings", &arguments.finding, "mark"];
+        let query = vec![("reason", arguments.reason.clone())];
+        let key = arguments.key.text();
+        let cleared = remote.delete(&path, &query, key).await?;
+        return told(context, "unmarked", &cleared);
+    }
     let reason = arguments.reason.clone().unwrap_or_default();
     let command = Command::Clear { reason };
     say(context, &arguments.finding, command, &arguments.key).await
+}
+
+/// What a server answered.
+fn told(context: &Context, verdict: &str, answered: &Value) -> Answer {
+    let field = |name: &str| answered[name].clone();
+    let values = vec![
+        field("finding_id"),
+        field("scan_id"),
+        verdict.into(),
+        field("fallen"),
+        field("position"),
+    ];
+    context.output.thing(&LISTING, values)?;
+    Ok(Exit::Done)
 }
 
 async fn say(context: &Context, finding: &str, command: Command, key: &KeyArgument) -> Answer {

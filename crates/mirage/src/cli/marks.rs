@@ -38,6 +38,15 @@ static LISTING: Listing = Listing {
 };
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
+    if let Some(remote) = context.remote()? {
+        let query = vec![
+            ("scan", arguments.scan.clone()),
+            ("at", arguments.at.sent()?),
+        ];
+        let (_, at) = remote.list(context, &LISTING, &["marks"], &query).await?;
+        context.output.say_as_of(at);
+        return Ok(Exit::Done);
+    }
     let views = context.views().await?;
     let reader = views.reader(arguments.at.text())?;
     let scan = arguments

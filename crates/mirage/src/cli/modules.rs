@@ -52,6 +52,7 @@ static LISTING: Listing = Listing {
 pub(crate) fn run(context: &Context, arguments: Arguments) -> Answer {
     match arguments.command.unwrap_or(Command::Ls) {
         Command::Ls => {
+            context.must_be_here()?;
             let mut rows = context.output.rows(&LISTING)?;
             for collector in collectors::ALL {
                 rows.push(row(collector.manifest()))?;

@@ -1,16 +1,19 @@
 //! `mirage search`: findings by the words of their keys and attributes, and by parts of their keys.
 
 use mirage_api::error::{Exit, Problem};
-use mirage_domain::id::ModuleName;
+use mirage_domain::id::{ModuleName, Position};
 use mirage_projections::PAGE_ROWS_MAX;
 use mirage_projections::Projection;
 use mirage_projections::catalog::{self, Count};
 use mirage_projections::search::{Facets, Filter, Found, Page, Query, QueryError, Reader, Search};
 use serde::Serialize;
+use serde_json::{Value, json};
 
+use super::findings::listed;
 use super::global::AtArgument;
 use super::{Answer, Context, findings, ids, known};
 use crate::output::{Failure, Field, Form, Listing, Shape, values};
+use crate::wire::remote::{Remote, as_of};
 
 /// Search the findings of every scan
 ///
@@ -71,15 +74,6 @@ static FACETS: Listing = Listing {
     ],
 };
 
-/// One line of the facets.
-#[derive(Serialize)]
-struct Facet<'a> {
-    facet: &'static str,
-    name: &'a str,
-    findings: u64,
-    is_at_least: bool,
-}
-
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     match ask(context, arguments).await {
         Ok(0) if arguments.exit_code => Ok(Exit::Failed),
@@ -92,6 +86,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 /// The number of findings that were listed or counted.
 async fn ask(context: &Context, arguments: &Arguments) -> Result<u64, Failure> {
     let query = Query::parse(&arguments.query.join(" ")).map_err(refused)?;
+    if let Some(remote) = context.remote()? {
+        return ask_server(context, &remote, arguments).await;
+    }
     let views = context.views().await?;
     let db = views.db(Search::NAME).await?;
     let catalog = views.reader(arguments.at.text())?;
@@ -104,9 +101,44 @@ async fn ask(context: &Context, arguments: &Arguments) -> Result<u64, Failure> {
     db.exclude(catalog.fallen()?)?;
     let reader = Reader::new(&db, &context.workspace()?, Some(catalog.position()))?;
     match arguments.facets {
-        true => write_facets(context, &reader, &reader.facets(&query, &filter)?),
+        true => {
+            let facets = json!(Counts::of(reader.facets(&query, &filter)?));
+            write_facets(context, reader.position(), &facets)
+        }
         false => list(context, &reader, (&query, &filter), arguments.limit),
     }
+}
+
+/// The same over a server.
+async fn ask_server(
+    context: &Context,
+    remote: &Remote,
+    arguments: &Arguments,
+) -> Result<u64, Failure> {
+    let mut query = vec![
+        ("q", Some(arguments.query.join(" "))),
+        ("scan", listed(&arguments.scan)),
+        ("kind", listed(&arguments.kind)),
+        ("module", listed(&arguments.module)),
+        ("at", arguments.at.sent()?),
+    ];
+    if arguments.facets {
+        let counted = remote.get(&["search", "facets"], &query).await?;
+        return write_facets(context, as_of(&counted), &counted);
+    }
+    let mut rows = context.output.rows(&LISTING)?;
+    query.push((
+        "limit",
+        Some(arguments.limit.min(PAGE_ROWS_MAX).to_string()),
+    ));
+    let limit = Some(arguments.limit.into());
+    let pushed = remote.each(&["search"], &query, limit, |hit| {
+        rows.push(values(&LISTING, hit))
+    });
+    let (at, is_more) = pushed.await?;
+    let count = rows.end(Some(at.0))?;
+    tell(context, count, at, is_more);
+    Ok(count)
 }
 
 fn refused(error: QueryError) -> Problem {
@@ -159,42 +191,75 @@ fn list(
         }
     }
     let count = rows.end(Some(reader.position().0))?;
-    if context.output.form == Form::Table {
-        let more = match after {
-            Some(_) => "; there are more: --limit",
-            None => "",
-        };
-        let at = reader.position();
-        let text = format_args!("{count} findings as of position {at}{more}");
-        context.output.say(text);
-    }
+    tell(context, count, reader.position(), after.is_some());
     Ok(count)
 }
 
-fn write_facets(context: &Context, reader: &Reader<'_>, facets: &Facets) -> Result<u64, Failure> {
-    let mut rows = context.output.rows(&FACETS)?;
-    let named: [(&'static str, &[Count]); 3] = [
-        ("kind", &facets.kinds),
-        ("module", &facets.modules),
-        ("scan", &facets.scans),
-    ];
-    for (facet, counts) in named {
-        for Count { name, count } in counts {
-            let line = Facet {
-                facet,
+fn tell(context: &Context, count: u64, at: Position, is_more: bool) {
+    if context.output.form == Form::Table {
+        let more = match is_more {
+            true => "; there are more: --limit",
+            false => "",
+        };
+        let text = format_args!("{count} findings as of position {at}{more}");
+        context.output.say(text);
+    }
+}
+
+/// Facets as the gateway tells them, too.
+#[derive(Serialize)]
+struct Counts {
+    findings: u64,
+    kinds: Vec<Named>,
+    modules: Vec<Named>,
+    scans: Vec<Named>,
+    is_at_least: bool,
+}
+
+#[derive(Serialize)]
+struct Named {
+    name: String,
+    findings: u64,
+}
+
+impl Counts {
+    fn of(facets: Facets) -> Self {
+        let named = |counts: Vec<Count>| {
+            let named = |Count { name, count }| Named {
                 name,
-                findings: *count,
-                is_at_least: facets.is_cut,
+                findings: count,
             };
-            rows.push(values(&FACETS, &line))?;
+            counts.into_iter().map(named).collect()
+        };
+        Self {
+            findings: facets.findings,
+            kinds: named(facets.kinds),
+            modules: named(facets.modules),
+            scans: named(facets.scans),
+            is_at_least: facets.is_cut,
         }
     }
-    rows.end(Some(reader.position().0))?;
+}
+
+fn write_facets(context: &Context, at: Position, facets: &Value) -> Result<u64, Failure> {
+    let mut rows = context.output.rows(&FACETS)?;
+    let is_cut = &facets["is_at_least"];
+    for (facet, counts) in [("kind", "kinds"), ("module", "modules"), ("scan", "scans")] {
+        for count in facets[counts].as_array().into_iter().flatten() {
+            let (name, findings) = (count["name"].clone(), count["findings"].clone());
+            rows.push(vec![facet.into(), name, findings, is_cut.clone()])?;
+        }
+    }
+    rows.end(Some(at.0))?;
+    let count = facets["findings"].as_u64().unwrap_or_default();
     if context.output.form == Form::Table {
-        let least = if facets.is_cut { "≥ " } else { "" };
-        let (count, at) = (facets.findings, reader.position());
+        let least = if *is_cut == Value::Bool(true) {
+            "≥ "
+        } else {
+            ""
+        };
         let text = format_args!("{least}{count} findings as of position {at}");
         context.output.say(text);
     }
-    Ok(facets.findings)
+    Ok(count)
 }

@@ -11,6 +11,7 @@ use super::global::AtArgument;
 use super::{Answer, Context, ids, known};
 use crate::output::{Failure, Form, SafeText, json};
 use crate::wire::Views;
+use crate::wire::remote::Remote;
 
 /// Explain a finding or an entity: every chain back to a seed
 ///
@@ -42,6 +43,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
+    if let Some(remote) = context.remote()? {
+        return ask(context, &remote, arguments).await;
+    }
     let views = context.views().await?;
     let reader = views.reader(arguments.at.text())?;
     let found = find(context, &views, &reader, arguments).await?;
@@ -60,6 +64,56 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     out.flush()?;
     context.output.say_as_of(proven.why.at);
     Ok(told(context, &proven))
+}
+
+/// The same over a server, which proves it there; as JSON or PROV.
+async fn ask(context: &Context, remote: &Remote, arguments: &Arguments) -> Answer {
+    if arguments.dot || arguments.tree {
+        let problem = Problem::new("usage", "a server tells it as JSON or PROV");
+        return Err(problem.try_this("--json or --prov").into());
+    }
+    let of = match arguments.what.contains(':') {
+        true => "entities",
+        false => "findings",
+    };
+    let query = vec![
+        ("shape", arguments.prov.then(|| "prov".to_owned())),
+        ("scan", arguments.scan.clone()),
+        ("at", arguments.at.sent()?),
+    ];
+    let path = [of, &arguments.what, "why"];
+    let told = match remote.get(&path, &query).await {
+        // An id alone does not say of what it is.
+        Err(Failure::Problem(problem)) if problem.row.code == "no_such_finding" => {
+            remote
+                .get(&["entities", &arguments.what, "why"], &query)
+                .await?
+        }
+        told => told?,
+    };
+    let text = match context.output.form {
+        Form::Jsonl => json::line(&told),
+        _ => json::pretty(&told),
+    };
+    let mut out = stdout().lock();
+    writeln!(out, "{}", text.trim_end())?;
+    out.flush()?;
+    let proofs = told["proofs"].as_array().into_iter().flatten();
+    let has_failed = proofs
+        .flat_map(verdicts)
+        .any(|verdict| verdict["result"] == "failed");
+    let is_lost = told["reaches_seed"] == Value::Bool(false);
+    match has_failed || is_lost {
+        true => Ok(Exit::Verification),
+        false => Ok(Exit::Done),
+    }
+}
+
+/// Every check of one step.
+fn verdicts(proof: &Value) -> Vec<&Value> {
+    let items = proof["evidence"].as_array().into_iter().flatten();
+    let own = [&proof["recorded"], &proof["ids"], &proof["settings"]];
+    own.into_iter().chain(items).collect()
 }
 
 async fn prove(context: &Context, views: &Views, found: Why) -> Result<Proven, Failure> {

@@ -199,6 +199,9 @@ const FIXED: &[Line] = &[
     ("serve.listen", Form::Text, Some("listen"), Some("127.0.0.1:8640"), "Where a node tells how it is, ADDRESS:PORT"),
     ("serve.roles", Form::Names, Some("role"), Some("all"), "What a node does: orchestrate, collect, project, api"),
     ("serve.tasks", Form::Number(1024), Some("tasks"), Some("32"), "Tasks that a collecting node runs at once"),
+    ("server.api_key", Form::Secret, None, None, "API key of the server that is asked; `mirage api-keys issue` makes one"),
+    ("server.ca", Form::Text, None, None, "File of certificates that sign the server's"),
+    ("server.url", Form::Text, Some("server"), None, "Ask the gateway at https://HOST:PORT instead of a data directory"),
     ("timeout", Form::Span, Some("timeout"), None, "Give up waiting after this time"),
     ("workspace", Form::Text, Some("workspace"), Some("default"), "The workspace"),
 ];

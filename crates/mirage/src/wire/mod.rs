@@ -21,6 +21,7 @@ mod announce;
 mod gateway;
 mod health;
 mod held;
+pub(crate) mod remote;
 mod servers;
 mod stores;
 

@@ -27,6 +27,7 @@ const LEASE_MIN: Duration = Duration::from_secs(1);
 impl Context {
     /// Opens a log that is there: on its servers, if the configuration names some, or in the data directory.
     pub(crate) async fn log(&self) -> Result<Arc<dyn EventLog>, Failure> {
+        self.must_be_here()?;
         match servers::log(&self.config) {
             Some(options) => Ok(Arc::new(JetStream::open(options).await?)),
             None => Ok(Arc::new(self.data.log()?)),
@@ -93,6 +94,7 @@ impl Context {
 
     /// Opens for work what a node stands on, and makes what lies in the data directory; with what a cluster has beside it.
     pub(crate) async fn parts(&self) -> Result<(Parts, Option<Cluster>), Failure> {
+        self.must_be_here()?;
         let place = Place(self.data.dir.clone());
         place.make().map_err(super::of_open)?;
         let Shared {

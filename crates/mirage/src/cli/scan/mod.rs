@@ -14,13 +14,16 @@ use mirage_api::error::Exit;
 use mirage_domain::id::{FindingId, ScanId};
 use mirage_projections::PAGE_ROWS_MAX;
 use mirage_projections::catalog::{FindingFilter, MarkRow, Page, Reader, ScanFilter, State};
-use mirage_workers::node::{Caller, Node};
+use mirage_workers::node::{Caller, Node, ScanRequest};
+use reqwest::Method;
+use serde_json::json;
 
 pub(crate) use request::manifest;
 
 use super::{Answer, Context, known};
 use crate::output::{Failure, Field, Listing, Shape};
 use crate::wire;
+use crate::wire::remote::Remote;
 
 /// Newest scans among which interrupted ones are mentioned.
 const MENTIONED_OF: u32 = 20;
@@ -118,6 +121,15 @@ async fn scan(context: &Context, arguments: Arguments) -> Answer {
     }
     seeds::tell(context, &request.seeds);
     request.consent = consent::obtain(context, request.profile)?;
+    if let Some(remote) = context.remote()? {
+        return ask(
+            context,
+            &remote,
+            &request,
+            arguments.idempotency_key.as_deref(),
+        )
+        .await;
+    }
     let caller = caller(&arguments);
     let node = Arc::new(context.node_with_room().await?);
     let (scan, position) = node
@@ -133,6 +145,43 @@ async fn scan(context: &Context, arguments: Arguments) -> Answer {
         return started(context, &scan, position.0);
     }
     end(context, node, &scan, arguments.exit_code).await
+}
+
+/// The same over a server, whose nodes run the scan.
+async fn ask(
+    context: &Context,
+    remote: &Remote,
+    request: &ScanRequest,
+    key: Option<&str>,
+) -> Answer {
+    let modules: Vec<&str> = request
+        .modules
+        .iter()
+        .map(|module| module.as_str())
+        .collect();
+    let body = json!({
+        "seeds": request.seeds.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "name": request.name,
+        "profile": request.profile,
+        "modules": modules,
+        "scope": request.scope,
+        "depth": request.limits.depth,
+        "max_requests": request.limits.requests,
+        "max_time_s": request.limits.time_s,
+        "settings": request.settings.modules,
+        "allow_private": request.allow_private,
+        "consent": request.consent.is_some(),
+    });
+    let started = remote
+        .change(Method::POST, &["scans"], Some(body), key, None)
+        .await?;
+    let (id, position) = (started["scan_id"].clone(), started["position"].clone());
+    let next = id.as_str().unwrap_or_default().to_owned();
+    context.output.thing(&STARTED, vec![id, position])?;
+    context.output.say(format_args!(
+        "its nodes run it; to look: mirage scans get {next}"
+    ));
+    Ok(Exit::Done)
 }
 
 /// The caller with the key and the request as it was written, before defaults.

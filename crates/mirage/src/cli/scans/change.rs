@@ -6,12 +6,15 @@ use mirage_api::error::Exit;
 use mirage_domain::id::{Position, ScanId};
 use mirage_domain::scan::{ArchiveScan, Command, PauseScan, ResumeScan, StopScan};
 use mirage_workers::node::{Caller, Node};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::super::global::KeyArgument;
 use super::super::{Answer, Context, ids, known, scan};
 use super::One;
 use crate::output::{Failure, Field, Listing, Shape};
 use crate::wire;
+use crate::wire::remote::Remote;
 
 /// Go on with a paused or interrupted scan, and follow it
 ///
@@ -50,6 +53,16 @@ impl Change {
         }
     }
 
+    /// The same as a server reads it.
+    fn body(self) -> Value {
+        match self {
+            Self::Pause => json!({"state": "paused"}),
+            Self::Stop => json!({"state": "stopped"}),
+            Self::Archive => json!({"is_archived": true}),
+            Self::Unarchive => json!({"is_archived": false}),
+        }
+    }
+
     fn done(self) -> &'static str {
         match self {
             Self::Pause => "paused",
@@ -70,6 +83,16 @@ static LISTING: Listing = Listing {
 };
 
 pub(super) async fn run(context: &Context, one: &One, change: Change) -> Answer {
+    if let Some(remote) = context.remote()? {
+        return ask(
+            context,
+            &remote,
+            &one.scan,
+            change.body(),
+            (change.done(), &one.key),
+        )
+        .await;
+    }
     let id = find(context, &one.scan).await?;
     let node = Arc::new(context.node().await?);
     let caller = one.key.caller(&[change.done(), id.as_str()]);
@@ -84,6 +107,11 @@ pub(super) async fn run(context: &Context, one: &One, change: Change) -> Answer 
 }
 
 pub(super) async fn resume(context: &Context, arguments: &Resume) -> Answer {
+    if let Some(remote) = context.remote()? {
+        let body = json!({"state": "running", "retry_failed": arguments.failed});
+        let told = ("resumed", &arguments.key);
+        return ask(context, &remote, &arguments.scan, body, told).await;
+    }
     let id = find(context, &arguments.scan).await?;
     let node = Arc::new(context.node().await?);
     let command = Command::Resume(ResumeScan {
@@ -96,6 +124,25 @@ pub(super) async fn resume(context: &Context, arguments: &Resume) -> Answer {
         return Ok(Exit::Done);
     }
     scan::end(context, node, &id, false).await
+}
+
+/// The same over a server, whose nodes run the scan.
+async fn ask(
+    context: &Context,
+    remote: &Remote,
+    scan: &str,
+    body: Value,
+    (done, key): (&str, &KeyArgument),
+) -> Answer {
+    // A person at a terminal means the scan as it is, whatever happened since they looked.
+    let path = ["scans", scan];
+    let changed = remote
+        .change(Method::PATCH, &path, Some(body), key.text(), Some("*"))
+        .await?;
+    let id = changed["scan_id"].clone();
+    let values = vec![id, done.into(), changed["position"].clone()];
+    context.output.thing(&LISTING, values)?;
+    Ok(Exit::Done)
 }
 
 async fn find(context: &Context, text: &str) -> Result<ScanId, Failure> {

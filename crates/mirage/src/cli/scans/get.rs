@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::super::global::AtArgument;
 use super::super::{Answer, Context, ids, known, time};
 use crate::output::{Failure, Field, Form, Listing, Shape, values};
+use crate::wire::remote::as_of;
 
 /// Show one scan: counts, modules, failures, and why it is still running
 ///
@@ -66,6 +67,13 @@ static MODULES: Listing = Listing {
 };
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
+    if let Some(remote) = context.remote()? {
+        let at = vec![("at", arguments.at.sent()?)];
+        let scan = remote.get(&["scans", &arguments.scan], &at).await?;
+        context.output.thing(&DETAIL, values(&DETAIL, &scan))?;
+        context.output.say_as_of(as_of(&scan));
+        return Ok(Exit::Done);
+    }
     let views = context.views().await?;
     let reader = views.reader(arguments.at.text())?;
     let scan = ids::scan(&reader, &arguments.scan)?;

@@ -115,6 +115,13 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
 }
 
 async fn list(context: &Context, arguments: &List) -> Answer {
+    if let Some(remote) = context.remote()? {
+        let archived = arguments.archived.then(|| "true".to_owned());
+        let query = vec![("archived", archived), ("at", arguments.at.sent()?)];
+        let (_, at) = remote.list(context, &LISTING, &["scans"], &query).await?;
+        context.output.say_as_of(at);
+        return Ok(Exit::Done);
+    }
     let views = context.views().await?;
     let reader = views.reader(arguments.at.text())?;
     let filter = ScanFilter {

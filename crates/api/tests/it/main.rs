@@ -1,0 +1,7 @@
+//! The gateway over a log of two workspaces, in one binary.
+
+mod description;
+mod matrix;
+mod reads;
+mod rig;
+mod writes;

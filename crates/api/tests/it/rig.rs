@@ -1,0 +1,195 @@
+//! A gateway over a made-up log of two workspaces, each with a key of every role; its views follow the log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use jiff::Timestamp;
+use mirage_api::auth::api_key::Secret;
+use mirage_api::gateway::{Allowed, Gateway, Parts};
+use mirage_api::router;
+use mirage_domain::id::{Position, StreamId, WorkspaceId};
+use mirage_domain::role::Role;
+use mirage_domain::workspace::{Command, IssueKey, RevokeKey, Workspace};
+use mirage_log::EventLog;
+use mirage_log::commit::{Actor, ActorKind};
+use mirage_log::evidence::Files;
+use mirage_log::execute::{Envelope, Store};
+use mirage_log::memory::Memory;
+use mirage_projections::Runner;
+use mirage_projections::testing::history::made_up;
+use mirage_projections::testing::made_scan::{id_key, workspace};
+use mirage_workers::leases::LeaseFile;
+use serde_json::Value;
+use tower::ServiceExt;
+
+/// See the module's doc.
+pub(crate) struct Rig {
+    pub(crate) router: Router,
+    pub(crate) log: Arc<dyn EventLog>,
+    keys: BTreeMap<(String, Role), Secret>,
+    _dir: tempfile::TempDir,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: axum::http::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answered {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| {
+            panic!("{error}: {}", String::from_utf8_lossy(&self.body));
+        })
+    }
+
+    /// The JSON of an answer that must have gone well.
+    pub(crate) fn good(&self) -> Value {
+        let text = String::from_utf8_lossy(&self.body);
+        assert!(self.status.is_success(), "{}: {text}", self.status);
+        self.json()
+    }
+
+    /// The code of a refusal that must be one.
+    pub(crate) fn code(&self) -> String {
+        let media = &self.headers[header::CONTENT_TYPE];
+        assert_eq!(media, "application/problem+json", "{}", self.status);
+        self.json()["code"].as_str().expect("a code").to_owned()
+    }
+}
+
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+impl Rig {
+    pub(crate) async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let history = made_up(11, 8, 1_500);
+        let log: Arc<dyn EventLog> = Arc::new(Memory::default());
+        history.copy_into(&*log, history.end()).await;
+        let keys = dir.path().join("keys");
+        std::fs::create_dir(&keys).unwrap();
+        for n in 0..2 {
+            let path = mirage_log::keys::path(&keys, &workspace(n));
+            std::fs::write(path, id_key(&workspace(n)).bytes()).unwrap();
+        }
+        let runner = Arc::new(Runner::open(dir.path(), log.clone()).unwrap());
+        runner.fold_to_head().await.unwrap();
+        let folding = runner.clone();
+        tokio::spawn(async move { folding.run(std::future::pending()).await });
+        let gateway = Gateway::new(Parts {
+            log: log.clone(),
+            evidence: Arc::new(Files::open(&dir.path().join("evidence")).unwrap()),
+            leases: Arc::new(LeaseFile::open(&dir.path().join("leases.db")).unwrap()),
+            runner,
+            keys,
+            allowed: Allowed::default(),
+            now,
+        });
+        let mut rig = Self {
+            router: router::routes(Arc::new(gateway)),
+            log,
+            keys: BTreeMap::new(),
+            _dir: dir,
+        };
+        for (n, role) in (0..2).flat_map(|n| Role::ALL.map(|role| (n, role))) {
+            let secret = rig.issue(&workspace(n), role, None).await;
+            rig.keys.insert((workspace(n).to_string(), role), secret);
+        }
+        rig
+    }
+
+    /// Issues a key beside the gateway.
+    pub(crate) async fn issue(
+        &self,
+        workspace: &WorkspaceId,
+        role: Role,
+        expires_at: Option<Timestamp>,
+    ) -> Secret {
+        let secret = Secret::random(workspace).unwrap();
+        let command = IssueKey {
+            key: secret.key.clone(),
+            name: role.to_string(),
+            role,
+            secret: secret.digest(),
+            now: Timestamp::UNIX_EPOCH,
+            expires_at,
+        };
+        self.give(workspace, Command::IssueKey(command)).await;
+        secret
+    }
+
+    /// Revokes a key beside the gateway.
+    pub(crate) async fn revoke(&self, secret: &Secret) {
+        let command = RevokeKey {
+            key: secret.key.clone(),
+        };
+        self.give(&secret.workspace, Command::RevokeKey(command))
+            .await;
+    }
+
+    async fn give(&self, workspace: &WorkspaceId, command: Command) {
+        let actor = Actor {
+            kind: ActorKind::User,
+            id: "tester".into(),
+            version: None,
+        };
+        let store = Store::<Workspace>::new(self.log.clone());
+        let stream = StreamId::workspace(workspace);
+        store
+            .execute(&stream, command, Envelope::new(actor, now))
+            .await
+            .unwrap();
+    }
+
+    /// The key of a role in the `n`-th workspace.
+    pub(crate) fn key(&self, n: usize, role: Role) -> String {
+        self.keys[&(workspace(n).to_string(), role)].reveal()
+    }
+
+    pub(crate) async fn head(&self) -> Position {
+        self.log.head().await.unwrap().position
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answered {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes().to_vec(),
+        }
+    }
+
+    /// A request of the owner of the first workspace.
+    pub(crate) async fn owner(&self, method: Method, path: &str, body: Option<Value>) -> Answered {
+        let key = self.key(0, Role::Owner);
+        self.send(request(&key, method, path, body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answered {
+        self.owner(Method::GET, path, None).await
+    }
+}
+
+/// A request under `/api/v1`.
+pub(crate) fn request(key: &str, method: Method, path: &str, body: Option<Value>) -> Request<Body> {
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("/api/v1{path}"))
+        .header(header::AUTHORIZATION, format!("Bearer {key}"));
+    match body {
+        None => request.body(Body::empty()),
+        Some(body) => request
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body.to_string())),
+    }
+    .unwrap()
+}
