@@ -56,6 +56,8 @@ pub struct Setting {
     pub default: &'static str,
     /// Kept out of the log, of evidence and of every listing.
     pub is_secret: bool,
+    /// Names a file or a server that the node trusts: for whoever runs the node to set, not for a request from afar.
+    pub is_operators: bool,
 }
 
 /// What a module is: data, so that tests, docs and the frontier can read it.

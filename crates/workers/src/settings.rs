@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use mirage_domain::module::Manifest;
+use mirage_domain::module::{Manifest, Setting};
 use serde::{Deserialize, Serialize};
 
 use crate::collectors::{ALL, Settings};
@@ -36,21 +36,17 @@ pub enum Unfit {
         "`{0}` is a secret: give it in the environment or the configuration file, not in a scan"
     )]
     Secret(String),
+    #[error("`{0}` names a file or a server of the node, and is its operator's to set")]
+    Operators(String),
     #[error("the settings document cannot be read")]
     Document,
 }
 
 /// Every setting of every module: full key, manifest, declaration.
-pub fn declared() -> impl Iterator<
-    Item = (
-        String,
-        &'static Manifest,
-        &'static mirage_domain::module::Setting,
-    ),
-> {
+pub fn declared() -> impl Iterator<Item = (String, &'static Manifest, &'static Setting)> {
     ALL.iter().flat_map(|collector| {
         let manifest = collector.manifest();
-        let full = move |setting: &'static mirage_domain::module::Setting| {
+        let full = move |setting: &'static Setting| {
             (
                 format!("{}.{}", manifest.name, setting.key),
                 manifest,
@@ -71,6 +67,16 @@ impl ScanSettings {
         }
         self.modules.insert(key.to_owned(), value.to_owned());
         Ok(())
+    }
+
+    /// Sets `MODULE.KEY` for somebody who does not run the node.
+    pub fn set_from_afar(&mut self, key: &str, value: &str) -> Result<(), Unfit> {
+        let is_operators =
+            |(full, _, setting): &(String, _, &Setting)| full == key && setting.is_operators;
+        match declared().any(|declared| is_operators(&declared)) {
+            true => Err(Unfit::Operators(key.to_owned())),
+            false => self.set(key, value),
+        }
     }
 
     /// The settings of one module, its defaults filled in. A secret stands as the placeholder that the probe fills in
@@ -145,6 +151,10 @@ mod tests {
             settings.set("nobody.key", "1"),
             Err(Unfit::Unknown("nobody.key".into()))
         );
+        let path = settings.set_from_afar("asn.table", "/etc/passwd");
+        assert_eq!(path, Err(Unfit::Operators("asn.table".into())));
+        assert_eq!(settings.set_from_afar("crawl.pages-max", "3"), Ok(()));
+        settings.modules.clear();
         assert_eq!(
             ScanSettings::decode(&settings.encode()),
             Ok(settings.clone())

@@ -62,6 +62,14 @@ impl Running {
         signal(self.pid(), name)
     }
 
+    /// What it has told on stderr so far; leaves the position alone, which the program shares.
+    pub fn said(&self) -> Result<String> {
+        let mut bytes = vec![0; self.err.metadata()?.len() as usize];
+        let read = std::os::unix::fs::FileExt::read_at(&self.err, &mut bytes, 0)?;
+        bytes.truncate(read);
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     pub fn is_over(&mut self) -> Result<bool> {
         self.peak_kib = self.peak_kib.max(peak_kib(self.pid()).unwrap_or_default());
         Ok(self.child.try_wait()?.is_some())

@@ -22,6 +22,8 @@ pub(crate) struct Setting {
     default: &'static str,
     /// Its value is the node's and never shown.
     is_secret: bool,
+    /// Only whoever runs the node sets it.
+    is_operators: bool,
 }
 
 /// A module.
@@ -55,6 +57,7 @@ impl From<&Manifest> for Module {
             help: setting.help,
             default: setting.default,
             is_secret: setting.is_secret,
+            is_operators: setting.is_operators,
         };
         Self {
             name: manifest.name,

@@ -193,7 +193,7 @@ pub(crate) struct StartScan {
     /// Seconds at most.
     #[serde(default)]
     max_time_s: Option<u64>,
-    /// Settings by MODULE.KEY; secrets are the node's.
+    /// Settings by MODULE.KEY; secrets, files and servers are the node's.
     #[serde(default)]
     settings: BTreeMap<String, String>,
     /// Private ranges that may be contacted, of those that the node allows.
@@ -317,7 +317,7 @@ fn request(gateway: &Gateway, asked: StartScan) -> Result<ScanRequest, Problem> 
     Scope::new(&seeds, &asked.scope).map_err(|error| Problem::of("bad_scope", &error))?;
     let mut settings = allowed.settings.clone();
     for (key, value) in &asked.settings {
-        let set = settings.set(key, value);
+        let set = settings.set_from_afar(key, value);
         set.map_err(|error| Problem::of("bad_setting", &error))?;
     }
     Ok(ScanRequest {

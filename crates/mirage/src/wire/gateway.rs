@@ -9,6 +9,7 @@ use mirage_workers::node::{Node, Place};
 use mirage_workers::settings::ScanSettings;
 
 use crate::cli::Context;
+use crate::cli::scan::configured;
 
 impl Context {
     pub(crate) fn gateway(&self, node: &Node, runner: Arc<Runner>) -> Gateway {
@@ -33,7 +34,7 @@ impl Context {
                 user_agent: config.get("scan.user_agent").map(str::to_owned),
                 proxy: config.get("scan.proxy").map(str::to_owned),
                 rate_per_host: config.parsed("scan.rate"),
-                ..ScanSettings::default()
+                modules: configured(config),
             },
         }
     }

@@ -28,6 +28,7 @@ static MANIFEST: Manifest = Manifest {
         help: "where to ask; {domain} stands for the domain",
         default: "https://crt.sh/?q=%25.{domain}&output=json",
         is_secret: false,
+        is_operators: true,
     }],
     ..Manifest::DEFAULT
 };

@@ -33,6 +33,7 @@ static MANIFEST: Manifest = Manifest {
         help: "TCP ports to connect to, such as 22,80,8000-8010",
         default: TOP,
         is_secret: false,
+        is_operators: false,
     }],
     ..Manifest::DEFAULT
 };

@@ -32,6 +32,7 @@ static MANIFEST: Manifest = Manifest {
         help: "length of the block around an address, 22 to 32; IPv6 addresses have none",
         default: "24",
         is_secret: false,
+        is_operators: false,
     }],
     ..Manifest::DEFAULT
 };

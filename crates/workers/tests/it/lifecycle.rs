@@ -85,6 +85,7 @@ pub(crate) async fn undisturbed(world: &World) -> BTreeSet<String> {
     let dir = tempfile::tempdir().unwrap();
     let node = node(dir.path()).await;
     let (scan, _) = node
+        .commands
         .start(many(world), &Caller::user("tester"))
         .await
         .unwrap();
@@ -124,12 +125,13 @@ async fn a_stop_by_another_process_ends_a_hanging_scan_within_a_second() {
     let dir = tempfile::tempdir().unwrap();
     let (runner, other) = (node(dir.path()).await, node(dir.path()).await);
     let caller = Caller::user("tester");
-    let (scan, _) = runner.start(many(&world), &caller).await.unwrap();
+    let (scan, _) = runner.commands.start(many(&world), &caller).await.unwrap();
     world.drop_dns(1_000_000);
     let running = spawn(&runner, &scan, &CancellationToken::new());
     until(&runner, &scan, |event| matches!(event, Event::Plan(plan::Event::Scheduled(task)) if task.module.as_str() == "dns")).await;
     let asked = Instant::now();
     other
+        .commands
         .command(&scan, Command::Stop(StopScan), &caller)
         .await
         .unwrap();
@@ -150,6 +152,7 @@ async fn a_paused_scan_schedules_nothing_until_it_is_resumed() {
     let caller = Caller::user("tester");
     let (scan, _) = node.commands.start(many(&world), &caller).await.unwrap();
     let paused = node
+        .commands
         .command(&scan, Command::Pause(PauseScan), &caller)
         .await
         .unwrap();
@@ -159,6 +162,7 @@ async fn a_paused_scan_schedules_nothing_until_it_is_resumed() {
     })
     .await;
     let resumed = node
+        .commands
         .command(
             &scan,
             Command::Resume(ResumeScan { failed: false }),
@@ -187,7 +191,7 @@ async fn a_scan_that_was_left_again_and_again_ends_with_the_same_set() {
     let dir = tempfile::tempdir().unwrap();
     let caller = Caller::user("tester");
     let first = node(dir.path()).await;
-    let (scan, _) = first.start(many(&world), &caller).await.unwrap();
+    let (scan, _) = first.commands.start(many(&world), &caller).await.unwrap();
     drop(first);
     let mut rounds = 0;
     loop {
@@ -229,6 +233,7 @@ async fn of_two_orchestrators_the_first_is_fenced_and_nothing_is_done_twice() {
     let one = node_with_own_leases(dir.path(), &aside.path().join("one.db")).await;
     let two = node_with_own_leases(dir.path(), &aside.path().join("two.db")).await;
     let (scan, _) = one
+        .commands
         .start(many(&world), &Caller::user("tester"))
         .await
         .unwrap();
@@ -256,8 +261,16 @@ async fn a_held_scan_is_left_to_its_holder_and_a_repeated_start_meets_it() {
         key,
         ..Caller::user("tester")
     };
-    let (scan, at) = node_one.start(many(&world), &caller).await.unwrap();
-    let again = node_one.start(many(&world), &caller).await.unwrap();
+    let (scan, at) = node_one
+        .commands
+        .start(many(&world), &caller)
+        .await
+        .unwrap();
+    let again = node_one
+        .commands
+        .start(many(&world), &caller)
+        .await
+        .unwrap();
     assert_eq!(again, (scan.clone(), at));
     node_one
         .leases

@@ -70,6 +70,7 @@ async fn a_scan_runs_to_its_end_and_every_finding_stands_in_the_log() {
     let node = node(dir.path()).await;
     let caller = Caller::user("tester");
     let (scan, _) = node
+        .commands
         .start(request(&world, &["dns"]), &caller)
         .await
         .unwrap();

@@ -4,6 +4,7 @@ mod bounds;
 mod cluster;
 mod copies;
 mod foreign_commits;
+mod gateway;
 mod graph;
 mod hostile;
 mod huge;

@@ -129,6 +129,16 @@ fn scope(rules: &[String], seeds: &[Entity]) -> Result<Vec<String>, Problem> {
 
 /// Settings of modules: what the configuration holds beyond the defaults, `--ports`, then `--set`. Secrets stay out.
 fn settings(set: &[String], config: &Config) -> Result<BTreeMap<String, String>, Problem> {
+    let mut settings = configured(config);
+    for pair in set {
+        let (key, value) = setting(pair, config)?;
+        settings.insert(key, value);
+    }
+    Ok(settings)
+}
+
+/// What the configuration holds beyond the defaults, without secrets.
+pub(crate) fn configured(config: &Config) -> BTreeMap<String, String> {
     use crate::config::Layer;
     let mut settings = BTreeMap::new();
     for key in config.keys().filter(|key| !key.is_secret) {
@@ -144,11 +154,7 @@ fn settings(set: &[String], config: &Config) -> Result<BTreeMap<String, String>,
     {
         settings.insert(PORTS.to_owned(), ports.to_owned());
     }
-    for pair in set {
-        let (key, value) = setting(pair, config)?;
-        settings.insert(key, value);
-    }
-    Ok(settings)
+    settings
 }
 
 fn setting(pair: &str, config: &Config) -> Result<(String, String), Problem> {

@@ -31,24 +31,28 @@ static MANIFEST: Manifest = Manifest {
             help: "path of a route table, lines of PREFIX, tab, AS number and perhaps tab and name; in place of DNS",
             default: "",
             is_secret: false,
+            is_operators: true,
         },
         Setting {
             key: "origin-zone",
             help: "zone that has the origins of IPv4 addresses",
             default: "origin.asn.cymru.com",
             is_secret: false,
+            is_operators: false,
         },
         Setting {
             key: "origin6-zone",
             help: "zone that has the origins of IPv6 addresses",
             default: "origin6.asn.cymru.com",
             is_secret: false,
+            is_operators: false,
         },
         Setting {
             key: "name-zone",
             help: "zone that has the names of autonomous systems",
             default: "asn.cymru.com",
             is_secret: false,
+            is_operators: false,
         },
     ],
     ..Manifest::DEFAULT

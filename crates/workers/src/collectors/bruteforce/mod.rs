@@ -36,12 +36,14 @@ static MANIFEST: Manifest = Manifest {
             help: "labels below the registrable domain at which words are still guessed",
             default: "0",
             is_secret: false,
+            is_operators: false,
         },
         Setting {
             key: "words",
             help: "path of a word list, one word a line, in place of the built-in one",
             default: "",
             is_secret: false,
+            is_operators: false,
         },
     ],
     ..Manifest::DEFAULT

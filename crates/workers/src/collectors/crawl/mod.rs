@@ -42,18 +42,21 @@ static MANIFEST: Manifest = Manifest {
             help: "links of one page that are reported",
             default: "500",
             is_secret: false,
+            is_operators: false,
         },
         Setting {
             key: "pages-max",
             help: "pages of one host that are fetched",
             default: "200",
             is_secret: false,
+            is_operators: false,
         },
         Setting {
             key: "queries-max",
             help: "pages of one path that are fetched with different query strings",
             default: "10",
             is_secret: false,
+            is_operators: false,
         },
     ],
     ..Manifest::DEFAULT

@@ -30,6 +30,7 @@ static MANIFEST: Manifest = Manifest {
         help: "path of a MaxMind DB file (.mmdb) with countries or cities; without one nothing is looked up",
         default: "",
         is_secret: false,
+        is_operators: true,
     }],
     ..Manifest::DEFAULT
 };

@@ -30,12 +30,14 @@ pub(super) const PORT_SETTINGS: [Setting; 2] = [
         help: "ports of a name that are asked by http, such as 80,8080",
         default: "80",
         is_secret: false,
+        is_operators: false,
     },
     Setting {
         key: "tls-ports",
         help: "ports of a name that are asked by https, such as 443,8443",
         default: "443",
         is_secret: false,
+        is_operators: false,
     },
 ];
 

@@ -45,12 +45,14 @@ static MANIFEST: Manifest = Manifest {
             help: "names of DKIM keys that are asked for, separated by commas",
             default: dkim::SELECTORS,
             is_secret: false,
+            is_operators: false,
         },
         Setting {
             key: "tls-port",
             help: "port of the web server that has the MTA-STS policy",
             default: "443",
             is_secret: false,
+            is_operators: false,
         },
     ],
     ..Manifest::DEFAULT

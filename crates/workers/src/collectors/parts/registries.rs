@@ -19,6 +19,7 @@ pub(in crate::collectors) const BOOTSTRAP: Setting = Setting {
     help: "where dns.json, ipv4.json, ipv6.json and asn.json lie (RFC 9224)",
     default: "https://data.iana.org/rdap/",
     is_secret: false,
+    is_operators: true,
 };
 
 /// Bytes of a bootstrap file; the largest, of top-level domains, has about 100 KiB.

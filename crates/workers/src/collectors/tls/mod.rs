@@ -37,6 +37,7 @@ static MANIFEST: Manifest = Manifest {
         help: "TCP ports of a name that are asked for TLS, such as 443,8443",
         default: "443",
         is_secret: false,
+        is_operators: false,
     }],
     ..Manifest::DEFAULT
 };

@@ -40,6 +40,7 @@ static MANIFEST: Manifest = Manifest {
             help: "the server that is asked first, HOST or HOST:PORT",
             default: "whois.iana.org",
             is_secret: false,
+            is_operators: true,
         },
     ],
     ..Manifest::DEFAULT

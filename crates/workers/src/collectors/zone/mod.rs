@@ -33,6 +33,7 @@ static MANIFEST: Manifest = Manifest {
         help: "TCP port of the name servers",
         default: "53",
         is_secret: false,
+        is_operators: false,
     }],
     ..Manifest::DEFAULT
 };

@@ -114,6 +114,7 @@ mod tests {
             help: "",
             default: "",
             is_secret,
+            is_operators: false,
         }
     }
 

@@ -209,6 +209,7 @@ static SOURCE: Manifest = Manifest {
         help: "",
         default: "",
         is_secret: true,
+        is_operators: false,
     }],
     ..Manifest::DEFAULT
 };

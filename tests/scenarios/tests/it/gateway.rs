@@ -1,0 +1,212 @@
+//! The gateway: a scan over the network finds what one on the spot finds, and every command prints the same both ways.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use mirage_faults::scan::COMPANY;
+use mirage_faults::{program, without_configuration};
+use mirage_scenarios::{Place, Ran, Running, until, web_ports};
+use mirage_world::{Config, World};
+use serde_json::Value;
+
+/// A node with every role on a data directory, and a key of its workspace.
+struct Served {
+    place: Place,
+    node: Running,
+    url: String,
+    key: String,
+}
+
+impl Served {
+    async fn start(world: &World) -> Result<Self> {
+        let place = Place::new()?;
+        let key = issue(&place, "analyst").await?;
+        let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"])?;
+        let ports = world.ports();
+        let configured = [
+            ("SCAN_RESOLVER", world.resolver().to_string()),
+            ("SCAN_ALLOW_PRIVATE", COMPANY.to_owned()),
+            ("SCAN_RATE", "0".to_owned()),
+            (
+                "MODULES_ASN_TABLE",
+                world.routes_file().display().to_string(),
+            ),
+            ("MODULES_CRTSH_URL", world.crtsh_url()),
+            (
+                "MODULES_GEOIP_DATABASE",
+                world.places_file().display().to_string(),
+            ),
+            ("MODULES_RDAP_BOOTSTRAP", world.rdap_url()),
+            ("MODULES_WHOIS_BOOTSTRAP", world.rdap_url()),
+            ("MODULES_WHOIS_SERVER", world.whois_server().to_string()),
+            ("MODULES_ZONE_PORT", world.resolver().port().to_string()),
+            ("MODULES_HTTP_PLAIN_PORTS", ports.http.to_string()),
+            ("MODULES_HTTP_TLS_PORTS", ports.https.to_string()),
+            ("MODULES_TLS_PORTS", ports.https.to_string()),
+            ("MODULES_MAIL_POLICY_TLS_PORT", ports.https.to_string()),
+            ("MODULES_WELL_KNOWN_PLAIN_PORTS", ports.http.to_string()),
+            ("MODULES_WELL_KNOWN_TLS_PORTS", ports.https.to_string()),
+        ];
+        command.envs(configured.map(|(name, value)| (format!("MIRAGE_{name}"), value)));
+        command.env("SSL_CERT_FILE", world.ca_file());
+        let mut node = Running::start(command)?;
+        let url = until("the node says where it listens", async || {
+            ensure!(!node.is_over()?, "the node ended: {}", node.said()?);
+            let said = node.said()?;
+            let at = said.find("http://").map(|at| &said[at..]);
+            let url = at.and_then(|at| at.split_once("/readyz"));
+            Ok(url.map(|(url, _)| url.to_owned()))
+        });
+        let url = url.await?;
+        Ok(Self {
+            place,
+            node,
+            url,
+            key,
+        })
+    }
+
+    /// A command that knows nothing but the server.
+    async fn over(&self, words: &[&str]) -> Result<Ran> {
+        let mut command = Command::new(program("mirage")?);
+        without_configuration(&mut command);
+        command.args(words).args(["--server", &self.url]);
+        command.current_dir(self.place.home());
+        command
+            .env("HOME", self.place.home())
+            .env("MIRAGE_SERVER_API_KEY", &self.key);
+        Running::start(command)?.end().await
+    }
+
+    async fn objects(&self, words: &[&str]) -> Result<Vec<Value>> {
+        let words = [words, &["-o", "jsonl"]].concat();
+        self.over(&words).await?.expect(&[0])?.objects()
+    }
+}
+
+async fn issue(place: &Place, role: &str) -> Result<String> {
+    let words = ["api-keys", "issue", "test", "--role", role];
+    let issued = place.objects(&words).await?;
+    let key = issued.first().and_then(|issued| issued["api_key"].as_str());
+    Ok(key.context("a key")?.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_over_the_gateway_is_read_alike_on_both_ways() -> Result<()> {
+    let world = World::start(Config::default()).await?;
+    let served = Served::start(&world).await?;
+    let ports = format!("ports.ports={}", web_ports(&world));
+    let scan = [
+        "scan",
+        world.domain(),
+        "--profile",
+        "active",
+        "--yes",
+        "--set",
+        &ports,
+        "--allow-private",
+        COMPANY,
+        "--idempotency-key",
+        "one",
+    ];
+    let started = served.objects(&scan).await?;
+    let id = started[0]["scan_id"].as_str().context("a scan")?.to_owned();
+    ensure!(
+        served.objects(&scan).await? == started,
+        "the same key started another scan"
+    );
+    until("the scan is over", async || {
+        let scan = served.objects(&["scans", "get", &id]).await?;
+        Ok((scan[0]["state"] == "finished").then_some(()))
+    })
+    .await?;
+    let here = Place::new()?;
+    here.session(&world)?
+        .usual(&world)
+        .run()
+        .await?
+        .expect(&[0, 7])?;
+    ensure!(served.place.scanned().await?.claims == here.scanned().await?.claims);
+
+    let finding = served.objects(&["findings"]).await?[3]["finding_id"].clone();
+    let finding = finding.as_str().context("a finding")?;
+    for words in [
+        &["findings"][..],
+        &["findings", "--kind", "domain,ip", "--in-scope"],
+        &[
+            "findings",
+            "--module",
+            "dns",
+            "--min-confidence",
+            "50",
+            "--since",
+            "10",
+        ],
+        &["findings", "--all", "--at", "20"],
+        &["entities"],
+        &["entities", "--kind", "domain"],
+        &["entities", &format!("domain:{}", world.domain())],
+        &["scans"],
+        &["search", "mail", "--limit", "1000"],
+        &["search", "mail", "--facets"],
+        &["marks"],
+        &["why", finding],
+        &["why", finding, "--prov"],
+    ] {
+        for form in ["jsonl", "json", "csv", "key"] {
+            if words[0] == "why" && !form.starts_with("json") {
+                continue;
+            }
+            let words = [words, &["-o", form]].concat();
+            let (on_the_spot, over) = (
+                served.place.mirage(&words).await?,
+                served.over(&words).await?,
+            );
+            let (on_the_spot, over) = (on_the_spot.expect(&[0])?, over.expect(&[0])?);
+            ensure!(
+                on_the_spot.text()? == over.text()?,
+                "{words:?}:\n{}\n{}",
+                on_the_spot.text()?,
+                over.text()?
+            );
+        }
+    }
+    let evidence = served.objects(&["findings"]).await?[1]["evidence"][0].clone();
+    let words = ["evidence", "get", evidence.as_str().context("evidence")?];
+    ensure!(served.over(&words).await?.expect(&[0])?.out == served.place.mirage(&words).await?.out);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_refuses_ends_as_on_the_spot() -> Result<()> {
+    let world = World::start(Config::default()).await?;
+    let mut served = Served::start(&world).await?;
+    for (words, code) in [
+        (&["scans", "get", "scn_nothing"][..], 3),
+        (&["findings", "--kind", "nothing"], 2),
+        (&["findings", "scn_nothing"], 3),
+        (&["findings", "--all", "--at", "99999"], 3),
+        (&["log", "verify"], 2),
+        (
+            &["scan", "example.com", "--set", "asn.table=/etc/passwd"],
+            2,
+        ),
+    ] {
+        served
+            .over(words)
+            .await?
+            .expect(&[code])
+            .with_context(|| format!("{words:?}"))?;
+    }
+    served.key = issue(&served.place, "viewer").await?;
+    served.over(&["scan", "example.com"]).await?.expect(&[4])?;
+    served.key = "mirage.default.key_x.y".to_owned();
+    served.over(&["scans"]).await?.expect(&[4])?;
+    served.node.signal("TERM")?;
+    until("the node has ended", async || {
+        Ok(served.node.is_over()?.then_some(()))
+    })
+    .await?;
+    served.over(&["scans"]).await?.expect(&[9])?;
+    Ok(())
+}
