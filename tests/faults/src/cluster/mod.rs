@@ -4,6 +4,7 @@
 
 mod deliveries;
 mod node;
+mod told;
 mod watch;
 mod wire;
 
@@ -36,8 +37,6 @@ pub use wire::{Network, Wire, within};
 
 /// A log that cannot be reached is asked again after this.
 const AGAIN: Duration = Duration::from_millis(100);
-/// Of what a node said, the last lines are told.
-const SAID_LINES: usize = 20;
 /// Leaves room on the servers for what lies beside the log.
 const LOG_BYTES_MAX: u64 = 1 << 30;
 
@@ -195,20 +194,6 @@ impl Cluster {
         command.stdin(Stdio::null());
         let node = Node::start(command, &self.folder.path().join(format!("{name}.err"))).await;
         node.with_context(|| format!("starting node {name}"))
-    }
-
-    /// The end of what each node has said, for a test that waits in vain.
-    pub fn said(&self) -> String {
-        let files = std::fs::read_dir(self.folder.path()).into_iter().flatten();
-        let nodes = files.flatten().map(|file| file.path());
-        let nodes = nodes.filter(|path| path.extension().is_some_and(|end| end == "err"));
-        let tail = |path: PathBuf| {
-            let said = std::fs::read_to_string(&path).unwrap_or_default();
-            let lines: Vec<&str> = said.lines().collect();
-            let tail = lines[lines.len().saturating_sub(SAID_LINES)..].join("\n");
-            format!("{}:\n{tail}", path.display())
-        };
-        nodes.map(tail).collect::<Vec<_>>().join("\n")
     }
 
     /// Which server leads the log, as the others tell it; `None` while none does.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use futures::StreamExt;
 use mirage_domain::event::Event;
 use mirage_domain::id::{Position, ScanId};
@@ -94,7 +94,10 @@ impl Watch {
         let mut progress = self.progress.clone();
         let wait = progress.wait_for(|now| now.failed.is_some() || is_so(now));
         let seen = tokio::time::timeout(PATIENCE, wait).await;
-        let seen = seen.with_context(|| format!("waited in vain for {what}"))??;
+        let Ok(seen) = seen else {
+            bail!("waited in vain for {what}: {:?}", self.now());
+        };
+        let seen = seen?;
         match &seen.failed {
             Some(error) => bail!("waiting for {what}: {error}"),
             None => Ok(seen.clone()),

@@ -99,7 +99,7 @@ impl<'w> Rig<'w> {
         let over = self
             .watch
             .until("the end of all scans", |now| now.are_all_over());
-        over.await.with_context(|| self.cluster.said())?;
+        self.cluster.or_tell(over).await?;
         for said in appender.kill()? {
             self.ledger.note(said);
         }
@@ -144,7 +144,7 @@ impl<'w> Rig<'w> {
             let scan = now.running();
             scan.is_none_or(|scan| now.findings.get(scan).is_some_and(|found| *found >= enough))
         });
-        until.await.map(drop).with_context(|| self.cluster.said())
+        self.cluster.or_tell(until).await.map(drop)
     }
 
     /// Does it and heals it.

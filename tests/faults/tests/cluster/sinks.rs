@@ -95,7 +95,7 @@ impl Scene {
         let over = self
             .watch
             .until("the end of the scans", |now| now.are_all_over());
-        let after = over.await.with_context(|| self.cluster.said())?.position;
+        let after = self.cluster.or_tell(over).await?.position;
         ensure!(after > before, "the log stood still at {before}");
         Ok(())
     }
@@ -107,7 +107,7 @@ impl Scene {
             let (_, told) = project.ready().await?;
             Ok((told_of(&told, view)?.as_deref() == Some(&*end)).then_some(()))
         });
-        caught_up.await.with_context(|| self.cluster.said())
+        self.cluster.or_tell(caught_up).await
     }
 
     /// What lies on the server is what the same log folds to in a data directory, byte for byte.

@@ -92,7 +92,7 @@ impl Scene {
         let ended = until("the end of the scan", async || {
             Ok((look(&self.log).await?.over == 1).then_some(()))
         });
-        ended.await.with_context(|| self.cluster.said())?;
+        self.cluster.or_tell(ended).await?;
         verify(&self.log).await?;
         let scans = scans_of(&self.log).await?;
         ensure!(scans.len() == 1, "{} scans", scans.len());
