@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connect::ANSWER_MAX;
 use super::options::Options;
 use super::raw::Raw;
-use super::subject;
+use super::{PAUSE, SETTLING, subject};
 use crate::{OpenError, ReadError};
 
 /// How long an answer is tried for: longer than a cluster takes to choose a leader (12 s were seen).
@@ -119,6 +119,17 @@ impl Asker {
         match direct {
             None if self.is_replicated => self.leader(|| self.stream.get_raw_message(at.0)).await,
             direct => Ok(direct),
+        }
+    }
+
+    /// The message at a position that somebody has seen. A replica may have told of it before the leader answers with it.
+    pub(super) async fn seen_at(&self, at: Position) -> Result<Option<Raw>, ReadError> {
+        let deadline = Instant::now() + SETTLING;
+        loop {
+            match self.at(at).await? {
+                None if self.is_replicated && Instant::now() < deadline => sleep(PAUSE).await,
+                there => return Ok(there),
+            }
         }
     }
 

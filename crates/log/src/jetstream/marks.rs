@@ -189,7 +189,7 @@ impl Marks {
     /// A mark whose commit is still the one that stood there.
     pub(super) async fn proven(&self, asker: &Asker, mark: Mark) -> Result<Head, ReadError> {
         let at = mark.position;
-        let there = asker.at(at).await?;
+        let there = asker.seen_at(at).await?;
         let what = match there {
             Some(there) if there.hash == mark.commit => {
                 let head = Head {

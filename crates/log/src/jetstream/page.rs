@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use futures::future::try_join_all;
 use mirage_domain::id::{Digest, Position};
+use tokio::time::sleep;
 
-use super::Inner;
 use super::ask::Asker;
 use super::batch::{Answer, Of};
 use super::marks::{EVERY, Mark};
 use super::raw::Raw;
 use super::subject;
+use super::{Inner, PAUSE};
 use crate::error::Damage;
 use crate::{Filter, Head, ReadError};
 
@@ -90,11 +91,16 @@ impl Page {
             mut messages,
             is_end,
         } = asker.page(Of::Subject(subject), from).await?;
-        let mut is_end = is_end && !asker.is_replicated;
+        let (mut is_end, mut head) = (is_end && !asker.is_replicated, head);
         if messages.is_empty() && asker.is_replicated {
-            // A replica may be behind, and nothing would tell.
+            // A replica may be behind, and nothing would tell; and the leader, of what another replica has told already.
+            // So its silence is worth as much as it knew before.
+            let known = asker.last().await?;
+            if known < head {
+                sleep(PAUSE).await;
+            }
             messages = asker.next_of(subject, from).await?.into_iter().collect();
-            is_end = messages.is_empty();
+            (is_end, head) = (messages.is_empty(), known.min(head));
         }
         self.after = messages.last().map_or(self.after, |raw| raw.position);
         if is_end {
@@ -118,7 +124,7 @@ pub(super) async fn next(asker: &Asker, of: Of<'_>, after: Position) -> Result<A
     {
         return Ok(answer);
     }
-    match asker.at(at).await? {
+    match asker.seen_at(at).await? {
         Some(raw) => Ok(Answer {
             messages: vec![raw],
             is_end: false,

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::world::{chain, fresh, history, publish};
 use crate::commit::{Commit, encode};
 use crate::contract::{commit_of, encoded, found, scan, stream};
-use crate::jetstream::JetStream;
+use crate::jetstream::page::Page;
+use crate::jetstream::{JetStream, SETTLING};
 use crate::memory::Memory;
 use crate::{AppendError, COMMIT_BYTES_MAX, EncodedCommit, EventLog, Filter, Read, Tip};
 
@@ -358,4 +359,36 @@ async fn a_message_that_is_no_commit_of_its_subject_ends_the_reader() {
     assert!(read.next().await.is_none());
     assert!(log.commit(Position(1)).await.is_err());
     assert_ne!(log.head().await.unwrap().log_hash, Digest::EMPTY);
+}
+
+/// A replica may tell of a commit before the leader that has acknowledged it answers with it.
+#[tokio::test]
+async fn a_scans_reader_passes_over_nothing_that_the_leader_does_not_know_yet() {
+    let Some((log, _options)) = fresh(3).await else {
+        return;
+    };
+    let first = log.append(encoded(1, None), None).await.unwrap();
+    let page = Page::first(first.position, Filter::Scan(scan()));
+    let page = page.next(log.inner.clone(), Position(2)).await.unwrap();
+    assert_eq!((page.ready.len(), page.after), (0, first.position));
+    let second = encoded(1, Some(first));
+    log.append(second, Some(first)).await.unwrap();
+    let page = page.next(log.inner.clone(), Position(2)).await.unwrap();
+    assert_eq!((page.ready.len(), page.after), (1, Position(2)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_was_seen_before_the_leader_knows_it_is_not_missing() {
+    let Some((log, _options)) = fresh(3).await else {
+        return;
+    };
+    let first = log.append(encoded(1, None), None).await.unwrap();
+    let page = Page::first(first.position, Filter::All);
+    let mut reading = tokio::spawn(page.next(log.inner.clone(), Position(2)));
+    let early = tokio::time::timeout(SETTLING / 5, &mut reading).await;
+    assert!(early.is_err(), "it waits for the leader");
+    let second = encoded(1, Some(first));
+    log.append(second, Some(first)).await.unwrap();
+    let page = reading.await.unwrap().unwrap();
+    assert_eq!((page.ready.len(), page.after), (1, Position(2)));
 }
