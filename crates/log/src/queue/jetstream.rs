@@ -5,6 +5,8 @@
 //! **Invariant:** a stream that was made anew numbers its messages past those of the old one, so that a late
 //! acknowledgement of an old delivery meets no other task.
 
+mod deaf;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::Client;
@@ -16,6 +18,8 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use mirage_domain::id::WorkspaceId;
 use tokio::sync::RwLock;
+
+use deaf::{DEAF, Silence};
 
 use super::holders::Holders;
 use super::{Delivery, Error, Hold, Incarnation, LEASE, MESSAGES_MAX, TaskQueue, Ticket};
@@ -41,6 +45,8 @@ pub struct Config {
     pub replicas: usize,
     pub lease: Duration,
     pub messages_max: usize,
+    /// For so long messages wait although somebody asks, and none is delivered, before the queue may be made anew.
+    pub deaf: Duration,
 }
 
 impl Config {
@@ -53,11 +59,17 @@ impl Config {
             replicas: 1,
             lease: LEASE,
             messages_max: MESSAGES_MAX,
+            deaf: DEAF,
         }
     }
 
     fn stream_name(&self) -> String {
         format!("{}-tasks", self.name)
+    }
+
+    /// Of the workspace's messages.
+    fn subjects(&self) -> String {
+        format!("{}.{}.>", self.stream_name(), self.workspace)
     }
 
     fn stream(&self) -> stream::Config {
@@ -84,7 +96,7 @@ impl Config {
     fn consumer(&self) -> pull::Config {
         pull::Config {
             durable_name: Some(format!("collect-{}", self.workspace)),
-            filter_subject: format!("{}.{}.>", self.stream_name(), self.workspace),
+            filter_subject: self.subjects(),
             ack_policy: AckPolicy::Explicit,
             ack_wait: self.lease,
             // Unlimited: a limit would lose tasks silently.
@@ -102,6 +114,7 @@ pub struct JetStreamQueue {
     context: Context,
     config: Config,
     consumer: RwLock<Consumer<pull::Config>>,
+    silence: Silence,
 }
 
 pub(super) fn failed<E: Into<super::Cause>>(doing: &'static str) -> impl FnOnce(E) -> Error {
@@ -129,6 +142,7 @@ impl JetStreamQueue {
             context,
             config,
             consumer: RwLock::new(consumer),
+            silence: Silence::default(),
         })
     }
 
@@ -266,6 +280,10 @@ impl TaskQueue for JetStreamQueue {
         };
         let made = stream.map_err(failed("asking for"))?.cached_info().created;
         Ok(Incarnation(made.unix_timestamp_nanos()))
+    }
+
+    async fn revive(&self) -> Result<bool, Error> {
+        self.make_anew_if_deaf().await
     }
 
     fn lease(&self) -> Duration {

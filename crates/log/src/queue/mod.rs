@@ -71,6 +71,12 @@ pub trait TaskQueue: Send + Sync {
     /// Tells this queue from one that takes its place: with another answer, what was published before is gone.
     async fn incarnation(&self) -> Result<Incarnation, Error>;
 
+    /// Makes the queue anew, empty, if it has not delivered for long what somebody asks for; true if it has. Whoever
+    /// misses tasks calls this again and again. One that cannot fall deaf never does.
+    async fn revive(&self) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     /// How long a delivery is its worker's own, unless it is extended.
     fn lease(&self) -> Duration;
 }

@@ -1,7 +1,8 @@
 //! Publishing open tasks, and the sweep that finds those that nobody works on.
 //!
 //! Whatever happens to the queue, a task that stays silent is published again; one that is still in the queue is not
-//! doubled by that. Where the queue itself was lost, what nobody has begun is published at once.
+//! doubled by that. Where the queue itself was lost, what nobody has begun is published at once; one that has stopped
+//! delivering is made anew, which is the same.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -84,6 +85,7 @@ impl Post {
 
     /// Publishes again what the queue refused or lost, and what has been silent for long.
     pub(super) async fn sweep(&mut self, requests_spent: u64) {
+        self.look_for_silence().await;
         self.look_for_loss().await;
         let patience = self.queue.lease() * SILENT_LEASES;
         for (task, sent) in &mut self.open {
@@ -94,6 +96,20 @@ impl Post {
             }
         }
         self.send(requests_spent).await;
+    }
+
+    /// A task that is silent for a lease is at work, or waits for a worker, or lies in a queue that delivers nothing.
+    async fn look_for_silence(&self) {
+        let lease = self.queue.lease();
+        let mut published = self.open.values().filter(|sent| sent.is_published);
+        if !published.any(|sent| sent.heard.elapsed() > lease) {
+            return;
+        }
+        match self.queue.revive().await {
+            Ok(true) => tracing::warn!("the queue of tasks delivered nothing; it was made anew"),
+            Ok(false) => {}
+            Err(error) => tracing::debug!(%error, "whether the queue of tasks is well"),
+        }
     }
 
     /// What waited in a queue that is gone waits to be published. What somebody has begun goes on there, or falls silent.

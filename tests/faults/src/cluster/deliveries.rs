@@ -1,7 +1,7 @@
-//! Deliveries of tasks that nobody asked for: twice more each, in another order, and late.
+//! Deliveries of tasks as nobody wants them: twice more each, in another order and late; or none.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
 use async_nats::jetstream::message::StreamMessage;
@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(20);
 /// first, and once more at the end, when most of it is done. Answers how many copies it made.
 pub async fn scramble(cluster: &Cluster, least: Duration) -> Result<usize> {
     let queue = jetstream::new(cluster.client().await?);
-    let name = format!("{}-tasks", Options::default().name);
+    let name = queue_name();
     // A server that lost it has it again once somebody publishes.
     let stream = until("the queue of tasks", async || {
         Ok(queue.get_stream(&name).await.ok())
@@ -35,6 +35,23 @@ pub async fn scramble(cluster: &Cluster, least: Duration) -> Result<usize> {
     }
     publish(&queue, &known, "late").await?;
     Ok(known.len() * COPIES * 2)
+}
+
+impl Cluster {
+    /// For so long the queue's consumer takes questions and delivers nothing.
+    pub async fn deafen(&self, pause: Duration) -> Result<()> {
+        let queue = jetstream::new(self.client().await?);
+        let stream = queue.get_stream(queue_name()).await?;
+        let until = SystemTime::now() + pause;
+        stream
+            .pause_consumer("collect-default", until.into())
+            .await?;
+        Ok(())
+    }
+}
+
+fn queue_name() -> String {
+    format!("{}-tasks", Options::default().name)
 }
 
 type Messages = BTreeMap<u64, StreamMessage>;

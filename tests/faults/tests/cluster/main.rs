@@ -3,6 +3,7 @@
 //! Several rigs, each a cluster of its own, play their share of the schedules side by side: most of a schedule is
 //! waiting for leases to run out.
 
+mod deaf;
 mod fault;
 mod partition;
 mod planted;

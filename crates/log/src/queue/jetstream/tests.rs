@@ -17,6 +17,7 @@ async fn make(
     let config = Config {
         lease,
         messages_max,
+        deaf: Duration::from_millis(300),
         ..Config::new("mirage", ticket(1).workspace)
     };
     let queue = JetStreamQueue::open(connect(&nats).await, config).await;
@@ -129,4 +130,58 @@ async fn a_bucket_that_was_deleted_holds_nothing() {
     let deleted = queue.context.delete_key_value("mirage-leases").await;
     deleted.unwrap();
     assert_eq!(holders.take("scn_a", "two").await.unwrap(), Ok(()));
+}
+
+/// Looks until the queue was made anew, at most for [`PATIENCE`].
+async fn is_made_anew(queue: &JetStreamQueue) -> bool {
+    let looks = async {
+        while !queue.revive().await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looks).await.is_ok()
+}
+
+/// Far longer than it takes to call a queue of these tests deaf.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+async fn pause(queue: &JetStreamQueue) {
+    let stream = queue.context.get_stream("mirage-tasks").await.unwrap();
+    let until = std::time::SystemTime::now() + Duration::from_secs(600);
+    stream
+        .pause_consumer("collect-default", until.into())
+        .await
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_delivers_nothing_to_who_asks_is_made_anew() {
+    let Some((queue, _nats)) = make(contract::LONG, contract::ROOM).await else {
+        return;
+    };
+    pause(&queue).await;
+    queue.publish(&ticket(1)).await.unwrap();
+    let before = queue.incarnation().await.unwrap();
+    let publish = async {
+        assert!(is_made_anew(&queue).await);
+        assert_ne!(queue.incarnation().await.unwrap(), before);
+        queue.publish(&ticket(1)).await.unwrap();
+    };
+    let (delivery, ()) = tokio::join!(taken(&queue), publish);
+    assert_eq!(delivery.ticket, ticket(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_nobody_asks_or_whose_tasks_are_all_in_hand_stays_as_it_is() {
+    let Some((queue, _nats)) = make(contract::LONG, contract::ROOM).await else {
+        return;
+    };
+    queue.publish(&ticket(1)).await.unwrap();
+    assert!(!is_made_anew(&queue).await, "nobody asks");
+    let held = taken(&queue).await;
+    tokio::select! {
+        _ = queue.take() => panic!("there was one task"),
+        anew = is_made_anew(&queue) => assert!(!anew, "it is in somebody's hands"),
+    }
+    held.finish().await.unwrap();
 }
