@@ -17,6 +17,8 @@ use super::ask::{Asker, Cause};
 
 /// Silence after which the consumer is taken for lost.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+/// The leader is asked after so long without a message: a consumer lives on beside a copy of the log that stands still.
+const LOOK: Duration = Duration::from_secs(5);
 /// After which the server deletes a consumer whose process was killed.
 const ABANDONED: Duration = Duration::from_secs(60);
 /// How long a new leader may know less than its predecessor said.
@@ -138,7 +140,7 @@ async fn follow(asker: &Asker, seen: &watch::Sender<Seen>) -> Result<(), Cause> 
         .stream
         .create_consumer(config(&name, seen.borrow().head));
     let followed = match made.await {
-        Ok(consumer) => hear(consumer, seen).await,
+        Ok(consumer) => hear(asker, consumer, seen).await,
         Err(error) => Err(error.into()),
     };
     // Also where making it gave no answer: it may stand there.
@@ -163,7 +165,11 @@ fn config(name: &str, after: Position) -> pull::Config {
     }
 }
 
-async fn hear(consumer: PullConsumer, seen: &watch::Sender<Seen>) -> Result<(), Cause> {
+async fn hear(
+    asker: &Asker,
+    consumer: PullConsumer,
+    seen: &watch::Sender<Seen>,
+) -> Result<(), Cause> {
     let messages = consumer
         .stream()
         .heartbeat(HEARTBEAT)
@@ -174,6 +180,12 @@ async fn hear(consumer: PullConsumer, seen: &watch::Sender<Seen>) -> Result<(), 
         let message = tokio::select! {
             () = seen.closed() => return Ok(()),
             message = messages.next() => message,
+            () = sleep(LOOK) => {
+                if asker.last().await? > seen.borrow().head {
+                    return Err("the consumer tells nothing".into());
+                }
+                continue;
+            }
         };
         let message = message.ok_or("the consumer has ended")??;
         tell(seen, Position(message.info()?.stream_sequence));

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use futures::StreamExt;
 use futures::future::join_all;
@@ -139,6 +140,29 @@ async fn a_live_reader_outlives_its_server_and_its_consumer() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_reader_whose_consumer_tells_nothing_is_told_by_the_leader() {
+    let Some(nats) = nats(1) else { return };
+    let (log, options) = open(&nats, 1).await;
+    let other = JetStream::open(options).await.unwrap();
+    let mut read = log.read(Position(0), Filter::All);
+    assert!(matches!(read.next().await, Some(Ok(Read::CaughtUp(_)))));
+    let stream = &other.inner.asker.stream;
+    let deafen = async {
+        let name = loop {
+            if let Some(name) = stream.consumer_names().next().await {
+                break name.unwrap();
+            }
+        };
+        let until = SystemTime::now() + Duration::from_secs(600);
+        let paused = stream.pause_consumer(&name, until.into()).await;
+        assert!(paused.unwrap().paused);
+        other.append(encoded(1, None), None).await.unwrap();
+    };
+    let (live, ()) = tokio::join!(soon(read.next()), soon(deafen));
+    assert!(matches!(live, Some(Ok(Read::Commit(_)))));
+}
+
 async fn delete_consumers(log: &JetStream) {
     let stream = &log.inner.asker.stream;
     let names: Vec<_> = stream.consumer_names().collect().await;
@@ -190,7 +214,7 @@ fn cut(nats: &Nats, name: &str) {
 
 /// What is waited for comes within a minute, or never.
 async fn soon<T>(awaited: impl Future<Output = T>) -> T {
-    let minute = std::time::Duration::from_secs(60);
+    let minute = Duration::from_secs(60);
     tokio::time::timeout(minute, awaited)
         .await
         .expect("it comes soon")
