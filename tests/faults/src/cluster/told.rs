@@ -91,7 +91,7 @@ impl Cluster {
         while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {
             open.apply(&recorded);
         }
-        Ok(format!("{open:#?}"))
+        Ok(format!("{open:?}"))
     }
 }
 

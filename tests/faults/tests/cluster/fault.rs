@@ -7,9 +7,8 @@ use crate::number;
 
 /// Clusters side by side; the seed tells which one a schedule is for.
 pub(crate) const RIGS: u64 = 4;
-/// Of them, those whose log is on three servers, unless `FAULT_RIGS_OF_THREE` says otherwise: about one in fifty of their
-/// schedules stops for good, and why is not known yet.
-const RIGS_OF_THREE: u64 = 0;
+/// Of them, those whose log is on three servers, unless `FAULT_RIGS_OF_THREE` says otherwise.
+const RIGS_OF_THREE: u64 = 2;
 /// Roles of the nodes; the name is the role with its index.
 pub(crate) const NODES: [&str; 5] = [
     "orchestrate",
