@@ -1,4 +1,4 @@
-//! What a cluster tells of itself when it is waited for in vain: its nodes, its servers, and the tasks that are open.
+//! What a cluster tells of itself when it is waited for in vain: nodes, servers, open tasks.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

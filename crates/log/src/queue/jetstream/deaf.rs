@@ -1,4 +1,4 @@
-//! A queue that has messages and takers, and delivers nothing: a server of JetStream that has lost its way.
+//! A queue that has messages and takers, and delivers nothing: a server that has lost its way.
 //!
 //! **Never:** taken for deaf while all takers are busy, or while what is there is in somebody's hands.
 
