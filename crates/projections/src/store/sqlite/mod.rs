@@ -16,7 +16,7 @@ use super::{Checkpoint, Completed, Home, Target};
 use crate::operations::Operations;
 use crate::{Db, Error, Registered};
 pub(crate) use tables::{checkpoint, tables};
-use tables::{connect, create, defer_order, finish, quarantined, without_log};
+use tables::{connect, create, defer_order, finish, put_in_order, quarantined, without_log};
 
 /// The folder of views in a data directory.
 #[derive(Debug, Clone)]
@@ -209,9 +209,8 @@ impl Target for File {
     /// place.
     fn complete(mut self: Box<Self>) -> Result<Completed, Error> {
         let view = self.view;
-        for statement in std::mem::take(&mut self.deferred) {
-            self.run(&statement)?;
-        }
+        let deferred = std::mem::take(&mut self.deferred);
+        put_in_order(&self.connection, &deferred).map_err(|error| Error::write(view, error))?;
         let Some(place) = &self.place else {
             return Ok(Completed::Done);
         };

@@ -17,6 +17,9 @@ const BUSY_MAX: Duration = Duration::from_secs(5);
 
 /// Pages that a view's writer keeps, in KiB: ids are hashes, so each row falls on another page of an index.
 const CACHE_KIB: i64 = 24 * 1024;
+/// The same while a build is put in order. SQLite sorts so much at once: what fits a core's own cache is sorted faster,
+/// and the more portions there are, the more of them a second core sorts while the first gathers the next.
+const SORTED_KIB: i64 = 4 * 1024;
 /// Pages in the WAL before they move into the file: a page that several batches wrote moves once.
 const WAL_PAGES: i64 = 8 * 1024;
 
@@ -69,6 +72,15 @@ pub(super) fn defer_order(connection: &Connection) -> rusqlite::Result<Vec<Strin
         deferred.push(sql);
     }
     Ok(deferred)
+}
+
+/// Makes up for what was deferred.
+pub(super) fn put_in_order(connection: &Connection, deferred: &[String]) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "cache_size", -SORTED_KIB)?;
+    for statement in deferred {
+        connection.execute_batch(statement)?;
+    }
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)
 }
 
 /// Lets a build do without a write-ahead log, which would write each page twice: what a crash leaves of it is never
