@@ -57,6 +57,9 @@ pub trait Projection {
     /// SQL that brings indexes which no plain insert can feed up to date with the tables: run once a batch, after its
     /// rows and in their transaction. It may be run at any time, and a second time changes nothing.
     const SETTLE: &'static str = "";
+    /// SQL that lets such indexes put themselves in order less often while a build is fed that nobody asks yet, and SQL
+    /// that ends this.
+    const HURRY: [&'static str; 2] = ["", ""];
 
     /// Says which rows a commit becomes. An error quarantines the commit's stream and nothing else.
     fn apply(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error>;
@@ -71,6 +74,7 @@ pub struct Registered {
     pub version: u32,
     schema: &'static str,
     settle: &'static str,
+    hurry: [&'static str; 2],
     apply: Apply,
 }
 
@@ -80,6 +84,7 @@ pub const fn registered<P: Projection>() -> Registered {
         version: P::VERSION,
         schema: P::SCHEMA,
         settle: P::SETTLE,
+        hurry: P::HURRY,
         apply: P::apply,
     }
 }

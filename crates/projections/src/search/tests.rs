@@ -518,10 +518,23 @@ async fn kills_between_and_within_batches_leave_indexes_that_hold_what_the_rows_
     runner.fold_to_head().await.unwrap();
     let live = dumped(&runner.db(Search::NAME).unwrap());
     assert!(live == dumped(&given::<Search>(&history)));
-    let store = Store::open(&Folder::of(dir.path()), &VIEWS[0]).unwrap();
-    check_indexes(store.into_db().unwrap().connection());
+    let opened = || {
+        let store = Store::open(&Folder::of(dir.path()), &VIEWS[0]).unwrap();
+        store.into_db().unwrap()
+    };
+    check_indexes(opened().connection());
     runner.rebuild(Search::NAME).await.unwrap();
     assert!(live == dumped(&runner.db(Search::NAME).unwrap()));
+    let rebuilt = opened();
+    check_indexes(rebuilt.connection());
+    for index in ["words", "parts"] {
+        let sql = format!("SELECT v FROM {index}_config WHERE k = 'automerge'");
+        let merged: i64 = rebuilt
+            .connection()
+            .query_row(&sql, [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(merged, 4, "a rebuilt index is merged by and by again");
+    }
 }
 
 #[test]

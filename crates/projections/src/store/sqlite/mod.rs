@@ -127,7 +127,7 @@ impl File {
         };
         let mut file = Self::with_tables(view, connection, Some(place))?;
         let open = |error| Error::open(view, error);
-        file.deferred = defer_order(&file.connection).map_err(open)?;
+        file.deferred = defer_order(&file.connection, view).map_err(open)?;
         without_log(&file.connection).map_err(open)?;
         Ok(file)
     }

@@ -53,7 +53,10 @@ pub(super) fn create(connection: &mut Connection, view: &Registered) -> rusqlite
 ///
 /// Rows of a table that lies in its key gather in a temporary one of its name, which a statement without a schema
 /// means first. It has no key, so a row that is there already comes again: the first one wins at the end.
-pub(super) fn defer_order(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+pub(super) fn defer_order(
+    connection: &Connection,
+    view: &Registered,
+) -> rusqlite::Result<Vec<String>> {
     // What is put in order at the end may take a second core; nobody asks this build yet.
     connection.pragma_update(None, "threads", 1)?;
     let mut deferred = Vec::new();
@@ -71,6 +74,9 @@ pub(super) fn defer_order(connection: &Connection) -> rusqlite::Result<Vec<Strin
         connection.execute_batch(&format!("DROP INDEX \"{name}\""))?;
         deferred.push(sql);
     }
+    let [begin, end] = view.hurry;
+    connection.execute_batch(begin)?;
+    deferred.push(end.to_owned());
     Ok(deferred)
 }
 
