@@ -1,4 +1,6 @@
-//! The description of the interface (OpenAPI 3.1), made from the code and kept in `schemas/openapi.json`.
+//! The description of the interface (OpenAPI 3.1), made from the code.
+//!
+//! A test keeps `schemas/openapi.json` equal to it.
 
 use utoipa::PartialSchema;
 use utoipa::openapi::content::ContentBuilder;

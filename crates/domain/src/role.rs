@@ -1,4 +1,6 @@
-//! Roles: what somebody may do in a workspace; which operations each one may call stands in one table of the gateway.
+//! Roles: what somebody may do in a workspace.
+//!
+//! Which operations each one may call stands in one table of the gateway.
 
 use std::fmt;
 use std::str::FromStr;

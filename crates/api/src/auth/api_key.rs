@@ -1,4 +1,6 @@
-//! API keys as they are handed out: `mirage.WORKSPACE.KEY.SECRET`, the secret 32 random bytes in base 32.
+//! API keys as they are handed out: `mirage.WORKSPACE.KEY.SECRET`.
+//!
+//! The secret is 32 random bytes in base 32.
 //!
 //! **Never:** the secret in a log line, an event or a debug print; the log keeps its SHA-256.
 

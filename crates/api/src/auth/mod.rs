@@ -1,4 +1,4 @@
-//! Who asks: a credential becomes a principal, and the table of operations says what that one may do.
+//! Who asks: a credential becomes a principal, and a table says what that one may do.
 //!
 //! **Invariant:** the workspace comes from the credential; a principal is made here and nowhere else.
 //! **Never:** an answer that tells whether a key, a user or a workspace exists.

@@ -1,4 +1,6 @@
-//! What each role may do: every operation of the gateway in one table, and whatever is not in it is refused.
+//! What each role may do: every operation of the gateway in one table.
+//!
+//! Whatever is not in it is refused.
 //!
 //! To add an operation: its handler, its line in `router.rs`, and its row here; a test compares the three.
 

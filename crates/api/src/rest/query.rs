@@ -1,4 +1,4 @@
-//! Parameters of a request: known ones only, each of them of its form; and the cursors that continue a list.
+//! Parameters of a request, known ones only, and the cursors that continue a list.
 
 use std::fmt::Display;
 use std::str::FromStr;

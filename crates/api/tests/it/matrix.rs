@@ -1,5 +1,6 @@
-//! Who may do what: every operation, with every role, with ids of the own and of a foreign workspace, and with
-//! credentials that are none.
+//! Who may do what: every operation, with every role.
+//!
+//! With ids of the own and of a foreign workspace, and with credentials that are none.
 
 use axum::http::{Method, StatusCode};
 use mirage_api::auth::operations::{self, Operation};

@@ -1,4 +1,6 @@
-//! A gateway over a made-up log of two workspaces, each with a key of every role; its views follow the log.
+//! A gateway over a made-up log of two workspaces, each with a key of every role.
+//!
+//! Its views follow the log.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

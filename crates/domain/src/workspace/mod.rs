@@ -1,4 +1,4 @@
-//! Workspaces: the tenants, the fingerprint of the key under which each one's ids are made, and who may enter.
+//! Workspaces: the tenants, each one's id key by its fingerprint, and who may enter.
 //!
 //! One command, one file. **Invariant:** who may do what in a workspace is the fold of this one stream, so its version
 //! is the version of every right in it.

@@ -1,4 +1,6 @@
-//! `mirage api-keys`: keys for programs that speak to the gateway; the first one is issued here, beside the log.
+//! `mirage api-keys`: keys for programs that speak to the gateway.
+//!
+//! The first one is issued here, beside the log.
 
 use jiff::Timestamp;
 use mirage_api::auth::api_key::Secret;

@@ -1,4 +1,6 @@
-//! The gateway of a node, asked in place of a data directory: `--server URL`, with the API key of the configuration.
+//! The gateway of a node, asked in place of a data directory.
+//!
+//! `--server URL` names it, with the API key of the configuration.
 //!
 //! **Never:** a redirect that is followed: the credential goes to the server that was named, and nowhere else.
 

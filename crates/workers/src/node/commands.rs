@@ -1,5 +1,6 @@
-//! The commands that people give: to scans, and about findings. They append and nothing else; a scan is run by whoever
-//! reads of it.
+//! The commands that people give: to scans, and about findings.
+//!
+//! They append and nothing else; a scan is run by whoever reads of it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The gateway: a scan over the network finds what one on the spot finds, and every command prints the same both ways.
+//! The gateway: what it finds and prints is what the program does on the spot.
 
 use std::process::Command;
 
