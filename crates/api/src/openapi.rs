@@ -2,6 +2,7 @@
 //!
 //! A test keeps `schemas/openapi.json` equal to it.
 
+use axum::http::StatusCode;
 use utoipa::PartialSchema;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
@@ -48,12 +49,8 @@ pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
         let content = ContentBuilder::new()
             .schema(Some(Ref::from_schema_name("Problem")))
             .build();
-        let title = axum::http::StatusCode::from_u16(status).ok();
-        let title = title
-            .and_then(|status| status.canonical_reason())
-            .unwrap_or("Refused");
         ResponseBuilder::new()
-            .description(title)
+            .description(reason(status))
             .content("application/problem+json", content)
             .build()
     };
@@ -66,6 +63,11 @@ pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
             &mut item.patch,
         ];
         for operation in operations.into_iter().flatten() {
+            for (status, response) in &mut operation.responses.responses {
+                if let RefOr::T(response) = response {
+                    response.description = reason(status.parse().unwrap_or_default()).to_owned();
+                }
+            }
             for status in REFUSALS {
                 let code = status.as_u16();
                 let responses = &mut operation.responses.responses;
@@ -76,6 +78,14 @@ pub(crate) fn complete(mut api: OpenApi) -> OpenApi {
         }
     }
     api
+}
+
+/// What a status says.
+fn reason(status: u16) -> &'static str {
+    let status = StatusCode::from_u16(status).ok();
+    status
+        .and_then(|status| status.canonical_reason())
+        .unwrap_or("Refused")
 }
 
 /// The document as it is served and kept.

@@ -56,7 +56,7 @@ macro_rules! list_query {
                 cursor: Option<String>,
                 /// At most so many items.
                 #[serde(default)]
-                #[param(minimum = 1, maximum = 1000)]
+                #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
                 limit: Option<$crate::rest::query::Limit>,
             }
         }
@@ -73,8 +73,7 @@ macro_rules! list_query {
 pub(crate) use list_query;
 
 /// 1 to [`PAGE_ROWS_MAX`].
-#[derive(Debug, Clone, Copy, utoipa::ToSchema)]
-#[schema(value_type = u32)]
+#[derive(Debug, Clone, Copy)]
 pub struct Limit(u32);
 
 impl<'de> Deserialize<'de> for Limit {
