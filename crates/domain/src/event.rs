@@ -7,7 +7,7 @@
 use serde_json::value::RawValue;
 
 use crate::id::Digest;
-use crate::{log, mark, plan, scan, task, upcast, workspace};
+use crate::{log, mark, plan, scan, session, task, team, upcast, user, workspace};
 
 /// Declares an aggregate's events: variant, wire kind, schema version. The variant's name is its data's type.
 macro_rules! events {
@@ -73,6 +73,9 @@ pub enum Event {
     Plan(plan::Event),
     Task(task::Event),
     Mark(mark::Event),
+    User(user::Event),
+    Team(team::Event),
+    Session(session::Event),
 }
 
 /// Why an event cannot be read.
@@ -101,6 +104,9 @@ macro_rules! each {
             Event::Plan($inner) => $body,
             Event::Task($inner) => $body,
             Event::Mark($inner) => $body,
+            Event::User($inner) => $body,
+            Event::Team($inner) => $body,
+            Event::Session($inner) => $body,
         }
     };
 }
@@ -119,7 +125,10 @@ macro_rules! of_stream {
         })+
     };
 }
-of_stream!(log => Log, workspace => Workspace, scan => Scan, plan => Plan, task => Task, mark => Mark);
+of_stream!(
+    log => Log, workspace => Workspace, scan => Scan, plan => Plan, task => Task, mark => Mark, user => User, team => Team,
+    session => Session
+);
 
 impl Event {
     pub(crate) fn of(event: impl OfStream) -> Self {
@@ -163,7 +172,10 @@ impl Event {
             | Self::Scan(_)
             | Self::Plan(_)
             | Self::Task(_)
-            | Self::Mark(_) => Vec::new(),
+            | Self::Mark(_)
+            | Self::User(_)
+            | Self::Team(_)
+            | Self::Session(_) => Vec::new(),
         }
     }
 
@@ -176,6 +188,9 @@ impl Event {
             plan::Event::KINDS,
             task::Event::KINDS,
             mark::Event::KINDS,
+            user::Event::KINDS,
+            team::Event::KINDS,
+            session::Event::KINDS,
         ];
         all.into_iter().flatten().copied()
     }
@@ -212,6 +227,9 @@ impl Event {
             Some("scan") => wrapped(scan::Event::read(kind, data)),
             Some("workspace") => wrapped(workspace::Event::read(kind, data)),
             Some("mark") => wrapped(mark::Event::read(kind, data)),
+            Some("user") => wrapped(user::Event::read(kind, data)),
+            Some("team") => wrapped(team::Event::read(kind, data)),
+            Some("session") => wrapped(session::Event::read(kind, data)),
             _ => wrapped(log::Event::read(kind, data)),
         };
         let unknown = || ReadError::Unknown {

@@ -100,6 +100,18 @@ text_id! {
     KeyId
 }
 text_id! {
+    /// A user: `usr_` and 26 characters of base 32.
+    UserId
+}
+text_id! {
+    /// A team: `tea_` and 26 characters of base 32.
+    TeamId
+}
+text_id! {
+    /// A session: `ses_` and 26 characters of base 32, random.
+    SessionId
+}
+text_id! {
     /// One of the four parts of a stream's id.
     Token
 }
@@ -122,6 +134,30 @@ impl ScanId {
                 key.as_bytes(),
             ],
         ))
+    }
+}
+
+impl UserId {
+    /// The user of a sign-in name, normalised by the caller; `key` is the id key of the workspace `system`.
+    /// So a name is taken once, is found without a search, and cannot be guessed from the id.
+    pub fn derive(key: &IdKey, name: &str) -> Self {
+        let mac = key.mac(format!("user\0{name}").as_bytes());
+        Self(prefixed("usr_", &[&mac.0]))
+    }
+}
+
+impl TeamId {
+    /// The team that a creating command makes; the same workspace, actor and key name the same team.
+    pub fn derive(workspace: &WorkspaceId, actor: &str, key: &str) -> Self {
+        let parts = [workspace.as_str(), actor, key].map(str::as_bytes);
+        Self(prefixed("tea_", &parts))
+    }
+}
+
+impl SessionId {
+    /// A session of the caller's random bytes.
+    pub fn random(bytes: [u8; 16]) -> Self {
+        Self(prefixed("ses_", &[&bytes]))
     }
 }
 
@@ -379,6 +415,15 @@ impl StreamId {
     }
     pub fn workspace(workspace: &WorkspaceId) -> Self {
         Self::new(WorkspaceId::system(), None, "workspace", workspace.as_str())
+    }
+    pub fn user(user: &UserId) -> Self {
+        Self::new(WorkspaceId::system(), None, "user", user.as_str())
+    }
+    pub fn team(team: &TeamId) -> Self {
+        Self::new(WorkspaceId::system(), None, "team", team.as_str())
+    }
+    pub fn session(session: &SessionId) -> Self {
+        Self::new(WorkspaceId::system(), None, "session", session.as_str())
     }
     pub fn scan(workspace: &WorkspaceId, scan: &ScanId) -> Self {
         Self::new(workspace.clone(), Some(scan.clone()), "scan", scan.as_str())

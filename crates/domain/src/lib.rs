@@ -12,6 +12,7 @@
 //! | scan, plan, task, workspace | [`scan`], [`plan`], [`task`], [`workspace`]: their events and commands |
 //! | mark | [`mark`]: an analyst's word on a finding; [`standing`]: what falls with it |
 //! | role | [`role`]: what somebody may do in a workspace |
+//! | user, team, session | [`user`], [`team`], [`session`]: who may enter, and who is in |
 //! | module | [`module`]: the manifest |
 //! | scope | [`scope`]: what may be contacted, by named rules |
 //! | frontier | [`frontier`]: the fold that says what is due |
@@ -32,7 +33,10 @@ pub mod role;
 pub mod scan;
 pub mod scope;
 pub mod sealed;
+pub mod session;
 pub mod standing;
 pub mod task;
+pub mod team;
 pub mod upcast;
+pub mod user;
 pub mod workspace;

@@ -55,6 +55,10 @@ pub const SEALABLE: &[(&str, &[&str])] = &[
     ("task.found", &["/key", "/attributes"]),
     ("task.remarked", &["/detail"]),
     ("task.scheduled", &["/inputs/*/key"]),
+    ("team.created", &["/name"]),
+    ("user.created", &["/name", "/email"]),
+    ("user.password_set", &["/phc"]),
+    ("user.totp_set", &["/secret"]),
     ("workspace.created", &["/name"]),
     ("workspace.key_issued", &["/name"]),
 ];

@@ -39,7 +39,10 @@ pub(crate) fn of_commit(recorded: &Recorded) -> impl Iterator<Item = Result<Clai
             | Event::Plan(_)
             | Event::Mark(_)
             | Event::Log(_)
-            | Event::Workspace(_) => None,
+            | Event::Workspace(_)
+            | Event::User(_)
+            | Event::Team(_)
+            | Event::Session(_) => None,
         })
 }
 

@@ -193,7 +193,12 @@ impl Frontier {
                     self.apply_task(&task, event, cursor);
                 }
             }
-            Event::Log(_) | Event::Workspace(_) | Event::Mark(_) => {}
+            Event::Log(_)
+            | Event::Workspace(_)
+            | Event::Mark(_)
+            | Event::User(_)
+            | Event::Team(_)
+            | Event::Session(_) => {}
         }
     }
 

@@ -68,7 +68,12 @@ impl Tally {
                 Event::Scan(event) => self.of_scan(event, entry.at),
                 Event::Plan(event) => self.of_plan(event),
                 Event::Task(event) => self.of_task(id, event),
-                Event::Log(_) | Event::Workspace(_) | Event::Mark(_) => {}
+                Event::Log(_)
+                | Event::Workspace(_)
+                | Event::Mark(_)
+                | Event::User(_)
+                | Event::Team(_)
+                | Event::Session(_) => {}
             }
         }
         self.position = recorded.position;

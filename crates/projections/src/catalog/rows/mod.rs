@@ -64,7 +64,11 @@ pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Res
             Event::Plan(event) => plan::rows(event, at(scan()?), operations),
             Event::Task(event) => task::rows(event, at(scan()?), operations)?,
             Event::Mark(event) => mark::rows(event, at(scan()?), operations)?,
-            Event::Log(_) | Event::Workspace(_) => {}
+            Event::Log(_)
+            | Event::Workspace(_)
+            | Event::User(_)
+            | Event::Team(_)
+            | Event::Session(_) => {}
         }
     }
     Ok(())

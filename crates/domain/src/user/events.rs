@@ -1,0 +1,64 @@
+//! The events of a user's stream.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sealed::Sealable;
+
+crate::event::events! {
+    Created = "user.created" v 1,
+    PasswordSet = "user.password_set" v 1,
+    TotpSet = "user.totp_set" v 1,
+    TotpUsed = "user.totp_used" v 1,
+    TotpRemoved = "user.totp_removed" v 1,
+    Suspended = "user.suspended" v 1,
+    Reinstated = "user.reinstated" v 1,
+}
+
+/// A user exists; without a password or another way to prove who it is, nobody enters by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Created {
+    /// The sign-in name.
+    pub name: Sealable<String>,
+    /// Empty where none was given.
+    pub email: Sealable<String>,
+}
+
+/// The password is another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordSet {
+    /// Algorithm, parameters, salt and hash, as a PHC string.
+    pub phc: Sealable<String>,
+}
+
+/// From now on a one-time code is asked for beside the password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TotpSet {
+    /// Base 32 without padding.
+    pub secret: Sealable<String>,
+}
+
+/// The code of this step was used: neither it nor an earlier one opens anything again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TotpUsed {
+    /// Number of the period since 1970 (RFC 6238).
+    pub step: u64,
+}
+
+/// No one-time code is asked for any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TotpRemoved {}
+
+/// The user may not enter, whatever is proved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Suspended {}
+
+/// The user may enter again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reinstated {}

@@ -1,0 +1,136 @@
+//! Users: who can sign in, and by what they prove who they are. What each may do stands in the workspaces.
+//!
+//! One command, one file. A user's stream is named after a keyed hash of the sign-in name, so a name is taken once.
+//! **Never:** a password, or a one-time code; only what verifies them.
+
+mod create;
+mod events;
+mod set_password;
+mod suspend;
+mod totp;
+
+use cqrs_es::event_sink::EventSink;
+use serde::{Deserialize, Serialize};
+
+pub use create::{CreateError, CreateUser, EMAIL_BYTES_MAX, NAME_BYTES_MAX, sign_in_name};
+pub use events::*;
+pub use set_password::{PHC_BYTES_MAX, SetPassword, SetPasswordError};
+pub use suspend::{Reinstate, Suspend, SuspendError};
+pub use totp::{RemoveTotp, SetTotp, TotpError, UseTotp};
+
+use crate::sealed::Sealable;
+
+/// The secret from which one-time codes are made, and the last step whose code was used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totp {
+    /// Base 32 without padding, as authenticators take it.
+    pub secret: Sealable<String>,
+    pub step_used: Option<u64>,
+}
+
+/// The state of one user.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct User {
+    /// `None` before the user was created.
+    pub name: Option<Sealable<String>>,
+    pub email: Sealable<String>,
+    /// What verifies the password, as a PHC string; without one nobody signs in by password.
+    pub phc: Option<Sealable<String>>,
+    pub totp: Option<Totp>,
+    pub is_suspended: bool,
+}
+
+impl User {
+    pub fn exists(&self) -> bool {
+        self.name.is_some()
+    }
+
+    /// Whether somebody who proves to be this user may enter.
+    pub fn may_enter(&self) -> bool {
+        self.exists() && !self.is_suspended
+    }
+}
+
+/// Everything that can be asked of a user.
+#[derive(Debug, Clone)]
+pub enum Command {
+    Create(CreateUser),
+    SetPassword(SetPassword),
+    SetTotp(SetTotp),
+    UseTotp(UseTotp),
+    RemoveTotp(RemoveTotp),
+    Suspend(Suspend),
+    Reinstate(Reinstate),
+}
+
+/// Why a command was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    #[error(transparent)]
+    SetPassword(#[from] SetPasswordError),
+    #[error(transparent)]
+    Totp(#[from] TotpError),
+    #[error(transparent)]
+    Suspend(#[from] SuspendError),
+}
+
+fn decide(user: &User, command: Command) -> Result<Vec<Event>, Error> {
+    Ok(match command {
+        Command::Create(command) => create::decide(user, command)?,
+        Command::SetPassword(command) => set_password::decide(user, command)?,
+        Command::SetTotp(command) => totp::set(user, command)?,
+        Command::UseTotp(command) => totp::used(user, command)?,
+        Command::RemoveTotp(command) => totp::remove(user, command)?,
+        Command::Suspend(command) => suspend::suspend(user, command)?,
+        Command::Reinstate(command) => suspend::reinstate(user, command)?,
+    })
+}
+
+impl cqrs_es::Aggregate for User {
+    const TYPE: &'static str = "user";
+    type Command = Command;
+    type Event = Event;
+    type Error = Error;
+    type Services = ();
+
+    async fn handle(
+        &mut self,
+        command: Command,
+        (): &(),
+        sink: &EventSink<Self>,
+    ) -> Result<(), Error> {
+        for event in decide(self, command)? {
+            sink.write(event, self).await;
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, event: Event) {
+        match event {
+            Event::Created(created) => {
+                self.name = Some(created.name);
+                self.email = created.email;
+            }
+            Event::PasswordSet(set) => self.phc = Some(set.phc),
+            Event::TotpSet(set) => {
+                self.totp = Some(Totp {
+                    secret: set.secret,
+                    step_used: None,
+                })
+            }
+            Event::TotpUsed(used) => {
+                if let Some(totp) = &mut self.totp {
+                    totp.step_used = Some(used.step);
+                }
+            }
+            Event::TotpRemoved(_) => self.totp = None,
+            Event::Suspended(_) => self.is_suspended = true,
+            Event::Reinstated(_) => self.is_suspended = false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod testing;
