@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Digest, KeyId};
+use crate::id::{Digest, KeyId, TeamId, UserId};
 use crate::role::Role;
 use crate::sealed::Sealable;
 
@@ -11,6 +11,10 @@ crate::event::events! {
     Created = "workspace.created" v 1,
     KeyIssued = "workspace.key_issued" v 1,
     KeyRevoked = "workspace.key_revoked" v 1,
+    MemberSet = "workspace.member_set" v 1,
+    MemberRemoved = "workspace.member_removed" v 1,
+    TeamSet = "workspace.team_set" v 1,
+    TeamRemoved = "workspace.team_removed" v 1,
 }
 
 /// A workspace began; its id key was made in the act of writing this.
@@ -41,4 +45,34 @@ pub struct KeyIssued {
 #[serde(deny_unknown_fields)]
 pub struct KeyRevoked {
     pub key: KeyId,
+}
+
+/// A user may do what the role says, from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberSet {
+    pub user: UserId,
+    pub role: Role,
+}
+
+/// A user has no role of its own any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberRemoved {
+    pub user: UserId,
+}
+
+/// The members of a team may do what the role says, from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeamSet {
+    pub team: TeamId,
+    pub role: Role,
+}
+
+/// A team has no role any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TeamRemoved {
+    pub team: TeamId,
 }

@@ -6,7 +6,10 @@
 mod create;
 mod events;
 mod issue_key;
+mod remove_member;
 mod revoke_key;
+mod set_member;
+mod set_team;
 
 use std::collections::BTreeMap;
 
@@ -17,9 +20,12 @@ use serde::{Deserialize, Serialize};
 pub use create::{CreateWorkspace, CreateWorkspaceError};
 pub use events::*;
 pub use issue_key::{IssueKey, IssueKeyError, KEYS_MAX, NAME_BYTES_MAX};
+pub use remove_member::{RemoveMember, RemoveMemberError};
 pub use revoke_key::{RevokeKey, RevokeKeyError};
+pub use set_member::{MEMBERS_MAX, SetMember, SetMemberError};
+pub use set_team::{RemoveTeam, SetTeam, SetTeamError, TEAMS_MAX};
 
-use crate::id::{Digest, KeyId};
+use crate::id::{Digest, KeyId, TeamId, UserId};
 use crate::role::Role;
 use crate::sealed::Sealable;
 
@@ -48,6 +54,19 @@ impl ApiKey {
 pub struct Workspace {
     pub fingerprint: Option<Digest>,
     pub keys: BTreeMap<KeyId, ApiKey>,
+    pub members: BTreeMap<UserId, Role>,
+    pub teams: BTreeMap<TeamId, Role>,
+}
+
+impl Workspace {
+    /// Whether nobody would own the workspace without this user.
+    fn is_last_owner(&self, user: &UserId) -> bool {
+        let mut owners = self
+            .members
+            .iter()
+            .filter(|(_, role)| **role == Role::Owner);
+        self.members.get(user) == Some(&Role::Owner) && owners.nth(1).is_none()
+    }
 }
 
 /// Everything that can be asked of a workspace.
@@ -56,6 +75,10 @@ pub enum Command {
     Create(CreateWorkspace),
     IssueKey(IssueKey),
     RevokeKey(RevokeKey),
+    SetMember(SetMember),
+    RemoveMember(RemoveMember),
+    SetTeam(SetTeam),
+    RemoveTeam(RemoveTeam),
 }
 
 /// Why a command was refused.
@@ -67,6 +90,12 @@ pub enum Error {
     IssueKey(#[from] IssueKeyError),
     #[error(transparent)]
     RevokeKey(#[from] RevokeKeyError),
+    #[error(transparent)]
+    SetMember(#[from] SetMemberError),
+    #[error(transparent)]
+    RemoveMember(#[from] RemoveMemberError),
+    #[error(transparent)]
+    SetTeam(#[from] SetTeamError),
 }
 
 fn decide(workspace: &Workspace, command: Command) -> Result<Vec<Event>, Error> {
@@ -74,6 +103,10 @@ fn decide(workspace: &Workspace, command: Command) -> Result<Vec<Event>, Error> 
         Command::Create(command) => create::decide(workspace, command)?,
         Command::IssueKey(command) => issue_key::decide(workspace, command)?,
         Command::RevokeKey(command) => revoke_key::decide(workspace, &command)?,
+        Command::SetMember(command) => set_member::decide(workspace, command)?,
+        Command::RemoveMember(command) => remove_member::decide(workspace, command)?,
+        Command::SetTeam(command) => set_team::set(workspace, command)?,
+        Command::RemoveTeam(command) => set_team::remove(workspace, command)?,
     })
 }
 
@@ -114,6 +147,18 @@ impl cqrs_es::Aggregate for Workspace {
                 if let Some(key) = self.keys.get_mut(&revoked.key) {
                     key.is_revoked = true;
                 }
+            }
+            Event::MemberSet(set) => {
+                self.members.insert(set.user, set.role);
+            }
+            Event::MemberRemoved(removed) => {
+                self.members.remove(&removed.user);
+            }
+            Event::TeamSet(set) => {
+                self.teams.insert(set.team, set.role);
+            }
+            Event::TeamRemoved(removed) => {
+                self.teams.remove(&removed.team);
             }
         }
     }
