@@ -5,6 +5,7 @@
 //! **Invariant:** a code never changes its meaning.
 //! **Never:** an inner cause over HTTP; it is for the log and for the terminal of whoever runs the program.
 
+mod identities;
 mod inner;
 
 use std::fmt::{self, Write as _};
@@ -115,6 +116,7 @@ pub const ALL: &[Row] = &[
     row("interrupted", 499, Exit::Interrupted, "interrupted", "`mirage scans resume` goes on where it stopped"),
     row("key_in_flight", 409, Exit::Conflict, "a request with this idempotency key is being answered", "wait for the first answer"),
     row("key_reused", 422, Exit::Conflict, "the idempotency key was used before for another request", "use a fresh key for a new request"),
+    row("last_owner", 409, Exit::Conflict, "a workspace keeps an owner", "make another member an owner first"),
     row("log_behind_view", 500, Exit::Verification, "the log lost commits that a view knows", "restore the log from a backup"),
     row("log_busy", 503, Exit::Unreachable, "another process is writing to the log", "try again when it is done"),
     row("log_crowded", 507, Exit::Failed, "the log has as many streams as its servers bear", "begin another log: log.name; `mirage doctor` shows the number"),
@@ -129,19 +131,25 @@ pub const ALL: &[Row] = &[
     row("log_unreachable", 503, Exit::Unreachable, "the log's server cannot be reached", "check log.servers and the network: mirage config explain log.servers"),
     row("log_unreadable", 503, Exit::Unreachable, "the log cannot be read", "`mirage doctor` says what is wrong with it"),
     row("log_write_failed", 503, Exit::Unreachable, "the log cannot be written", "`mirage doctor` says what is wrong with it"),
+    row("members_full", 409, Exit::Conflict, "there are as many members or teams as it bears", "remove one first"),
     row("method_not_allowed", 405, Exit::Usage, "there is no such method here", "the header Allow names those that there are"),
     row("newer_event", 500, Exit::Failed, "the log holds events of a newer version", "upgrade this program"),
     row("no_log", 404, Exit::NotFound, "there is no log here", "name the data directory with --data, or begin with `mirage scan`"),
+    row("no_second_factor", 409, Exit::Conflict, "the user has no one-time codes", "set them up first"),
     row("no_such_api_key", 404, Exit::NotFound, "there is no such API key", "`mirage api-keys ls` lists them"),
     row("no_such_entity", 404, Exit::NotFound, "there is no such entity", "`mirage entities` lists them"),
     row("no_such_evidence", 404, Exit::NotFound, "there is no such evidence", "`mirage findings -o jsonl` names the evidence of each finding"),
     row("no_such_finding", 404, Exit::NotFound, "there is no such finding", "`mirage findings` lists them"),
     row("no_such_key", 404, Exit::NotFound, "there is no such configuration key", "`mirage config explain` lists them"),
+    row("no_such_member", 404, Exit::NotFound, "there is no such member", "`mirage users ls` lists the users"),
     row("no_such_module", 404, Exit::NotFound, "there is no such module", "`mirage modules ls` lists them"),
     row("no_such_path", 404, Exit::NotFound, "there is no path", "look further with --max-hops, or in every scan and relation"),
     row("no_such_position", 404, Exit::NotFound, "the log has no such position", "`mirage log tail` shows where the log ends"),
     row("no_such_resource", 404, Exit::NotFound, "there is nothing at this path", "/api/v1/openapi.json lists the paths"),
     row("no_such_scan", 404, Exit::NotFound, "there is no such scan", "`mirage scans` lists them"),
+    row("no_such_session", 404, Exit::NotFound, "there is no such session", "it may be over already"),
+    row("no_such_team", 404, Exit::NotFound, "there is no such team", "an owner of the workspace can create it"),
+    row("no_such_user", 404, Exit::NotFound, "there is no such user", "`mirage users ls` lists them"),
     row("no_such_view", 404, Exit::NotFound, "there is no such view", "`mirage views ls` lists them"),
     row("no_such_workspace", 404, Exit::NotFound, "there is no such workspace", "it begins with its first scan"),
     row("not_acceptable", 406, Exit::Usage, "the answer cannot be given in a form that is accepted", "accept application/json"),
@@ -156,6 +164,8 @@ pub const ALL: &[Row] = &[
     row("scan_not_over", 409, Exit::Conflict, "the scan is not over", "stop it first: `mirage scans stop`"),
     row("scan_over", 409, Exit::Conflict, "the scan is over or being stopped", "`mirage scans rerun` starts it anew"),
     row("server_unreachable", 502, Exit::Unreachable, "the server cannot be reached", "check --server and the network"),
+    row("session_over", 401, Exit::SignIn, "the session is over", "sign in again"),
+    row("sign_in_failed", 401, Exit::SignIn, "the sign-in failed", "check name, password and one-time code"),
     row("sign_in_needed", 401, Exit::SignIn, "sign-in is needed", "`mirage login`"),
     row("still_running", 504, Exit::StillRunning, "it still runs", "give it more time with --timeout, or `mirage watch` it"),
     row("too_many_requests", 429, Exit::Unreachable, "too many requests", "try again after the seconds of Retry-After"),
@@ -163,6 +173,7 @@ pub const ALL: &[Row] = &[
     row("unknown_setting", 400, Exit::Usage, "there is no such setting", "`mirage modules info NAME` lists the settings of a module"),
     row("unsupported_media", 415, Exit::Usage, "the body is of another media type", "send application/json"),
     row("usage", 400, Exit::Usage, "the command line is not understood", "add --help to see what it takes"),
+    row("user_exists", 409, Exit::Conflict, "the user exists", "choose another name"),
     row("view_behind", 503, Exit::StillRunning, "the view is not there yet", "try again in a moment"),
     row("view_stopped", 500, Exit::Failed, "the view has stopped", "`mirage views ls` says why"),
     row("view_unreadable", 503, Exit::Unreachable, "a view cannot be read", "`mirage views rebuild NAME` makes it anew from the log"),

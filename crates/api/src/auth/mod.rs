@@ -4,7 +4,11 @@
 //! **Never:** an answer that tells whether a key, a user or a workspace exists.
 
 pub mod api_key;
+pub mod key_ring;
 pub mod operations;
+pub mod password;
+pub mod token;
+pub mod totp;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;

@@ -53,6 +53,9 @@ impl Coded for workspace::Error {
             Self::Create(workspace::CreateWorkspaceError::Exists) => "workspace_exists",
             Self::IssueKey(error) => error.code(),
             Self::RevokeKey(workspace::RevokeKeyError::NoKey) => "no_such_api_key",
+            Self::SetMember(error) => error.code(),
+            Self::RemoveMember(error) => error.code(),
+            Self::SetTeam(error) => error.code(),
         }
     }
 }

@@ -1,0 +1,76 @@
+//! From the errors about users, sessions, members and teams to the public table.
+
+use mirage_domain::{session, team, user, workspace};
+
+use super::Coded;
+
+impl Coded for user::Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Create(user::CreateError::Exists) => "user_exists",
+            Self::Create(user::CreateError::Name | user::CreateError::Email)
+            | Self::SetPassword(user::SetPasswordError::Form)
+            | Self::Totp(user::TotpError::Secret) => "bad_value",
+            Self::SetPassword(user::SetPasswordError::NoUser)
+            | Self::Totp(user::TotpError::NoUser)
+            | Self::Suspend(user::SuspendError::NoUser) => "no_such_user",
+            Self::Totp(user::TotpError::None) => "no_second_factor",
+            Self::Totp(user::TotpError::Used) => "sign_in_failed",
+        }
+    }
+}
+
+impl Coded for session::Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Open(session::OpenError::Exists) => "conflict",
+            Self::Open(session::OpenError::Expired) => "bad_value",
+            Self::Refresh(session::RefreshError::Unknown | session::RefreshError::Over) => {
+                "session_over"
+            }
+            Self::Revoke(session::RevokeError::NoSession) => "no_such_session",
+        }
+    }
+}
+
+impl Coded for team::Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Exists => "conflict",
+            Self::NoTeam => "no_such_team",
+            Self::NoMember => "no_such_member",
+            Self::TooMany => "members_full",
+            Self::Name => "bad_value",
+        }
+    }
+}
+
+impl Coded for workspace::SetMemberError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoWorkspace => "no_such_workspace",
+            Self::LastOwner => "last_owner",
+            Self::TooMany => "members_full",
+        }
+    }
+}
+
+impl Coded for workspace::RemoveMemberError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoMember => "no_such_member",
+            Self::LastOwner => "last_owner",
+        }
+    }
+}
+
+impl Coded for workspace::SetTeamError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NoWorkspace => "no_such_workspace",
+            Self::NoTeam => "no_such_team",
+            Self::Owner => "bad_value",
+            Self::TooMany => "members_full",
+        }
+    }
+}
