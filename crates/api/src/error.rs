@@ -97,6 +97,7 @@ pub const ALL: &[Row] = &[
     row("bad_time", 400, Exit::Usage, "this is no time", "write 2026-11-03T10:00:00Z, 2026-11-03, yesterday, or -2h"),
     row("bad_value", 422, Exit::Usage, "a value is not acceptable", "the detail says which and why"),
     row("body_too_large", 413, Exit::Usage, "the body of the request is too large", "send less"),
+    row("code_needed", 401, Exit::SignIn, "a one-time code is needed", "send the code that the authenticator shows"),
     row("commit_too_large", 413, Exit::Failed, "the commit is too large", "split what is written; larger things are evidence"),
     row("conflict", 409, Exit::Conflict, "somebody else was faster", "look at what changed and try again"),
     row("consent_missing", 403, Exit::Usage, "an active scan needs consent", "add --yes if you may scan these targets, or choose --profile standard"),

@@ -15,7 +15,10 @@ impl Coded for user::Error {
             | Self::Totp(user::TotpError::NoUser)
             | Self::Suspend(user::SuspendError::NoUser) => "no_such_user",
             Self::Totp(user::TotpError::None) => "no_second_factor",
-            Self::Totp(user::TotpError::Used) => "sign_in_failed",
+            Self::SignIn(user::SignInError::NoCode) => "code_needed",
+            Self::SignIn(user::SignInError::MayNotEnter | user::SignInError::Used) => {
+                "sign_in_failed"
+            }
         }
     }
 }

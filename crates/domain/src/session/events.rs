@@ -38,9 +38,6 @@ pub enum Reason {
     Reused,
     /// Somebody ended it from outside.
     Revoked,
-    /// The password, or the second factor, became another one.
-    CredentialChanged,
-    Suspended,
 }
 
 impl Reason {
@@ -49,8 +46,6 @@ impl Reason {
             Self::SignedOut => "signed-out",
             Self::Reused => "reused",
             Self::Revoked => "revoked",
-            Self::CredentialChanged => "credential-changed",
-            Self::Suspended => "suspended",
         }
     }
 }

@@ -36,7 +36,7 @@ mod tests {
         let end = decide(&given([opened()]), RevokeSession { reason }).unwrap();
         let session = given([vec![opened()], end].concat());
         assert!(!session.is_good(at(1)));
-        let reason = Reason::Suspended;
+        let reason = Reason::Revoked;
         assert_eq!(decide(&session, RevokeSession { reason }), Ok(Vec::new()));
         let refused = decide(&Session::default(), RevokeSession { reason });
         assert_eq!(refused, Err(RevokeError::NoSession));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::SessionId;
 use crate::sealed::Sealable;
 
 crate::event::events! {
@@ -10,6 +11,7 @@ crate::event::events! {
     TotpSet = "user.totp_set" v 1,
     TotpUsed = "user.totp_used" v 1,
     TotpRemoved = "user.totp_removed" v 1,
+    SignedIn = "user.signed_in" v 1,
     Suspended = "user.suspended" v 1,
     Reinstated = "user.reinstated" v 1,
 }
@@ -24,7 +26,7 @@ pub struct Created {
     pub email: Sealable<String>,
 }
 
-/// The password is another one.
+/// The password is another one; whoever was in by the old one is out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordSet {
@@ -53,7 +55,14 @@ pub struct TotpUsed {
 #[serde(deny_unknown_fields)]
 pub struct TotpRemoved {}
 
-/// The user may not enter, whatever is proved.
+/// The user proved who it is, and this session is its.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedIn {
+    pub session: SessionId,
+}
+
+/// The user is out, and may not enter, whatever is proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Suspended {}

@@ -6,8 +6,11 @@
 mod create;
 mod events;
 mod set_password;
+mod sign_in;
 mod suspend;
 mod totp;
+
+use std::collections::VecDeque;
 
 use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
@@ -15,9 +18,11 @@ use serde::{Deserialize, Serialize};
 pub use create::{CreateError, CreateUser, EMAIL_BYTES_MAX, NAME_BYTES_MAX, sign_in_name};
 pub use events::*;
 pub use set_password::{PHC_BYTES_MAX, SetPassword, SetPasswordError};
+pub use sign_in::{SESSIONS_MAX, SignIn, SignInError};
 pub use suspend::{Reinstate, Suspend, SuspendError};
-pub use totp::{RemoveTotp, SetTotp, TotpError, UseTotp};
+pub use totp::{RemoveTotp, SetTotp, TotpError};
 
+use crate::id::SessionId;
 use crate::sealed::Sealable;
 
 /// The secret from which one-time codes are made, and the last step whose code was used.
@@ -38,6 +43,8 @@ pub struct User {
     pub phc: Option<Sealable<String>>,
     pub totp: Option<Totp>,
     pub is_suspended: bool,
+    /// Those that hold, as far as the user is concerned, oldest first: a session that is not here is over.
+    pub sessions: VecDeque<SessionId>,
 }
 
 impl User {
@@ -57,7 +64,7 @@ pub enum Command {
     Create(CreateUser),
     SetPassword(SetPassword),
     SetTotp(SetTotp),
-    UseTotp(UseTotp),
+    SignIn(SignIn),
     RemoveTotp(RemoveTotp),
     Suspend(Suspend),
     Reinstate(Reinstate),
@@ -73,6 +80,8 @@ pub enum Error {
     #[error(transparent)]
     Totp(#[from] TotpError),
     #[error(transparent)]
+    SignIn(#[from] SignInError),
+    #[error(transparent)]
     Suspend(#[from] SuspendError),
 }
 
@@ -81,7 +90,7 @@ fn decide(user: &User, command: Command) -> Result<Vec<Event>, Error> {
         Command::Create(command) => create::decide(user, command)?,
         Command::SetPassword(command) => set_password::decide(user, command)?,
         Command::SetTotp(command) => totp::set(user, command)?,
-        Command::UseTotp(command) => totp::used(user, command)?,
+        Command::SignIn(command) => sign_in::decide(user, command)?,
         Command::RemoveTotp(command) => totp::remove(user, command)?,
         Command::Suspend(command) => suspend::suspend(user, command)?,
         Command::Reinstate(command) => suspend::reinstate(user, command)?,
@@ -113,7 +122,10 @@ impl cqrs_es::Aggregate for User {
                 self.name = Some(created.name);
                 self.email = created.email;
             }
-            Event::PasswordSet(set) => self.phc = Some(set.phc),
+            Event::PasswordSet(set) => {
+                self.phc = Some(set.phc);
+                self.sessions.clear();
+            }
             Event::TotpSet(set) => {
                 self.totp = Some(Totp {
                     secret: set.secret,
@@ -126,7 +138,16 @@ impl cqrs_es::Aggregate for User {
                 }
             }
             Event::TotpRemoved(_) => self.totp = None,
-            Event::Suspended(_) => self.is_suspended = true,
+            Event::SignedIn(signed_in) => {
+                if self.sessions.len() >= SESSIONS_MAX {
+                    self.sessions.pop_front();
+                }
+                self.sessions.push_back(signed_in.session);
+            }
+            Event::Suspended(_) => {
+                self.is_suspended = true;
+                self.sessions.clear();
+            }
             Event::Reinstated(_) => self.is_suspended = false,
         }
     }

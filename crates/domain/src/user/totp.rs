@@ -1,4 +1,4 @@
-//! One-time codes of a user: set, used once each, removed.
+//! One-time codes of a user: set and removed; each is used once, by a sign-in.
 
 use super::{Event, TotpRemoved, TotpSet, TotpUsed, User};
 use crate::sealed::Sealable;
@@ -8,11 +8,7 @@ use crate::sealed::Sealable;
 pub struct SetTotp {
     /// Base 32 without padding, of at least 16 bytes (RFC 4226, requirement 6).
     pub secret: String,
-}
-
-/// Uses the code of a step up; that it fits the secret was verified before.
-#[derive(Debug, Clone, Copy)]
-pub struct UseTotp {
+    /// The step of the code that was shown, which is used up by that.
     pub step: u64,
 }
 
@@ -28,9 +24,6 @@ pub enum TotpError {
     None,
     #[error("the secret of one-time codes is base 32 of 16 to 64 bytes")]
     Secret,
-    /// RFC 6238, section 5.2: a code is accepted once.
-    #[error("the one-time code was used before")]
-    Used,
 }
 
 pub(super) fn set(user: &User, command: SetTotp) -> Result<Vec<Event>, TotpError> {
@@ -42,15 +35,8 @@ pub(super) fn set(user: &User, command: SetTotp) -> Result<Vec<Event>, TotpError
         return Err(TotpError::Secret);
     }
     let secret = Sealable::Open(command.secret);
-    Ok(vec![TotpSet { secret }.into()])
-}
-
-pub(super) fn used(user: &User, command: UseTotp) -> Result<Vec<Event>, TotpError> {
-    let totp = user.totp.as_ref().ok_or(TotpError::None)?;
-    match totp.step_used {
-        Some(last) if command.step <= last => Err(TotpError::Used),
-        _ => Ok(vec![TotpUsed { step: command.step }.into()]),
-    }
+    let step = command.step;
+    Ok(vec![TotpSet { secret }.into(), TotpUsed { step }.into()])
 }
 
 pub(super) fn remove(user: &User, RemoveTotp: RemoveTotp) -> Result<Vec<Event>, TotpError> {
@@ -65,24 +51,16 @@ mod tests {
     use super::super::testing::{ada, given};
     use super::*;
 
-    fn with_codes() -> Vec<Event> {
-        let secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned();
-        let set = set(&given([ada()]), SetTotp { secret }).unwrap();
-        [vec![ada()], set].concat()
+    fn command(secret: &str) -> SetTotp {
+        let secret = secret.to_owned();
+        SetTotp { secret, step: 7 }
     }
 
     #[test]
-    fn a_step_and_those_before_it_are_used_once() {
-        let first = used(&given(with_codes()), UseTotp { step: 7 }).unwrap();
-        let user = given([with_codes(), first].concat());
-        for step in [0, 6, 7] {
-            assert_eq!(
-                used(&user, UseTotp { step }),
-                Err(TotpError::Used),
-                "{step}"
-            );
-        }
-        assert!(used(&user, UseTotp { step: 8 }).is_ok());
+    fn the_code_that_was_shown_is_used_up() {
+        let set = set(&given([ada()]), command("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")).unwrap();
+        let user = given([vec![ada()], set].concat());
+        assert_eq!(user.totp.and_then(|totp| totp.step_used), Some(7));
     }
 
     #[test]
@@ -93,19 +71,18 @@ mod tests {
             "gezdgnbvgy3tqojqgezdgnbvgy3tqojq",
             "not base 32",
         ] {
-            let secret = secret.to_owned();
-            assert_eq!(
-                set(&given([ada()]), SetTotp { secret }),
-                Err(TotpError::Secret)
-            );
+            let refused = set(&given([ada()]), command(secret));
+            assert_eq!(refused, Err(TotpError::Secret), "{secret}");
         }
     }
 
     #[test]
-    fn removed_codes_open_nothing() {
-        let removed = remove(&given(with_codes()), RemoveTotp).unwrap();
-        let user = given([with_codes(), removed].concat());
-        assert_eq!(used(&user, UseTotp { step: 7 }), Err(TotpError::None));
+    fn codes_are_removed_once() {
+        let set = set(&given([ada()]), command("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")).unwrap();
+        let before = [vec![ada()], set].concat();
+        let removed = remove(&given(before.clone()), RemoveTotp).unwrap();
+        let user = given([before, removed].concat());
+        assert_eq!(user.totp, None);
         assert_eq!(remove(&user, RemoveTotp), Err(TotpError::None));
     }
 }
