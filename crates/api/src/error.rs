@@ -168,6 +168,7 @@ pub const ALL: &[Row] = &[
     row("session_over", 401, Exit::SignIn, "the session is over", "sign in again"),
     row("sign_in_failed", 401, Exit::SignIn, "the sign-in failed", "check name, password and one-time code"),
     row("sign_in_needed", 401, Exit::SignIn, "sign-in is needed", "`mirage login`"),
+    row("signing_keys_unusable", 503, Exit::Failed, "the keys that sign access tokens cannot be used", "look at the folder access-tokens beside the id keys"),
     row("still_running", 504, Exit::StillRunning, "it still runs", "give it more time with --timeout, or `mirage watch` it"),
     row("too_many_requests", 429, Exit::Unreachable, "too many requests", "try again after the seconds of Retry-After"),
     row("unknown_module", 400, Exit::Usage, "there is no such module", "`mirage modules ls` lists them"),

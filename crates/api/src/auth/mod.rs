@@ -4,9 +4,12 @@
 //! **Never:** an answer that tells whether a key, a user or a workspace exists.
 
 pub mod api_key;
+pub mod identities;
 pub mod key_ring;
+pub mod limiter;
 pub mod operations;
 pub mod password;
+pub mod refresh_token;
 pub mod token;
 pub mod totp;
 

@@ -9,9 +9,11 @@ impl Coded for user::Error {
         match self {
             Self::Create(user::CreateError::Exists) => "user_exists",
             Self::Create(user::CreateError::Name | user::CreateError::Email)
+            | Self::Create(user::CreateError::Password(user::SetPasswordError::Form))
             | Self::SetPassword(user::SetPasswordError::Form)
             | Self::Totp(user::TotpError::Secret) => "bad_value",
-            Self::SetPassword(user::SetPasswordError::NoUser)
+            Self::Create(user::CreateError::Password(user::SetPasswordError::NoUser))
+            | Self::SetPassword(user::SetPasswordError::NoUser)
             | Self::Totp(user::TotpError::NoUser)
             | Self::Suspend(user::SuspendError::NoUser) => "no_such_user",
             Self::Totp(user::TotpError::None) => "no_second_factor",

@@ -1,6 +1,7 @@
 //! Creating a user, once for each sign-in name.
 
-use super::{Created, Event, User};
+use super::set_password::{SetPasswordError, is_phc};
+use super::{Created, Event, PasswordSet, User};
 use crate::sealed::Sealable;
 
 /// Longest sign-in name, in bytes.
@@ -15,6 +16,8 @@ pub struct CreateUser {
     pub name: String,
     /// Empty: none.
     pub email: String,
+    /// What verifies the first password; without one the user cannot sign in until it is set.
+    pub phc: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +28,8 @@ pub enum CreateError {
     Name,
     #[error("a mail address has one @, no white space, and at most {EMAIL_BYTES_MAX} bytes")]
     Email,
+    #[error(transparent)]
+    Password(#[from] SetPasswordError),
 }
 
 /// The one form of a sign-in name: without white space around it, in lower case.
@@ -48,11 +53,18 @@ pub(super) fn decide(user: &User, command: CreateUser) -> Result<Vec<Event>, Cre
     if !command.email.is_empty() && !is_email(&command.email) {
         return Err(CreateError::Email);
     }
+    if command.phc.as_deref().is_some_and(|phc| !is_phc(phc)) {
+        return Err(SetPasswordError::Form.into());
+    }
     let created = Created {
         name: Sealable::Open(command.name),
         email: Sealable::Open(command.email),
     };
-    Ok(vec![created.into()])
+    let password = command.phc.map(|phc| {
+        let phc = Sealable::Open(phc);
+        PasswordSet { phc }.into()
+    });
+    Ok([created.into()].into_iter().chain(password).collect())
 }
 
 /// Whether mail could be sent there at all; whether it arrives, only sending tells.
@@ -72,6 +84,7 @@ mod tests {
         CreateUser {
             name: name.into(),
             email: email.into(),
+            phc: None,
         }
     }
 
@@ -81,6 +94,21 @@ mod tests {
         assert_eq!(made, Ok(vec![ada()]));
         let refused = decide(&given([ada()]), command("ada", ""));
         assert_eq!(refused, Err(CreateError::Exists));
+    }
+
+    #[test]
+    fn the_first_password_comes_with_the_user() {
+        let with = |phc: &str| CreateUser {
+            phc: Some(phc.into()),
+            ..command("ada", "")
+        };
+        let made = decide(
+            &User::default(),
+            with("$argon2id$v=19$m=8,t=1,p=1$c2FsdA$aGFzaA"),
+        );
+        assert!(given(made.unwrap()).phc.is_some());
+        let refused = decide(&User::default(), with("correct horse"));
+        assert_eq!(refused, Err(SetPasswordError::Form.into()));
     }
 
     #[test]
