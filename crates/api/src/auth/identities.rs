@@ -4,7 +4,7 @@
 //! taken away a moment ago opens nothing, however long a token would last.
 //! **Never:** an answer that tells whether a name, a workspace or a membership exists to who did not prove a password.
 
-mod manage;
+pub mod manage;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
