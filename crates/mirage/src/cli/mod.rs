@@ -32,6 +32,7 @@ mod serve;
 pub(crate) mod suggest;
 mod tally;
 pub(crate) mod time;
+mod users;
 mod version;
 mod views;
 mod watch;
@@ -101,6 +102,8 @@ enum Command {
     /// Keys for programs that speak to the gateway
     ApiKeys(api_keys::Arguments),
     Nodes(nodes::Arguments),
+    /// Who can sign in, and what each may do
+    Users(users::Arguments),
     Completion(manual::CompletionArguments),
     Man(manual::ManArguments),
     Version(version::Arguments),
@@ -214,6 +217,7 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Serve(arguments) => serve::run(context, &arguments).await,
         Command::ApiKeys(arguments) => api_keys::run(context, arguments).await,
         Command::Nodes(arguments) => nodes::run(context, &arguments).await,
+        Command::Users(arguments) => users::run(context, arguments).await,
         Command::Scans(arguments) => scans::run(context, arguments).await,
         Command::Findings(arguments) => findings::run(context, &arguments).await,
         Command::Entities(arguments) => entities::run(context, &arguments).await,
