@@ -24,11 +24,14 @@ use mirage_workers::settings::ScanSettings;
 use tokio::sync::Semaphore;
 
 use crate::auth::Principal;
+use crate::auth::identities::Identities;
 use crate::error::Problem;
 use crate::rest::moment::{At, Moment};
 
 /// Questions that are asked of the views at once.
 const ASKING_MAX: usize = 64;
+/// Who signs access tokens. The keys tell two installations apart, not the name.
+const ISSUER: &str = "mirage";
 /// How long a question waits for its turn before it is refused.
 const TURN_MAX: Duration = Duration::from_secs(2);
 /// How long a read waits for a view to reach `min_position`.
@@ -65,6 +68,7 @@ pub struct Gateway {
     pub evidence: Arc<dyn EvidenceStore>,
     pub runner: Arc<Runner>,
     pub workspaces: Store<Workspace>,
+    pub identities: Identities,
     pub allowed: Allowed,
     pub now: fn() -> Timestamp,
     leases: Arc<dyn Leases>,
@@ -91,6 +95,12 @@ impl Gateway {
     pub fn new(parts: Parts) -> Self {
         Self {
             workspaces: Store::new(parts.log.clone()),
+            identities: Identities::new(
+                parts.log.clone(),
+                parts.keys.clone(),
+                ISSUER.to_owned(),
+                parts.now,
+            ),
             log: parts.log,
             evidence: parts.evidence,
             runner: parts.runner,

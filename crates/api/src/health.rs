@@ -1,6 +1,7 @@
 //! How a node is: `/healthz` says that it lives, `/readyz` whether all that it needs answers.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -63,7 +64,8 @@ pub async fn serve(
     routes: Router,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    axum::serve(listener, routes)
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
 }

@@ -49,12 +49,22 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(log::commit))
         .routes(routes!(marks::list))
         .routes(routes!(marks::set, marks::clear))
+        .routes(routes!(members::list, members::add))
+        .routes(routes!(members::change, members::remove))
         .routes(routes!(modules::list))
         .routes(routes!(modules::get))
         .routes(routes!(scans::list, scans::start))
         .routes(routes!(scans::get, scans::change))
         .routes(routes!(search::list))
         .routes(routes!(search::facets))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sign_in::sign_in))
+        .routes(routes!(sign_in::refresh))
+        .routes(routes!(sign_in::sign_out))
+        .routes(routes!(users::change))
+        .routes(routes!(users::password))
+        .routes(routes!(users::offer, users::totp))
         .routes(routes!(views::list))
         .routes(routes!(whoami::get))
         .split_for_parts()
@@ -69,6 +79,7 @@ pub fn description() -> OpenApi {
 pub fn routes(gateway: Arc<Gateway>) -> Router {
     let document = openapi::document();
     let (operations, _) = operations();
+    let keys = gateway.clone();
     let operations = operations
         .route_layer(from_fn_with_state(gateway.clone(), let_in))
         .method_not_allowed_fallback(no_method)
@@ -80,6 +91,10 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
         .route(
             &format!("{BASE}/openapi.json"),
             get(move || async move { (json, document) }),
+        )
+        .route(
+            "/.well-known/jwks.json",
+            get(crate::rest::sign_in::jwks).with_state(keys),
         )
         .route(
             "/errors",
@@ -102,9 +117,18 @@ async fn let_in(
     let path = path
         .and_then(|path| path.as_str().strip_prefix(BASE))
         .unwrap_or_default();
+    if operations::is_open(request.method(), path) {
+        return in_time(next.run(request)).await;
+    }
     let operation = operations::of(request.method(), path);
     let token = auth::bearer(request.headers())?;
-    let who = auth::principal(&gateway.workspaces, token, (gateway.now)()).await?;
+    let who = auth::principal(
+        &gateway.workspaces,
+        &gateway.identities,
+        token,
+        (gateway.now)(),
+    )
+    .await?;
     // Denied by default: what is not in the table is nobody's.
     let is_allowed = operation.is_some_and(|operation| operation.roles.contains(&who.role()));
     if !is_allowed {
@@ -112,7 +136,12 @@ async fn let_in(
         return Err(Problem::new("forbidden", detail).into());
     }
     request.extensions_mut().insert(who);
-    match tokio::time::timeout(ANSWER_MAX, next.run(request)).await {
+    in_time(next.run(request)).await
+}
+
+/// An answer that begins within [`ANSWER_MAX`].
+async fn in_time(answer: impl Future<Output = Response>) -> Result<Response, Refusal> {
+    match tokio::time::timeout(ANSWER_MAX, answer).await {
         Ok(response) => Ok(response),
         Err(_) => Err(Problem::new("overloaded", "the answer took too long").into()),
     }

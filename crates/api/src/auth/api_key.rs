@@ -11,6 +11,8 @@ use data_encoding::BASE32_NOPAD;
 use mirage_domain::id::{Digest, KeyId, WorkspaceId};
 
 const PREFIX: &str = "mirage";
+/// How the text of every API key begins.
+pub(crate) const PREFIX_DOT: &str = "mirage.";
 
 /// A key with its secret.
 #[derive(Clone, PartialEq, Eq)]

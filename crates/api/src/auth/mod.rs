@@ -16,21 +16,25 @@ pub mod totp;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use jiff::Timestamp;
-use mirage_domain::id::{StreamId, Version, WorkspaceId};
+use mirage_domain::id::{SessionId, StreamId, UserId, Version, WorkspaceId};
 use mirage_domain::role::Role;
 use mirage_domain::workspace::Workspace;
+use mirage_log::commit::ActorKind;
 use mirage_log::execute::Store;
 
 use crate::error::Problem;
 use api_key::Secret;
+use identities::{Holder, Identities};
 
 /// Somebody who was let in, and the proof of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     workspace: WorkspaceId,
     role: Role,
-    /// As commits name the actor: `api-key:key_…`.
+    /// As commits name the actor: `api-key:key_…`, or a user's id.
     actor: String,
+    /// Of somebody who signed in.
+    session: Option<(UserId, SessionId)>,
     /// Of the workspace's stream, when this was found good.
     version: Version,
 }
@@ -45,9 +49,33 @@ impl Principal {
     pub fn actor(&self) -> &str {
         &self.actor
     }
+    /// The user and the session of somebody who signed in; a program has none.
+    pub fn session(&self) -> Option<(&UserId, &SessionId)> {
+        let (user, session) = self.session.as_ref()?;
+        Some((user, session))
+    }
+    /// As commits name the kind of the actor.
+    pub fn kind(&self) -> ActorKind {
+        match self.session {
+            Some(_) => ActorKind::User,
+            None => ActorKind::Service,
+        }
+    }
     /// The version of the rights that it was let in under.
     pub fn version(&self) -> Version {
         self.version
+    }
+}
+
+impl From<Holder> for Principal {
+    fn from(holder: Holder) -> Self {
+        Self {
+            workspace: holder.workspace,
+            role: holder.role,
+            actor: holder.user.to_string(),
+            session: Some((holder.user, holder.session)),
+            version: holder.version,
+        }
     }
 }
 
@@ -70,10 +98,15 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 /// Who holds this token, as the log has it now: what was revoked a moment ago opens nothing.
 pub async fn principal(
     workspaces: &Store<Workspace>,
+    identities: &Identities,
     token: &str,
     now: Timestamp,
 ) -> Result<Principal, Problem> {
     let refused = || Problem::new("bad_credential", "it is not known, or has ended");
+    // An API key says so itself; whatever else is shown is held for an access token.
+    if !token.starts_with(api_key::PREFIX_DOT) {
+        return Ok(identities.holder(token).await?.into());
+    }
     let secret: Secret = token.parse().map_err(|_| refused())?;
     let stream = StreamId::workspace(&secret.workspace);
     let (workspace, tip) = workspaces.state(&stream).await?;
@@ -82,6 +115,7 @@ pub async fn principal(
         return Err(refused());
     }
     Ok(Principal {
+        session: None,
         role: key.role,
         actor: format!("api-key:{}", secret.key),
         version: tip.map_or(Version(0), |tip| tip.version),

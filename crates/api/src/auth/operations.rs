@@ -15,8 +15,13 @@ const SCAN: &[Role] = &[Owner, Analyst, Service];
 const JUDGE: &[Role] = &[Owner, Analyst];
 /// Who may enter.
 const ADMIT: &[Role] = &[Owner];
+/// Who may enter, only read.
+const SEE_ADMITTED: &[Role] = &[Owner, Auditor];
 /// Who did what.
 const AUDIT: &[Role] = &[Owner, Auditor];
+
+/// For everybody who was let in: about oneself.
+const SELF: &[Role] = &Role::ALL;
 
 /// One operation and the roles that may call it.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,6 +55,13 @@ pub static ALL: &[Operation] = &[
     op("get_log_head", Method::GET, "/log", READ),
     op("get_commit", Method::GET, "/log/commits/{position}", AUDIT),
     op("list_marks", Method::GET, "/marks", READ),
+    op("change_password", Method::PUT, "/me/password", SELF),
+    op("offer_totp", Method::POST, "/me/totp", SELF),
+    op("set_totp", Method::PUT, "/me/totp", SELF),
+    op("list_members", Method::GET, "/members", SEE_ADMITTED),
+    op("add_member", Method::POST, "/members", ADMIT),
+    op("set_member", Method::PUT, "/members/{user}", ADMIT),
+    op("remove_member", Method::DELETE, "/members/{user}", ADMIT),
     op("list_modules", Method::GET, "/modules", READ),
     op("get_module", Method::GET, "/modules/{module}", READ),
     op("list_scans", Method::GET, "/scans", READ),
@@ -58,9 +70,26 @@ pub static ALL: &[Operation] = &[
     op("change_scan", Method::PATCH, "/scans/{scan}", SCAN),
     op("search", Method::GET, "/search", READ),
     op("count_search", Method::GET, "/search/facets", READ),
+    op("list_sessions", Method::GET, "/sessions", SELF),
+    op("end_session", Method::DELETE, "/sessions/{session}", SELF),
+    op("sign_out", Method::POST, "/sign-out", SELF),
+    op("change_user", Method::PATCH, "/users/{user}", ADMIT),
     op("list_views", Method::GET, "/views", READ),
     op("whoami", Method::GET, "/whoami", READ),
 ];
+
+/// What needs no credential, for it gives one out. Nothing else is open.
+#[rustfmt::skip]
+pub static OPEN: &[Operation] = &[
+    op("refresh", Method::POST, "/refresh", &[]),
+    op("sign_in", Method::POST, "/sign-in", &[]),
+];
+
+/// Whether nobody has to be let in first.
+pub fn is_open(method: &Method, path: &str) -> bool {
+    OPEN.iter()
+        .any(|operation| operation.method == *method && operation.path == path)
+}
 
 const fn op(
     id: &'static str,

@@ -14,11 +14,15 @@ pub mod graph;
 pub mod ids;
 pub mod log;
 pub mod marks;
+pub mod members;
 pub mod modules;
 pub mod moment;
 pub mod query;
 pub mod scans;
 pub mod search;
+pub mod sessions;
+pub mod sign_in;
+pub mod users;
 pub mod views;
 pub mod whoami;
 
@@ -27,7 +31,7 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Path as AxumPath};
 use axum::http::request::Parts;
 use mirage_domain::id::Version;
-use mirage_log::commit::{Actor, ActorKind};
+use mirage_log::commit::Actor;
 use mirage_workers::node::Caller;
 use serde::de::DeserializeOwned;
 
@@ -74,7 +78,7 @@ impl Writer {
     pub fn caller(&self, sent: &[u8], at_version: Option<Version>) -> Caller {
         Caller {
             actor: Actor {
-                kind: ActorKind::Service,
+                kind: self.who.kind(),
                 id: self.who.actor().to_owned(),
                 version: None,
             },
