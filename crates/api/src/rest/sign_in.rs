@@ -168,5 +168,8 @@ pub(crate) async fn sign_out(
 
 /// An API key asks for what only a user has.
 pub(crate) fn no_session() -> Problem {
-    Problem::new("forbidden", "an API key has no session and no password")
+    Problem::new(
+        "sign_in_needed",
+        "an API key has no session and no password",
+    )
 }

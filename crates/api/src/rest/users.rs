@@ -55,8 +55,8 @@ pub(crate) async fn change(
     Body { value, .. }: Body<ChangeUser>,
 ) -> Result<Json<ChangedUser>, Refusal> {
     if *writer.who.workspace() != WorkspaceId::system() {
-        let detail = "only an owner of the workspace `system` changes users";
-        return Err(Problem::new("forbidden", detail).into());
+        let detail = format!("`{user}`: only an owner of the workspace `system` changes users");
+        return Err(Problem::new("no_such_user", detail).into());
     }
     let absent = |_| Problem::new("no_such_user", format!("`{user}`"));
     let user_id = UserId::new(&user).map_err(absent)?;

@@ -36,7 +36,7 @@ fn every_operation_has_its_row_and_every_row_its_operation() {
             operations.insert((path.clone(), method.to_uppercase(), id.to_owned()));
         }
     }
-    let rows = operations::ALL.iter().map(|row| {
+    let rows = operations::ALL.iter().chain(operations::OPEN).map(|row| {
         (
             row.path.to_owned(),
             row.method.to_string(),
