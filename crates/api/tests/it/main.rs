@@ -4,4 +4,5 @@ mod description;
 mod matrix;
 mod reads;
 mod rig;
+mod sign_in;
 mod writes;
