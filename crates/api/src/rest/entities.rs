@@ -196,7 +196,7 @@ read_query! {
         scan: Option<String>,
         /// Steps and proofs, or W3C PROV-JSON.
         #[serde(default)]
-        #[param(value_type = Option<Shape>)]
+        #[param(inline, value_type = Option<Shape>)]
         shape: Shape,
     }
 }

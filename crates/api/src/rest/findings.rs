@@ -197,7 +197,7 @@ read_query! {
     WhyFinding {
         /// Steps and proofs, or W3C PROV-JSON.
         #[serde(default)]
-        #[param(value_type = Option<Shape>)]
+        #[param(inline, value_type = Option<Shape>)]
         shape: Shape,
     }
 }
