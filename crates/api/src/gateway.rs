@@ -164,6 +164,7 @@ impl Gateway {
         moment: &Moment,
         ask: impl FnOnce(&Asking<'_>, &Db) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
+        self.must_be_written(moment.least()).await?;
         let turn = self.turn().await?;
         let commands = self.commands(who).await?;
         let (gateway, moment) = (self.clone(), moment.clone());
@@ -214,6 +215,21 @@ impl Gateway {
             self.keep(beside);
         }
         answer
+    }
+
+    /// A position that nobody was answered is not waited for.
+    async fn must_be_written(&self, least: Position) -> Result<(), Problem> {
+        if least == Position(0) {
+            return Ok(());
+        }
+        let head = self.log.head().await?.position;
+        match least <= head {
+            true => Ok(()),
+            false => {
+                let detail = format!("min_position {least}: the log ends at {head}");
+                Err(Problem::new("no_such_position", detail))
+            }
+        }
     }
 
     async fn turn(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {

@@ -101,7 +101,7 @@ list_query! {
         in_scope: Option<bool>,
         /// Recorded after this position, or at this time or later.
         #[serde(default)]
-        #[param(value_type = Option<String>)]
+        #[param(value_type = Option<String>, pattern = "^([0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,}(Z|[+-][0-9]{2}:[0-9]{2}))$")]
         since: Option<At>,
         /// Only what that scan had not found.
         #[serde(default)]

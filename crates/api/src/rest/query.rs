@@ -28,7 +28,7 @@ macro_rules! read_query {
             $($(#[$field_doc])* $field: $type,)*
             /// As of this position, or of this time in RFC 3339.
             #[serde(default)]
-            #[param(value_type = Option<String>)]
+            #[param(value_type = Option<String>, pattern = "^([0-9]{1,18}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,}(Z|[+-][0-9]{2}:[0-9]{2}))$")]
             at: Option<$crate::rest::moment::At>,
             /// Waits until the views hold the commit at this position, a few seconds at most.
             #[serde(default)]

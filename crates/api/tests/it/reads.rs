@@ -74,6 +74,8 @@ async fn a_read_of_the_past_names_its_position_and_a_future_one_is_refused() {
     // The views may still be folding what the rig wrote last.
     let future = rig.get(&format!("/findings?at={}", head + 1_000)).await;
     assert_eq!(future.code(), "no_such_position");
+    let awaited = rig.get("/findings?min_position=9223372036854775808").await;
+    assert_eq!(awaited.code(), "no_such_position");
     let refused = rig.get("/findings?at=tomorrow").await;
     assert_eq!(refused.code(), "bad_query");
 }
