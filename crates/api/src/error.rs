@@ -174,6 +174,7 @@ pub const ALL: &[Row] = &[
     row("unknown_module", 400, Exit::Usage, "there is no such module", "`mirage modules ls` lists them"),
     row("unknown_setting", 400, Exit::Usage, "there is no such setting", "`mirage modules info NAME` lists the settings of a module"),
     row("unsupported_media", 415, Exit::Usage, "the body is of another media type", "send application/json"),
+    row("upgrade_needed", 426, Exit::Usage, "this path speaks WebSocket only", "connect with ws:// or wss://, or read /api/v1/events"),
     row("usage", 400, Exit::Usage, "the command line is not understood", "add --help to see what it takes"),
     row("user_exists", 409, Exit::Conflict, "the user exists", "choose another name"),
     row("view_behind", 503, Exit::StillRunning, "the view is not there yet", "try again in a moment"),

@@ -26,6 +26,7 @@ use tokio::sync::Semaphore;
 use crate::auth::Principal;
 use crate::auth::identities::Identities;
 use crate::error::Problem;
+use crate::live::{Limits, Live};
 use crate::rest::moment::{At, Moment};
 
 /// Questions that are asked of the views at once.
@@ -71,6 +72,7 @@ pub struct Gateway {
     pub identities: Identities,
     pub allowed: Allowed,
     pub now: fn() -> Timestamp,
+    pub live: Live,
     leases: Arc<dyn Leases>,
     keys: PathBuf,
     commands: Mutex<HashMap<WorkspaceId, Arc<Commands>>>,
@@ -106,11 +108,20 @@ impl Gateway {
             runner: parts.runner,
             allowed: parts.allowed,
             now: parts.now,
+            live: Live::default(),
             leases: parts.leases,
             keys: parts.keys,
             commands: Mutex::default(),
             opened: Mutex::default(),
             turns: Arc::new(Semaphore::new(ASKING_MAX)),
+        }
+    }
+
+    /// The same with other limits of its live streams.
+    pub fn with_live_limits(self, limits: Limits) -> Self {
+        Self {
+            live: Live::new(limits),
+            ..self
         }
     }
 

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod error;
 pub mod gateway;
 pub mod health;
+pub mod live;
 pub mod openapi;
 pub mod rest;
 pub mod router;

@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use crate::auth::{self, operations};
 use crate::error::{self, Problem};
 use crate::gateway::Gateway;
+use crate::live::{sse, ws};
 use crate::openapi;
 use crate::rest::answer::Refusal;
 use crate::rest::*;
@@ -39,6 +40,8 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(entities::list))
         .routes(routes!(entities::get))
         .routes(routes!(entities::why))
+        .routes(routes!(sse::stream))
+        .routes(routes!(ws::open))
         .routes(routes!(evidence::get))
         .routes(routes!(findings::list))
         .routes(routes!(findings::get))

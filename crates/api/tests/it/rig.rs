@@ -3,6 +3,7 @@
 //! Its views follow the log.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,6 +13,7 @@ use http_body_util::BodyExt;
 use jiff::Timestamp;
 use mirage_api::auth::api_key::Secret;
 use mirage_api::gateway::{Allowed, Gateway, Parts};
+use mirage_api::live::Limits;
 use mirage_api::router;
 use mirage_domain::id::{Position, StreamId, WorkspaceId};
 use mirage_domain::role::Role;
@@ -31,6 +33,7 @@ use tower::ServiceExt;
 /// See the module's doc.
 pub(crate) struct Rig {
     pub(crate) router: Router,
+    pub(crate) gateway: Arc<Gateway>,
     pub(crate) log: Arc<dyn EventLog>,
     keys: BTreeMap<(String, Role), Secret>,
     _dir: tempfile::TempDir,
@@ -72,6 +75,10 @@ pub(crate) fn now() -> Timestamp {
 
 impl Rig {
     pub(crate) async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub(crate) async fn with(limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let history = made_up(11, 8, 1_500);
         let log: Arc<dyn EventLog> = Arc::new(Memory::default());
@@ -95,8 +102,10 @@ impl Rig {
             allowed: Allowed::default(),
             now,
         });
+        let gateway = Arc::new(gateway.with_live_limits(limits));
         let mut rig = Self {
-            router: router::routes(Arc::new(gateway)),
+            router: router::routes(gateway.clone()),
+            gateway,
             log,
             keys: BTreeMap::new(),
             _dir: dir,
@@ -160,13 +169,33 @@ impl Rig {
         self.log.head().await.unwrap().position
     }
 
+    /// The same gateway behind a socket of its own.
+    pub(crate) async fn serve(&self) -> SocketAddr {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        // So that a reader who does not read is noticed soon.
+        socket.set_send_buffer_size(4 * 1024).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1024).unwrap();
+        let address = listener.local_addr().unwrap();
+        let routes = self.router.clone();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        address
+    }
+
     pub(crate) async fn send(&self, request: Request<Body>) -> Answered {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
+        let media = parts.headers.get(header::CONTENT_TYPE);
+        // A live stream has no end.
+        let is_live = media.is_some_and(|media| media == "text/event-stream");
+        let body = match is_live {
+            true => Vec::new(),
+            false => body.collect().await.unwrap().to_bytes().to_vec(),
+        };
         Answered {
             status: parts.status,
             headers: parts.headers,
-            body: body.collect().await.unwrap().to_bytes().to_vec(),
+            body,
         }
     }
 

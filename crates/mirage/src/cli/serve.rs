@@ -106,7 +106,14 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
     let mut work = JoinSet::new();
     let mut routes = health::routes(Arc::new(dependencies));
     if let Some(runner) = runner.clone().filter(|_| roles.contains(&Role::Api)) {
-        routes = routes.merge(router::routes(Arc::new(context.gateway(&node, runner))));
+        let gateway = Arc::new(context.gateway(&node, runner));
+        routes = routes.merge(router::routes(gateway.clone()));
+        let stopped = stop.clone().cancelled_owned();
+        spawn(&mut work, "live streams", async move {
+            stopped.await;
+            gateway.live.stop();
+            Ok(())
+        });
     }
     let told = health::serve(listener, routes, stop.clone());
     spawn(&mut work, "listener", async { Ok(told.await?) });
