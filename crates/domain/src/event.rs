@@ -4,9 +4,12 @@
 //! cites evidence, its arm in [`Event::evidence`].
 //! **Invariant:** a kind and version never change meaning; a changed shape is a new version with an upcast.
 
+use std::borrow::Cow;
+
 use serde_json::value::RawValue;
 
 use crate::id::Digest;
+use crate::sealed::Sealable;
 use crate::{log, mark, plan, scan, session, task, team, upcast, user, workspace};
 
 /// Declares an aggregate's events: variant, wire kind, schema version. The variant's name is its data's type.
@@ -133,6 +136,20 @@ of_stream!(
 impl Event {
     pub(crate) fn of(event: impl OfStream) -> Self {
         event.wrap()
+    }
+
+    /// The event as it may be told to others than the log's own readers: what proves who somebody is stands as if erased.
+    pub fn told(&self) -> Cow<'_, Self> {
+        let told = match self {
+            Self::User(user::Event::PasswordSet(_)) => user::Event::from(user::PasswordSet {
+                phc: Sealable::Erased,
+            }),
+            Self::User(user::Event::TotpSet(_)) => user::Event::from(user::TotpSet {
+                secret: Sealable::Erased,
+            }),
+            _ => return Cow::Borrowed(self),
+        };
+        Cow::Owned(Self::User(told))
     }
 
     /// The wire kind, `scan.started`.

@@ -1,4 +1,4 @@
-//! Who signs in and who is in: names and passwords become sessions, sessions become access tokens, and back.
+//! Who signs in and who is in: passwords become sessions, and sessions access tokens.
 //!
 //! **Invariant:** whether somebody is in is read from the streams of user, session and workspace at each use: what was
 //! taken away a moment ago opens nothing, however long a token would last.

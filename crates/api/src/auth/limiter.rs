@@ -1,4 +1,4 @@
-//! How often somebody may try to sign in: buckets of tries for each account and each address, filled again by time.
+//! How often somebody may try to sign in: tries of each account and of each address.
 //!
 //! Time is monotonic, so that nobody gains by a clock that is set. What is kept is bounded: two generations of buckets,
 //! of which the older one is forgotten when the younger one is full; an address alone cannot fill one.

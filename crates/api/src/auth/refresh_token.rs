@@ -1,4 +1,4 @@
-//! Refresh tokens as they are handed out: `mirage-refresh.SESSION.SECRET`, the secret 32 random bytes in base 32.
+//! Refresh tokens as they are handed out: `mirage-refresh.SESSION.SECRET`.
 //!
 //! **Never:** the secret in a log line, an event or a debug print; the log keeps its SHA-256.
 

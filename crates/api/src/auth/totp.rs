@@ -1,4 +1,4 @@
-//! One-time codes of an authenticator: RFC 6238 with SHA-1, 30 seconds and 6 digits, which all of them know.
+//! One-time codes of an authenticator (RFC 6238): SHA-1, 30 seconds, 6 digits.
 //!
 //! That a code is accepted once is kept in the user's stream (`user.totp_used`), so it holds for all processes.
 

@@ -1,7 +1,7 @@
 //! An event of the log as a CloudEvent 1.0: the one mapping, of streams and of exports.
 //!
 //! `id` is COMMIT-ID.INDEX, `sequence` the cursor by which a consumer goes on, `subject` the stream's category and id.
-//! What is sealed stands as null in `data`, as in the log.
+//! What is sealed stands as null in `data`, as in the log, and so does what proves who somebody is.
 
 use mirage_domain::id::Cursor;
 use mirage_log::commit::{Commit, Entry};
@@ -42,7 +42,7 @@ impl<'a> CloudEvent<'a> {
             dataschema: format!("mirage:/schemas/events/{kind}.v{version}.json"),
             sequence: cursor.to_string(),
             traceparent: commit.traceparent.as_deref(),
-            data: entry.event.data()?,
+            data: entry.event.told().data()?,
         })
     }
 }

@@ -75,7 +75,10 @@ pub(crate) async fn commit(
         Err(problem) if problem.row.code == "no_such_position" => return Err(absent().into()),
         recorded => recorded?,
     };
-    if recorded.commit.stream.workspace != *who.workspace() {
+    let mut events = recorded.commit.events.iter();
+    // The bytes are told as they are, or not at all.
+    let is_secret = events.any(|entry| *entry.event.told() != entry.event);
+    if is_secret || recorded.commit.stream.workspace != *who.workspace() {
         return Err(absent().into());
     }
     let text = String::from_utf8(recorded.bytes.to_vec()).ok();

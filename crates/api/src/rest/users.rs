@@ -1,4 +1,4 @@
-//! `/users`: suspension and lost passwords, for who looks after all users; `/me`: one's own password and second factor.
+//! `/users`, for who looks after all of them; `/me`: one's own password and second factor.
 //!
 //! **Invariant:** a user belongs to several workspaces, so only an owner of the workspace `system` changes one from outside.
 

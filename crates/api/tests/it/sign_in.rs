@@ -1,6 +1,8 @@
 //! Somebody is let in by an owner, signs in, is in, and goes out again.
 
 use axum::http::{Method, StatusCode};
+use mirage_domain::id::WorkspaceId;
+use mirage_domain::role::Role;
 use mirage_projections::testing::made_scan::workspace;
 use serde_json::{Value, json};
 
@@ -60,4 +62,22 @@ async fn a_member_signs_in_refreshes_and_signs_out() {
         post(&rig, "/sign-in", wrong).await.0,
         StatusCode::UNAUTHORIZED
     );
+}
+
+#[tokio::test]
+async fn no_hash_of_a_password_leaves_with_a_commit() {
+    let rig = Rig::new().await;
+    let new = json!({"name": "ada", "role": "viewer", "password": PASSWORD});
+    rig.owner(Method::POST, "/members", Some(new)).await.good();
+    let key = rig.issue(&WorkspaceId::system(), Role::Owner, None).await;
+    let (key, head) = (key.reveal(), rig.head().await.0);
+    let mut seen = 0;
+    for position in 1..=head {
+        let path = format!("/log/commits/{position}");
+        let answered = rig.send(request(&key, Method::GET, &path, None)).await;
+        let text = String::from_utf8_lossy(&answered.body);
+        assert!(!text.contains("argon2"), "{text}");
+        seen += u64::from(answered.status.is_success());
+    }
+    assert!(seen > 0, "the owner of `system` sees its other commits");
 }

@@ -59,6 +59,19 @@ fn no_golden_file_is_of_an_unknown_kind() {
 }
 
 #[test]
+fn what_proves_who_somebody_is_is_told_to_nobody() {
+    for kind in ["user.password_set", "user.totp_set"] {
+        let event = Event::read(kind, 1, &golden(kind, 1)).unwrap();
+        let told: serde_json::Value =
+            serde_json::from_str(event.told().data().unwrap().get()).unwrap();
+        let members = told.as_object().unwrap();
+        assert!(members.values().all(serde_json::Value::is_null), "{told}");
+    }
+    let other = Event::read("user.created", 1, &golden("user.created", 1)).unwrap();
+    assert_eq!(*other.told(), other);
+}
+
+#[test]
 fn kinds_are_unique_and_unknown_ones_say_upgrade() {
     let kinds: std::collections::BTreeSet<_> = Event::kinds().map(|(kind, _)| kind).collect();
     assert_eq!(kinds.len(), Event::kinds().count());

@@ -1,4 +1,4 @@
-//! Users: who can sign in, and by what they prove who they are. What each may do stands in the workspaces.
+//! Users: who can sign in, and by what they prove who they are.
 //!
 //! One command, one file. A user's stream is named after a keyed hash of the sign-in name, so a name is taken once.
 //! **Never:** a password, or a one-time code; only what verifies them.

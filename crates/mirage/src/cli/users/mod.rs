@@ -1,4 +1,4 @@
-//! `mirage users`: who can sign in, and what each may do here; the first owner is made here, beside the log.
+//! `mirage users`: who can sign in; the first owner is made here, beside the log.
 //!
 //! **Never:** a password as an argument, where every process of the machine could read it.
 

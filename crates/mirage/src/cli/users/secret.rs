@@ -1,4 +1,4 @@
-//! A password from whoever sits at the terminal, without showing it, or else the first line of stdin.
+//! A password from a terminal, without showing it, or else the first line of stdin.
 
 use std::io::{self, BufRead, Write};
 
