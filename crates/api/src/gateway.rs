@@ -1,7 +1,7 @@
 //! What the gateway stands on: the log, the views that it asks, the evidence, and the keys.
 //!
 //! **Invariant:** every read is made within one workspace, which is the principal's.
-//! **Never:** more questions to a view at once than [`ASKING_MAX`]; who comes later waits shortly, then is told so.
+//! **Never:** more questions to a view at once than `ASKING_MAX`; who comes later waits shortly, then is told so.
 
 use std::collections::HashMap;
 use std::path::PathBuf;

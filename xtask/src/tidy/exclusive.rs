@@ -136,7 +136,8 @@ mod tests {
     fn the_http_client_is_for_the_workers() {
         assert_eq!(found("crates/mirage-workers", "hyper"), [""; 0]);
         assert_eq!(found("crates/mirage-api", "hyper"), ["hyper"]);
-        assert_eq!(found("crates/mirage", "reqwest"), ["reqwest"]);
+        assert_eq!(found("crates/mirage", "reqwest"), [""; 0]);
+        assert_eq!(found("crates/mirage-api", "reqwest"), ["reqwest"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Live streams: the whole history of a workspace and then what happens, resumed by cursor.
 //!
-//! To add a transport: its file, its line in `router.rs`, its row in `auth/operations.rs`; [`subscriber`] does the rest.
+//! To add a transport: its file, its line in `router.rs`, its row in `auth/operations.rs`; `subscriber.rs` does the rest.
 //!
 //! **Invariant:** one reader of the log feeds every stream of the gateway.
 //! **Never:** a subscriber that makes another one wait.
