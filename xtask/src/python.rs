@@ -12,6 +12,7 @@ use crate::workspace;
 /// What a library is imported as, and what is asked of the package index. NetworkX reads `edges` of its JSON from 3.4 on.
 const LIBRARIES: &[(&str, &str)] = &[
     ("networkx", "networkx>=3.4"),
+    ("openapi_spec_validator", "openapi-spec-validator>=0.7"),
     ("prov", "prov>=2"),
     ("pydot", "pydot>=3"),
     ("pyshacl", "pyshacl>=0.26"),

@@ -190,7 +190,9 @@ impl std::fmt::Display for Action {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tidy => formatter.write_str("cargo xtask tidy"),
-            Self::Python => formatter.write_str("python3 with networkx and pydot"),
+            Self::Python => {
+                formatter.write_str("python3 with the libraries of the ecosystem tests")
+            }
             Self::Servers => formatter.write_str("cargo xtask servers fetch"),
             Self::Doc(words) => {
                 write!(

@@ -1,10 +1,12 @@
 //! The gateway: what it finds and prints is what the program does on the spot.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use mirage_faults::scan::COMPANY;
 use mirage_faults::{program, without_configuration};
+use mirage_scenarios::python;
 use mirage_scenarios::{Place, Ran, Running, until, web_ports};
 use mirage_world::{Config, World};
 use serde_json::Value;
@@ -209,4 +211,14 @@ async fn what_a_server_refuses_ends_as_on_the_spot() -> Result<()> {
     .await?;
     served.over(&["scans"]).await?.expect(&[9])?;
     Ok(())
+}
+
+#[test]
+fn the_description_is_one_that_others_read() -> Result<()> {
+    let schemas = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas");
+    python::run(
+        "the gateway's description read by openapi-spec-validator",
+        "read_openapi.py",
+        &schemas,
+    )
 }
