@@ -3,7 +3,7 @@
 //! **Invariant:** every read is made within one workspace, which is the principal's.
 //! **Never:** more questions to a view at once than `ASKING_MAX`; who comes later waits shortly, then is told so.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,10 +11,8 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use mirage_domain::id::{Position, ScanId, WorkspaceId};
-use mirage_domain::workspace::Workspace;
 use mirage_log::commit::{Actor, ActorKind};
 use mirage_log::evidence::EvidenceStore;
-use mirage_log::execute::Store;
 use mirage_log::{EventLog, keys};
 use mirage_projections::catalog::{self, Catalog};
 use mirage_projections::{Db, Projection, Runner};
@@ -68,7 +66,6 @@ pub struct Gateway {
     pub log: Arc<dyn EventLog>,
     pub evidence: Arc<dyn EvidenceStore>,
     pub runner: Arc<Runner>,
-    pub workspaces: Store<Workspace>,
     pub identities: Identities,
     pub allowed: Allowed,
     pub now: fn() -> Timestamp,
@@ -96,7 +93,6 @@ pub struct Asking<'db> {
 impl Gateway {
     pub fn new(parts: Parts) -> Self {
         Self {
-            workspaces: Store::new(parts.log.clone()),
             identities: Identities::new(
                 parts.log.clone(),
                 parts.keys.clone(),
@@ -152,8 +148,8 @@ impl Gateway {
             self.now,
         ));
         let mut all = self.commands.lock().expect("no holder panics");
-        all.insert(workspace.clone(), commands.clone());
-        Ok(commands)
+        // Another request may have been first: all share one memory of what they wrote.
+        Ok(all.entry(workspace.clone()).or_insert(commands).clone())
     }
 
     /// Asks the catalog, in a thread that may block.
@@ -175,15 +171,28 @@ impl Gateway {
         moment: &Moment,
         ask: impl FnOnce(&Asking<'_>, &Db) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
-        self.must_be_written(moment.least()).await?;
-        let turn = self.turn().await?;
+        let least = self.least(moment).await?;
+        for awaited in BTreeSet::from([Catalog::NAME, view]) {
+            self.reached(awaited, least).await?;
+        }
         let commands = self.commands(who).await?;
-        let (gateway, moment) = (self.clone(), moment.clone());
-        let asked = tokio::task::spawn_blocking(move || {
+        let at = moment.at;
+        self.blocking(move |gateway| gateway.answer(view, &commands, at, ask))
+            .await
+    }
+
+    /// Runs what may block in its turn, in a thread that may.
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let turn = self.turn().await?;
+        let gateway = self.clone();
+        let worked = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            gateway.answer(view, &commands, &moment, ask)
+            work(&gateway)
         });
-        asked
+        worked
             .await
             .map_err(|error| Problem::of("internal", &error))?
     }
@@ -192,35 +201,32 @@ impl Gateway {
         &self,
         view: &'static str,
         commands: &Commands,
-        moment: &Moment,
+        at: Option<At>,
         ask: impl FnOnce(&Asking<'_>, &Db) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
-        let least = moment.least();
-        let catalog = self.view(Catalog::NAME, least)?;
+        let catalog = self.open(Catalog::NAME)?;
+        let beside = match view {
+            Catalog::NAME => None,
+            view => Some(self.open(view)?),
+        };
+        let db = beside.as_ref().map_or(&catalog.db, |beside| &beside.db);
         let now = catalog::Reader::new(&catalog.db, &commands.workspace, None)?;
-        let head = now.position();
-        let at = match moment.at {
-            None => head,
-            Some(At::Position(at)) if at > head => {
-                let detail = format!("{at}: what is known ends at {head}");
-                return Err(Problem::new("no_such_position", detail));
-            }
+        // The one view may just have been folded further than the other.
+        let folded = now.position().min(db.position()?);
+        let at = match at {
+            None => folded,
             Some(At::Position(at)) => at,
             Some(At::Time(time)) => now.resolve_time(time)?,
         };
-        let beside = match view {
-            Catalog::NAME => None,
-            // Folded at least as far as the catalog is asked.
-            view => Some(self.view(view, at)?),
-        };
+        if at > folded {
+            let detail = format!("the views stand at {folded}, {at} is asked for");
+            return Err(Problem::new("view_behind", detail));
+        }
         let asking = Asking {
             catalog: now.as_of(at),
             commands,
         };
-        let answer = ask(
-            &asking,
-            beside.as_ref().map_or(&catalog.db, |beside| &beside.db),
-        );
+        let answer = ask(&asking, db);
         self.keep(catalog);
         if let Some(beside) = beside {
             self.keep(beside);
@@ -228,18 +234,38 @@ impl Gateway {
         answer
     }
 
-    /// A position that nobody was answered is not waited for.
-    async fn must_be_written(&self, least: Position) -> Result<(), Problem> {
+    /// The position that the views must have reached; one that nobody was answered is not waited for.
+    async fn least(&self, moment: &Moment) -> Result<Position, Problem> {
+        let least = moment.least();
         if least == Position(0) {
-            return Ok(());
+            return Ok(least);
         }
         let head = self.log.head().await?.position;
         match least <= head {
-            true => Ok(()),
+            true => Ok(least),
             false => {
-                let detail = format!("min_position {least}: the log ends at {head}");
+                let detail = format!("{least}: the log ends at {head}");
                 Err(Problem::new("no_such_position", detail))
             }
+        }
+    }
+
+    /// Waits for a view within a bound, in nobody's turn.
+    async fn reached(self: &Arc<Self>, view: &'static str, least: Position) -> Result<(), Problem> {
+        if least == Position(0) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        loop {
+            let at = self.blocking(move |gateway| gateway.position(view)).await?;
+            if at >= least {
+                return Ok(());
+            }
+            if began.elapsed() > CATCH_UP_MAX {
+                let detail = format!("{view} stands at {at}, {least} is asked for");
+                return Err(Problem::new("view_behind", detail));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
@@ -251,28 +277,21 @@ impl Gateway {
         }
     }
 
-    /// A view that has reached a position; waits for it within a bound.
-    fn view(&self, view: &'static str, least: Position) -> Result<Opened, Problem> {
-        let began = Instant::now();
-        loop {
-            let opened = match self.reuse(view) {
-                Some(opened) => opened,
-                None => Opened {
-                    view,
-                    since: Instant::now(),
-                    db: self.runner.db(view)?,
-                },
-            };
-            let at = opened.db.position()?;
-            if at >= least {
-                return Ok(opened);
-            }
-            if began.elapsed() > CATCH_UP_MAX {
-                let detail = format!("{view} stands at {at}, {least} is asked for");
-                return Err(Problem::new("view_behind", detail));
-            }
-            self.keep(opened);
-            std::thread::sleep(LOOK_AGAIN);
+    fn position(&self, view: &'static str) -> Result<Position, Problem> {
+        let opened = self.open(view)?;
+        let at = opened.db.position()?;
+        self.keep(opened);
+        Ok(at)
+    }
+
+    fn open(&self, view: &'static str) -> Result<Opened, Problem> {
+        match self.reuse(view) {
+            Some(opened) => Ok(opened),
+            None => Ok(Opened {
+                view,
+                since: Instant::now(),
+                db: self.runner.db(view)?,
+            }),
         }
     }
 

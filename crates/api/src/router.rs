@@ -2,10 +2,12 @@
 //!
 //! **Invariant:** a handler runs only for an operation that stands in the table, and a role that the table lets in.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -80,7 +82,7 @@ pub fn description() -> OpenApi {
 
 /// The whole interface.
 pub fn routes(gateway: Arc<Gateway>) -> Router {
-    let document = openapi::document();
+    let document = Bytes::from(openapi::document());
     let (operations, _) = operations();
     let keys = gateway.clone();
     let operations = operations
@@ -90,19 +92,17 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
         .with_state(gateway);
     let json = [(header::CONTENT_TYPE, "application/json")];
     let text = [(header::CONTENT_TYPE, "text/markdown; charset=utf-8")];
+    let errors = Bytes::from(error::markdown());
     Router::new()
         .route(
             &format!("{BASE}/openapi.json"),
-            get(move || async move { (json, document) }),
+            get(move || ready((json, document.clone()))),
         )
         .route(
             "/.well-known/jwks.json",
             get(crate::rest::sign_in::jwks).with_state(keys),
         )
-        .route(
-            "/errors",
-            get(move || async move { (text, error::markdown()) }),
-        )
+        .route("/errors", get(move || ready((text, errors.clone()))))
         .route("/errors/{code}", get(error_page))
         .nest(BASE, operations)
         .method_not_allowed_fallback(no_method)
@@ -125,13 +125,7 @@ async fn let_in(
     }
     let operation = operations::of(request.method(), path);
     let token = auth::bearer(request.headers())?;
-    let who = auth::principal(
-        &gateway.workspaces,
-        &gateway.identities,
-        token,
-        (gateway.now)(),
-    )
-    .await?;
+    let who = auth::principal(&gateway.identities, token, (gateway.now)()).await?;
     // Denied by default: what is not in the table is nobody's.
     let is_allowed = operation.is_some_and(|operation| operation.roles.contains(&who.role()));
     if !is_allowed {

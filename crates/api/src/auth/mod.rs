@@ -16,11 +16,9 @@ pub mod totp;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use jiff::Timestamp;
-use mirage_domain::id::{SessionId, StreamId, UserId, Version, WorkspaceId};
+use mirage_domain::id::{SessionId, StreamId, UserId, WorkspaceId};
 use mirage_domain::role::Role;
-use mirage_domain::workspace::Workspace;
 use mirage_log::commit::ActorKind;
-use mirage_log::execute::Store;
 
 use crate::error::Problem;
 use api_key::Secret;
@@ -35,8 +33,6 @@ pub struct Principal {
     actor: String,
     /// Of somebody who signed in.
     session: Option<(UserId, SessionId)>,
-    /// Of the workspace's stream, when this was found good.
-    version: Version,
 }
 
 impl Principal {
@@ -61,10 +57,6 @@ impl Principal {
             None => ActorKind::Service,
         }
     }
-    /// The version of the rights that it was let in under.
-    pub fn version(&self) -> Version {
-        self.version
-    }
 }
 
 impl From<Holder> for Principal {
@@ -74,7 +66,6 @@ impl From<Holder> for Principal {
             role: holder.role,
             actor: holder.user.to_string(),
             session: Some((holder.user, holder.session)),
-            version: holder.version,
         }
     }
 }
@@ -97,7 +88,6 @@ pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
 
 /// Who holds this token, as the log has it now: what was revoked a moment ago opens nothing.
 pub async fn principal(
-    workspaces: &Store<Workspace>,
     identities: &Identities,
     token: &str,
     now: Timestamp,
@@ -109,7 +99,7 @@ pub async fn principal(
     }
     let secret: Secret = token.parse().map_err(|_| refused())?;
     let stream = StreamId::workspace(&secret.workspace);
-    let (workspace, tip) = workspaces.state(&stream).await?;
+    let (workspace, _) = identities.workspaces.state(&stream).await?;
     let key = workspace.keys.get(&secret.key).ok_or_else(refused)?;
     if !secret.opens(key.secret) || !key.is_good(now) {
         return Err(refused());
@@ -118,7 +108,6 @@ pub async fn principal(
         session: None,
         role: key.role,
         actor: format!("api-key:{}", secret.key),
-        version: tip.map_or(Version(0), |tip| tip.version),
         workspace: secret.workspace,
     })
 }

@@ -85,8 +85,8 @@ impl Guard {
 
     async fn look(&self) -> Result<(), End> {
         let gateway = &self.gateway;
-        let (workspaces, identities) = (&gateway.workspaces, &gateway.identities);
-        match auth::principal(workspaces, identities, &self.token, (gateway.now)()).await {
+        let identities = &gateway.identities;
+        match auth::principal(identities, &self.token, (gateway.now)()).await {
             Ok(who) if who.role() == self.who.role() => Ok(()),
             Ok(_) => Err(End::Revoked),
             Err(problem) if problem.row.code == "bad_credential" => Err(End::Revoked),

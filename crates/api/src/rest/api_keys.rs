@@ -66,7 +66,7 @@ pub(crate) async fn list(
     _: Query<Nothing>,
 ) -> Result<Json<Keys>, Refusal> {
     let stream = StreamId::workspace(who.workspace());
-    let (workspace, _) = gateway.workspaces.state(&stream).await?;
+    let (workspace, _) = gateway.identities.workspaces.state(&stream).await?;
     let items = workspace.keys.into_iter().map(|(id, key)| Key::of(id, key));
     Ok(Json(Keys {
         items: items.collect(),
@@ -121,7 +121,11 @@ pub(crate) async fn issue(
     let envelope = Envelope::new(writer.caller(&[], None).actor, gateway.now);
     let stream = StreamId::workspace(writer.who.workspace());
     let command = Command::IssueKey(command);
-    let issued = gateway.workspaces.execute(&stream, command, envelope).await;
+    let issued = gateway
+        .identities
+        .workspaces
+        .execute(&stream, command, envelope)
+        .await;
     let position = issued.map_err(Problem::from)?;
     let location = [(header::LOCATION, format!("/api/v1/api-keys/{}", secret.key))];
     let issued = Issued {
@@ -147,7 +151,11 @@ pub(crate) async fn revoke(
     });
     let envelope = Envelope::new(writer.caller(&[], None).actor, gateway.now);
     let stream = StreamId::workspace(writer.who.workspace());
-    let revoked = gateway.workspaces.execute(&stream, command, envelope).await;
+    let revoked = gateway
+        .identities
+        .workspaces
+        .execute(&stream, command, envelope)
+        .await;
     revoked.map_err(Problem::from)?;
     Ok(StatusCode::NO_CONTENT)
 }

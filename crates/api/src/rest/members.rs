@@ -73,7 +73,7 @@ pub(crate) async fn list(
     _: Query<Nothing>,
 ) -> Result<Json<Members>, Refusal> {
     let stream = StreamId::workspace(who.workspace());
-    let (workspace, _) = gateway.workspaces.state(&stream).await?;
+    let (workspace, _) = gateway.identities.workspaces.state(&stream).await?;
     let mut items = Vec::with_capacity(workspace.members.len());
     for (id, role) in workspace.members {
         let (user, _) = gateway.identities.users.state(&StreamId::user(&id)).await?;
@@ -206,7 +206,7 @@ pub(crate) async fn member(
     let absent = || Problem::new("no_such_member", format!("`{text}`"));
     let user = UserId::new(text).map_err(|_| absent())?;
     let stream = StreamId::workspace(who.workspace());
-    let (workspace, _) = gateway.workspaces.state(&stream).await?;
+    let (workspace, _) = gateway.identities.workspaces.state(&stream).await?;
     match workspace.members.contains_key(&user) {
         true => Ok(user),
         false => Err(absent()),

@@ -41,8 +41,12 @@ pub struct Moment {
 }
 
 impl Moment {
-    /// The position that the views must have reached.
+    /// The position that the views must have reached: a time has no position before they are asked.
     pub fn least(&self) -> Position {
-        self.min_position.unwrap_or_default()
+        let at = match self.at {
+            Some(At::Position(at)) => at,
+            Some(At::Time(_)) | None => Position(0),
+        };
+        at.max(self.min_position.unwrap_or_default())
     }
 }

@@ -155,6 +155,20 @@ async fn a_read_may_wait_for_its_own_write() {
 }
 
 #[tokio::test]
+async fn a_position_that_was_answered_is_waited_for_where_it_is_asked_about() {
+    let rig = Rig::new().await;
+    for _ in 0..20 {
+        let body = serde_json::json!({"seeds": ["example.com"]});
+        let started = rig.owner(Method::POST, "/scans", Some(body)).await.good();
+        let at = &started["position"];
+        for path in ["/scans?at=", "/search?q=host&at="] {
+            let read = rig.get(&format!("{path}{at}")).await.good();
+            assert_eq!(read["as_of"], *at, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn why_reaches_a_seed_and_is_told_as_prov_too() {
     let rig = Rig::new().await;
     let findings = rig.get("/findings?limit=1000").await.good();
