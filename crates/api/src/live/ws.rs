@@ -24,8 +24,7 @@ use crate::error::Problem;
 use crate::gateway::Gateway;
 use crate::rest::Shared;
 use crate::rest::answer::Refusal;
-use crate::rest::modules::Nothing;
-use crate::rest::query::Query;
+use crate::rest::query::{Nothing, Query};
 
 /// Closed because the reader did not read.
 pub const SLOW: u16 = 4000;

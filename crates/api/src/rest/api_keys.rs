@@ -8,14 +8,12 @@ use jiff::Timestamp;
 use mirage_domain::id::{KeyId, Position, StreamId};
 use mirage_domain::role::Role;
 use mirage_domain::workspace::{ApiKey, Command, IssueKey, RevokeKey};
-use mirage_log::execute::Envelope;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::Refusal;
 use super::body::Body;
-use super::modules::Nothing;
-use super::query::Query;
+use super::query::{Nothing, Query};
 use super::{Path, Shared, Writer};
 use crate::auth::Principal;
 use crate::auth::api_key::Secret;
@@ -118,7 +116,7 @@ pub(crate) async fn issue(
         now: (gateway.now)(),
         expires_at: value.expires_at,
     };
-    let envelope = Envelope::new(writer.caller(&[], None).actor, gateway.now);
+    let envelope = writer.envelope(&gateway);
     let stream = StreamId::workspace(writer.who.workspace());
     let command = Command::IssueKey(command);
     let issued = gateway
@@ -149,7 +147,7 @@ pub(crate) async fn revoke(
     let command = Command::RevokeKey(RevokeKey {
         key: KeyId::new(&key).map_err(absent)?,
     });
-    let envelope = Envelope::new(writer.caller(&[], None).actor, gateway.now);
+    let envelope = writer.envelope(&gateway);
     let stream = StreamId::workspace(writer.who.workspace());
     let revoked = gateway
         .identities

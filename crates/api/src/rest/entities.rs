@@ -12,8 +12,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::answer::{One, Page, Refusal};
-use super::findings::{Finding, Shape, proven};
-use super::query::{List, Query, list_query, read_query, words};
+use super::findings::Finding;
+use super::query::{List, Query, list_query, read_query, rows, words};
+use super::why::{self, Shape};
 use super::{Path, Shared, ids};
 use crate::auth::Principal;
 use crate::error::Problem;
@@ -134,7 +135,6 @@ pub(crate) async fn list(
     list: List,
     Query(query): Query<ListEntities>,
 ) -> Result<Page<Entity>, Refusal> {
-    use mirage_projections::catalog::Page as Rows;
     let (after, moment, limit) = query.page(&list)?;
     let listed = gateway.ask(&who, &moment, move |asking| {
         let scan = |text: &String| ids::scan(asking, text);
@@ -144,20 +144,9 @@ pub(crate) async fn list(
             in_scope: query.in_scope,
             new_since: query.new_since.as_ref().map(scan).transpose()?,
         };
-        Ok(asking.catalog.entities(
-            &filter,
-            &Rows {
-                after,
-                ..Rows::first(limit)
-            },
-        )?)
+        Ok(asking.catalog.entities(&filter, &rows(after, limit))?)
     });
-    let listed = listed.await?;
-    Ok(Page {
-        items: listed.rows.into_iter().map(Entity::from).collect(),
-        as_of: listed.at,
-        next_cursor: list.cursor(listed.next),
-    })
+    Ok(list.page_of(listed.await?))
 }
 
 read_query! {
@@ -205,31 +194,19 @@ read_query! {
 #[utoipa::path(get, path = "/entities/{entity}/why", operation_id = "why_entity", tag = "entities",
     params(("entity" = String, Path, description = "KIND:KEY, or the beginning of its id"), WhyEntity),
     responses((status = 200, body = Object)))]
-pub(crate) async fn why(
+pub(crate) async fn chains(
     State(gateway): Shared,
     who: Principal,
     Path(entity): Path<String>,
     Query(query): Query<WhyEntity>,
 ) -> Result<Json<Value>, Refusal> {
-    let (moment, shape) = (query.moment(), query.shape);
-    let found = gateway.ask(&who, &moment, move |asking| {
+    let told = why::told(&gateway, &who, query.moment(), query.shape, move |asking| {
         let id = ids::entity(asking, &entity)?;
-        let scan = query
-            .scan
-            .as_ref()
-            .map(|scan| ids::scan(asking, scan))
-            .transpose()?;
+        let scan = query.scan.as_ref();
+        let scan = scan.map(|scan| ids::scan(asking, scan)).transpose()?;
+        let found = asking.catalog.why_entity(id, scan.as_ref())?;
         let absent = || Problem::new("no_such_entity", format!("`{entity}`"));
-        let why = asking
-            .catalog
-            .why_entity(id, scan.as_ref())?
-            .ok_or_else(absent)?;
-        let actor = asking
-            .catalog
-            .scan_row(&why.scan_id)?
-            .map(|scan| scan.actor);
-        Ok((why, actor))
+        found.ok_or_else(absent)
     });
-    let (why, actor) = found.await?;
-    Ok(Json(proven(&gateway, &who, shape, why, actor).await?))
+    Ok(told.await?)
 }

@@ -7,19 +7,18 @@ use mirage_domain::entity::Kind;
 use mirage_domain::finding::Attributes;
 use mirage_domain::id::{Cursor, Digest, FindingId, ModuleName, Position, ScanId, TaskId};
 use mirage_domain::relation::{Direction, Relation};
-use mirage_projections::catalog::{FindingFilter, FindingRow, Since, Why};
+use mirage_projections::catalog::{FindingFilter, FindingRow, Since};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::answer::{One, Page, Refusal};
 use super::moment::At;
-use super::query::{List, Query, list_query, read_query, words};
+use super::query::{List, Query, list_query, read_query, rows, words};
+use super::why::{self, Shape};
 use super::{Path, Shared, ids};
 use crate::auth::Principal;
 use crate::error::Problem;
-use crate::gateway::Gateway;
-use crate::why::{Asked, Proven, Prover, prov};
 
 /// A finding: one claim, with what later claims of it added.
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,7 +121,6 @@ pub(crate) async fn list(
     list: List,
     Query(query): Query<ListFindings>,
 ) -> Result<Page<Finding>, Refusal> {
-    use mirage_projections::catalog::Page as Rows;
     let (after, moment, limit) = query.page(&list)?;
     let listed = gateway.ask(&who, &moment, move |asking| {
         let scan = |text: &String| ids::scan(asking, text);
@@ -139,20 +137,9 @@ pub(crate) async fn list(
             new_since: query.new_since.as_ref().map(scan).transpose()?,
             min_confidence: query.min_confidence,
         };
-        Ok(asking.catalog.findings(
-            &filter,
-            &Rows {
-                after,
-                ..Rows::first(limit)
-            },
-        )?)
+        Ok(asking.catalog.findings(&filter, &rows(after, limit))?)
     });
-    let listed = listed.await?;
-    Ok(Page {
-        items: listed.rows.into_iter().map(Finding::from).collect(),
-        as_of: listed.at,
-        next_cursor: list.cursor(listed.next),
-    })
+    Ok(list.page_of(listed.await?))
 }
 
 read_query! {
@@ -181,17 +168,6 @@ pub(crate) async fn get(
     Ok(found.await?)
 }
 
-/// How a chain is told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Shape {
-    /// Steps and proofs.
-    #[default]
-    Json,
-    /// W3C PROV-JSON.
-    Prov,
-}
-
 read_query! {
     /// How it is told, and of which moment.
     WhyFinding {
@@ -206,48 +182,16 @@ read_query! {
 #[utoipa::path(get, path = "/findings/{finding}/why", operation_id = "why_finding", tag = "findings",
     params(("finding" = String, Path, description = "Its id, or the beginning of it"), WhyFinding),
     responses((status = 200, body = Object)))]
-pub(crate) async fn why(
+pub(crate) async fn chains(
     State(gateway): Shared,
     who: Principal,
     Path(finding): Path<String>,
     Query(query): Query<WhyFinding>,
 ) -> Result<Json<Value>, Refusal> {
-    let moment = query.moment();
-    let found = gateway.ask(&who, &moment, move |asking| {
+    let told = why::told(&gateway, &who, query.moment(), query.shape, move |asking| {
         let row = ids::finding(asking, &finding)?;
-        let why = asking.catalog.why(&row.scan_id, row.finding_id)?;
-        let why = why.ok_or_else(|| Problem::new("no_such_finding", format!("`{finding}`")))?;
-        let actor = asking
-            .catalog
-            .scan_row(&row.scan_id)?
-            .map(|scan| scan.actor);
-        Ok((why, actor))
+        let found = asking.catalog.why(&row.scan_id, row.finding_id)?;
+        found.ok_or_else(|| Problem::new("no_such_finding", format!("`{finding}`")))
     });
-    let (why, actor) = found.await?;
-    Ok(Json(proven(&gateway, &who, query.shape, why, actor).await?))
-}
-
-/// A chain, proven and told.
-pub(crate) async fn proven(
-    gateway: &Gateway,
-    who: &Principal,
-    shape: Shape,
-    why: Why,
-    actor: Option<String>,
-) -> Result<Value, Problem> {
-    let commands = gateway.commands(who).await?;
-    let prover = Prover {
-        workspace: who.workspace(),
-        log: &*gateway.log,
-        evidence: Some(&*gateway.evidence),
-        key: Some(&commands.key),
-    };
-    let proven: Proven = prover.prove(why).await;
-    Ok(match shape {
-        Shape::Json => serde_json::to_value(&proven).unwrap_or_default(),
-        Shape::Prov => {
-            let actor = actor.unwrap_or_else(|| "unknown".to_owned());
-            prov(&proven, &Asked { actor })
-        }
-    })
+    Ok(told.await?)
 }

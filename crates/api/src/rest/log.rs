@@ -8,8 +8,7 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::answer::Refusal;
-use super::modules::Nothing;
-use super::query::Query;
+use super::query::{Nothing, Query};
 use super::{Path, Shared};
 use crate::auth::Principal;
 use crate::error::Problem;

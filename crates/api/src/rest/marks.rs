@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::answer::{Page, Refusal};
 use super::body::Body;
 use super::moment::Moment;
-use super::query::{List, Query, list_query};
+use super::query::{List, Query, list_query, rows};
 use super::{Path, Shared, Writer, ids};
 use crate::auth::Principal;
 use crate::error::Problem;
@@ -74,7 +74,6 @@ pub(crate) async fn list(
     list: List,
     Query(query): Query<ListMarks>,
 ) -> Result<Page<Mark>, Refusal> {
-    use mirage_projections::catalog::Page as Rows;
     let (after, moment, limit) = query.page(&list)?;
     let listed = gateway.ask(&who, &moment, move |asking| {
         let scan = query
@@ -82,11 +81,7 @@ pub(crate) async fn list(
             .as_ref()
             .map(|scan| ids::scan(asking, scan))
             .transpose()?;
-        let page = Rows {
-            after,
-            ..Rows::first(limit)
-        };
-        let listed = asking.catalog.marks(scan.as_ref(), &page)?;
+        let listed = asking.catalog.marks(scan.as_ref(), &rows(after, limit))?;
         let mut items = Vec::with_capacity(listed.rows.len());
         for row in listed.rows {
             let about = asking.catalog.finding(&row.scan_id, row.finding_id)?;

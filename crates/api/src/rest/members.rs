@@ -7,14 +7,12 @@ use axum::response::{IntoResponse, Response};
 use mirage_domain::id::{Position, StreamId, UserId};
 use mirage_domain::role::Role;
 use mirage_domain::user::{User, sign_in_name};
-use mirage_log::execute::Envelope;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::answer::Refusal;
 use super::body::Body;
-use super::modules::Nothing;
-use super::query::Query;
+use super::query::{Nothing, Query};
 use super::{Path, Shared, Writer};
 use crate::auth::Principal;
 use crate::auth::identities::manage::NewUser;
@@ -118,7 +116,7 @@ pub(crate) async fn add(
                 email: &value.email,
                 password,
             };
-            let created = gateway.identities.create(new, envelope(&gateway, &writer));
+            let created = gateway.identities.create(new, writer.envelope(&gateway));
             created.await?.0
         }
         None => named(&gateway, &value.name).await?,
@@ -161,7 +159,7 @@ pub(crate) async fn remove(
     _: Query<Nothing>,
 ) -> Result<StatusCode, Refusal> {
     let user_id = member(&gateway, &writer.who, &user).await?;
-    let envelope = envelope(&gateway, &writer);
+    let envelope = writer.envelope(&gateway);
     let removed = gateway
         .identities
         .remove_member(writer.who.workspace(), &user_id, envelope);
@@ -175,7 +173,7 @@ async fn set(
     user: &UserId,
     role: Role,
 ) -> Result<ChangedMember, Problem> {
-    let envelope = envelope(gateway, writer);
+    let envelope = writer.envelope(&gateway);
     let workspace = writer.who.workspace();
     let position = gateway
         .identities
@@ -183,11 +181,6 @@ async fn set(
         .await?;
     let user_id = user.clone();
     Ok(ChangedMember { user_id, position })
-}
-
-/// What goes with a command of this request.
-pub(crate) fn envelope(gateway: &Gateway, writer: &Writer) -> Envelope {
-    Envelope::new(writer.caller(&[], None).actor, gateway.now)
 }
 
 /// A user by its sign-in name.

@@ -25,6 +25,7 @@ pub mod sign_in;
 pub mod users;
 pub mod views;
 pub mod whoami;
+pub mod why;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use axum::extract::{FromRequestParts, Path as AxumPath};
 use axum::http::request::Parts;
 use mirage_domain::id::Version;
 use mirage_log::commit::Actor;
+use mirage_log::execute::Envelope;
 use mirage_workers::node::Caller;
 use serde::de::DeserializeOwned;
 
@@ -85,6 +87,17 @@ impl Writer {
             key: self.key.clone().map(|key| (key, sent.to_vec())),
             at_version,
             traceparent: self.traceparent.clone(),
+        }
+    }
+}
+
+impl Writer {
+    /// What goes with a command to a stream that keeps no keys of requests.
+    pub fn envelope(&self, gateway: &Gateway) -> Envelope {
+        let caller = self.caller(&[], None);
+        Envelope {
+            traceparent: caller.traceparent,
+            ..Envelope::new(caller.actor, gateway.now)
         }
     }
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::Path;
 use super::answer::Refusal;
-use super::query::Query;
+use super::query::{Nothing, Query};
 use crate::auth::Principal;
 use crate::error::Problem;
 
@@ -87,11 +87,6 @@ impl From<&Manifest> for Module {
 pub(crate) struct Modules {
     items: Vec<Module>,
 }
-
-/// No parameters.
-#[derive(Debug, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Nothing {}
 
 /// Every module, sorted by name
 #[utoipa::path(get, path = "/modules", operation_id = "list_modules", tag = "modules",

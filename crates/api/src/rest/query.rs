@@ -7,9 +7,11 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use mirage_domain::id::Digest;
 use mirage_projections::PAGE_ROWS_MAX;
+use mirage_projections::catalog::{self, Listed};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+use super::answer::Page;
 use super::moment::{At, Moment};
 use crate::error::Problem;
 use crate::rest::answer::Refusal;
@@ -140,6 +142,15 @@ impl List {
         next.map(|mark| format!("{mark}~{}", self.question()))
     }
 
+    /// The answer to a page of rows that stand as they are told.
+    pub fn page_of<R, T: From<R>>(&self, listed: Listed<R>) -> Page<T> {
+        Page {
+            items: listed.rows.into_iter().map(T::from).collect(),
+            as_of: listed.at,
+            next_cursor: self.cursor(listed.next),
+        }
+    }
+
     fn question(&self) -> String {
         data_encoding::HEXLOWER.encode(&self.question)
     }
@@ -159,6 +170,19 @@ impl<S: Send + Sync> FromRequestParts<S> for List {
         })
     }
 }
+
+/// The rows of a list of the catalog, oldest first.
+pub fn rows(after: Option<catalog::After>, limit: u32) -> catalog::Page {
+    catalog::Page {
+        after,
+        ..catalog::Page::first(limit)
+    }
+}
+
+/// No parameters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
 
 /// The query of a request, every parameter of it known.
 pub struct Query<T>(pub T);

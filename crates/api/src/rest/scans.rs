@@ -22,7 +22,7 @@ use utoipa::ToSchema;
 
 use super::answer::{One, Page, Refusal, etag, if_match};
 use super::body::Body;
-use super::query::{List, Query, list_query, read_query};
+use super::query::{List, Query, list_query, read_query, rows};
 use super::{Path, Shared, Writer, ids};
 use crate::auth::Principal;
 use crate::error::Problem;
@@ -91,20 +91,13 @@ pub(crate) async fn list(
     list: List,
     Query(query): Query<ListScans>,
 ) -> Result<Page<Scan>, Refusal> {
-    use mirage_projections::catalog::Page as Rows;
     let (after, moment, limit) = query.page(&list)?;
     let is_now = query.at.is_none();
     let listed = gateway.ask(&who, &moment, move |asking| {
         let filter = ScanFilter {
             with_archived: query.archived.unwrap_or_default(),
         };
-        Ok(asking.catalog.scans(
-            &filter,
-            &Rows {
-                after,
-                ..Rows::first(limit)
-            },
-        )?)
+        Ok(asking.catalog.scans(&filter, &rows(after, limit))?)
     });
     let listed = listed.await?;
     let mut items = Vec::with_capacity(listed.rows.len());

@@ -12,8 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::answer::Refusal;
 use super::members::member;
-use super::modules::Nothing;
-use super::query::Query;
+use super::query::{Nothing, Query};
 use super::sign_in::no_session;
 use super::{Path, Shared, Writer};
 use crate::auth::Principal;
@@ -116,7 +115,7 @@ pub(crate) async fn end(
     let command = mirage_domain::session::Command::Revoke(mirage_domain::session::RevokeSession {
         reason: Reason::Revoked,
     });
-    let envelope = super::members::envelope(&gateway, &writer);
+    let envelope = writer.envelope(&gateway);
     let stream = StreamId::session(&session);
     let ended = gateway
         .identities

@@ -18,8 +18,7 @@ use utoipa::ToSchema;
 
 use super::answer::Refusal;
 use super::body::Body;
-use super::modules::Nothing;
-use super::query::Query;
+use super::query::{Nothing, Query};
 use super::{Shared, Writer};
 use crate::auth::identities::{Asked, EXPIRES_IN_S, Granted};
 use crate::error::Problem;

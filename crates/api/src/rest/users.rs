@@ -11,9 +11,7 @@ use utoipa::ToSchema;
 
 use super::answer::Refusal;
 use super::body::Body;
-use super::members::envelope;
-use super::modules::Nothing;
-use super::query::Query;
+use super::query::{Nothing, Query};
 use super::sign_in::no_session;
 use super::{Path, Shared, Writer};
 use crate::auth::Principal;
@@ -60,7 +58,7 @@ pub(crate) async fn change(
     }
     let absent = |_| Problem::new("no_such_user", format!("`{user}`"));
     let user_id = UserId::new(&user).map_err(absent)?;
-    let (identities, envelope) = (&gateway.identities, envelope(&gateway, &writer));
+    let (identities, envelope) = (&gateway.identities, writer.envelope(&gateway));
     let command = match (value.is_suspended, value.password, value.has_totp) {
         (Some(true), None, None) => Command::Suspend(Suspend),
         (Some(false), None, None) => Command::Reinstate(Reinstate),
@@ -102,7 +100,7 @@ pub(crate) async fn password(
     let user_id = own(&writer.who)?;
     let identities = &gateway.identities;
     identities.prove(&user_id, value.password).await?;
-    let envelope = envelope(&gateway, &writer);
+    let envelope = writer.envelope(&gateway);
     let set = identities.set_password(&user_id, value.new_password, envelope);
     let position = set.await?;
     Ok(Json(ChangedUser { user_id, position }))
@@ -159,7 +157,7 @@ pub(crate) async fn totp(
     let user_id = own(&writer.who)?;
     let identities = &gateway.identities;
     identities.prove(&user_id, value.password).await?;
-    let envelope = envelope(&gateway, &writer);
+    let envelope = writer.envelope(&gateway);
     let position = match value.secret {
         Some(secret) => {
             let code = value.code.unwrap_or_default();

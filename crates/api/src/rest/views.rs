@@ -8,8 +8,7 @@ use utoipa::ToSchema;
 
 use super::Shared;
 use super::answer::Refusal;
-use super::modules::Nothing;
-use super::query::Query;
+use super::query::{Nothing, Query};
 use crate::auth::Principal;
 
 /// One view.

@@ -6,8 +6,7 @@ use mirage_domain::role::Role;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::modules::Nothing;
-use super::query::Query;
+use super::query::{Nothing, Query};
 use crate::auth::Principal;
 use crate::auth::operations;
 
