@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
 use mirage_api::error::Problem;
 use mirage_domain::entity::Entity;
 use mirage_domain::id::ModuleName;
@@ -38,13 +39,10 @@ pub(super) fn build(
             time_s: max_time.map(|span| span.as_secs()),
         },
         consent: None,
-        allow_private: parsed(&config.list("scan.allow_private")),
+        allow_private: private(config),
         settings: ScanSettings {
-            resolvers: parsed(&config.list("scan.resolver")),
-            user_agent: config.get("scan.user_agent").map(str::to_owned),
-            proxy: config.get("scan.proxy").map(str::to_owned),
-            rate_per_host: config.parsed("scan.rate"),
             modules: settings(&arguments.set, config)?,
+            ..configured(config)
         },
         origin: Origin::NEW,
         seeds,
@@ -60,6 +58,22 @@ pub(super) fn manifests_of(request: &ScanRequest) -> impl Iterator<Item = &'stat
             .any(|module| module.as_str() == manifest.name)
     };
     manifests().filter(is_chosen)
+}
+
+/// What the configuration says about every scan.
+pub(crate) fn configured(config: &Config) -> ScanSettings {
+    ScanSettings {
+        resolvers: parsed(&config.list("scan.resolver")),
+        user_agent: config.get("scan.user_agent").map(str::to_owned),
+        proxy: config.get("scan.proxy").map(str::to_owned),
+        rate_per_host: config.parsed("scan.rate"),
+        modules: of_modules(config),
+    }
+}
+
+/// Private ranges that the configuration lets scans contact.
+pub(crate) fn private(config: &Config) -> Vec<IpNet> {
+    parsed(&config.list("scan.allow_private"))
 }
 
 /// List items that the configuration checked.
@@ -129,7 +143,7 @@ fn scope(rules: &[String], seeds: &[Entity]) -> Result<Vec<String>, Problem> {
 
 /// Settings of modules: what the configuration holds beyond the defaults, `--ports`, then `--set`. Secrets stay out.
 fn settings(set: &[String], config: &Config) -> Result<BTreeMap<String, String>, Problem> {
-    let mut settings = configured(config);
+    let mut settings = of_modules(config);
     for pair in set {
         let (key, value) = setting(pair, config)?;
         settings.insert(key, value);
@@ -138,7 +152,7 @@ fn settings(set: &[String], config: &Config) -> Result<BTreeMap<String, String>,
 }
 
 /// What the configuration holds beyond the defaults, without secrets.
-pub(crate) fn configured(config: &Config) -> BTreeMap<String, String> {
+fn of_modules(config: &Config) -> BTreeMap<String, String> {
     use crate::config::Layer;
     let mut settings = BTreeMap::new();
     for key in config.keys().filter(|key| !key.is_secret) {
