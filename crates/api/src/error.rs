@@ -167,7 +167,7 @@ pub const ALL: &[Row] = &[
     row("server_unreachable", 502, Exit::Unreachable, "the server cannot be reached", "check --server and the network"),
     row("session_over", 401, Exit::SignIn, "the session is over", "sign in again"),
     row("sign_in_failed", 401, Exit::SignIn, "the sign-in failed", "check name, password and one-time code"),
-    row("sign_in_needed", 401, Exit::SignIn, "sign-in is needed", "`mirage login`"),
+    row("sign_in_needed", 401, Exit::SignIn, "sign-in is needed", "send an API key (`mirage api-keys issue`) or an access token (/api/v1/sign-in)"),
     row("signing_keys_unusable", 503, Exit::Failed, "the keys that sign access tokens cannot be used", "look at the folder access-tokens beside the id keys"),
     row("still_running", 504, Exit::StillRunning, "it still runs", "give it more time with --timeout, or `mirage watch` it"),
     row("too_many_requests", 429, Exit::Unreachable, "too many requests", "try again after the seconds of Retry-After"),

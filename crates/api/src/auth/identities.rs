@@ -123,11 +123,7 @@ impl Identities {
     /// Opens a session for who shows a name, its password, and a code where one is needed.
     pub async fn sign_in(&self, asked: Asked) -> Result<Granted, Problem> {
         let account = sign_in_name(&asked.name).unwrap_or_default();
-        let tried = self.limiter.take(&account, asked.address, Instant::now());
-        tried.map_err(|Wait(wait)| {
-            let detail = format!("try again in {} seconds", wait.as_secs() + 1);
-            Problem::new("too_many_requests", detail)
-        })?;
+        self.count_try(&account, asked.address)?;
         let user_id = self.user_id(&account).await?;
         let user = self.user(user_id.as_ref()).await?;
         let phc = user.phc.as_ref().and_then(|phc| phc.open()).cloned();
@@ -155,6 +151,15 @@ impl Identities {
         self.limiter
             .give_back(&account, asked.address, Instant::now());
         Ok(granted)
+    }
+
+    /// Counts a try at a password, before it is looked at.
+    fn count_try(&self, account: &str, address: IpAddr) -> Result<(), Problem> {
+        let tried = self.limiter.take(account, address, Instant::now());
+        tried.map_err(|Wait(wait)| {
+            let detail = format!("try again in {} seconds", wait.as_secs() + 1);
+            Problem::new("too_many_requests", detail)
+        })
     }
 
     /// Uses a refresh token up for another one and an access token.

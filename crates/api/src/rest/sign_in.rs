@@ -93,7 +93,7 @@ impl From<Granted> for Grant {
 }
 
 /// The address that a request came from; one for all where the listener does not tell.
-pub(crate) struct Source(IpAddr);
+pub(crate) struct Source(pub(crate) IpAddr);
 
 impl<S: Send + Sync> FromRequestParts<S> for Source {
     type Rejection = Refusal;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::answer::Refusal;
 use super::body::Body;
 use super::query::{Nothing, Query};
-use super::sign_in::no_session;
+use super::sign_in::{Source, no_session};
 use super::{Path, Shared, Writer};
 use crate::auth::Principal;
 use crate::auth::totp;
@@ -94,12 +94,13 @@ pub(crate) struct ChangePassword {
     request_body = ChangePassword, responses((status = 200, body = ChangedUser)))]
 pub(crate) async fn password(
     State(gateway): Shared,
+    Source(address): Source,
     writer: Writer,
     Body { value, .. }: Body<ChangePassword>,
 ) -> Result<Json<ChangedUser>, Refusal> {
     let user_id = own(&writer.who)?;
     let identities = &gateway.identities;
-    identities.prove(&user_id, value.password).await?;
+    identities.prove(&user_id, value.password, address).await?;
     let envelope = writer.envelope(&gateway);
     let set = identities.set_password(&user_id, value.new_password, envelope);
     let position = set.await?;
@@ -151,12 +152,13 @@ pub(crate) struct SetTotp {
     request_body = SetTotp, responses((status = 200, body = ChangedUser)))]
 pub(crate) async fn totp(
     State(gateway): Shared,
+    Source(address): Source,
     writer: Writer,
     Body { value, .. }: Body<SetTotp>,
 ) -> Result<Json<ChangedUser>, Refusal> {
     let user_id = own(&writer.who)?;
     let identities = &gateway.identities;
-    identities.prove(&user_id, value.password).await?;
+    identities.prove(&user_id, value.password, address).await?;
     let envelope = writer.envelope(&gateway);
     let position = match value.secret {
         Some(secret) => {

@@ -81,3 +81,20 @@ async fn no_hash_of_a_password_leaves_with_a_commit() {
     }
     assert!(seen > 0, "the owner of `system` sees its other commits");
 }
+
+#[tokio::test]
+async fn a_stolen_token_tries_few_passwords() {
+    let rig = Rig::new().await;
+    let new = json!({"name": "ada", "role": "viewer", "password": PASSWORD});
+    rig.owner(Method::POST, "/members", Some(new)).await.good();
+    let asked = json!({"name": "ada", "password": PASSWORD, "workspace": workspace(0).as_str()});
+    let (_, granted) = post(&rig, "/sign-in", asked).await;
+    let access = granted["access_token"].as_str().expect("a token");
+    let mut last = StatusCode::OK;
+    for _ in 0..11 {
+        let wrong = json!({"password": "wrong horse battery", "new_password": "another one's now"});
+        let tried = request(access, Method::PUT, "/me/password", Some(wrong));
+        last = rig.send(tried).await.status;
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+}

@@ -1,5 +1,8 @@
 //! Users made, changed and shut out, and what each may do in a workspace.
 
+use std::net::IpAddr;
+use std::time::Instant;
+
 use mirage_domain::id::{Position, StreamId, UserId, WorkspaceId};
 use mirage_domain::role::Role;
 use mirage_domain::user::{self, CreateUser, SetPassword, SetTotp, User, sign_in_name};
@@ -100,12 +103,24 @@ impl Identities {
         self.command(user, command, envelope).await
     }
 
-    /// Refuses who does not know the password of a user that is in.
-    pub async fn prove(&self, user: &UserId, password: String) -> Result<User, Problem> {
+    /// Refuses who does not know the password of a user that is in: a token alone may be stolen. Tries count as those of
+    /// signing in do.
+    pub async fn prove(
+        &self,
+        user: &UserId,
+        password: String,
+        address: IpAddr,
+    ) -> Result<User, Problem> {
         let state = self.known(user).await?;
+        let name = state.name.as_ref().and_then(|name| name.open());
+        let account = name.cloned().unwrap_or_default();
+        self.count_try(&account, address)?;
         let phc = state.phc.as_ref().and_then(|phc| phc.open()).cloned();
         match self.check(password, phc).await? {
-            true => Ok(state),
+            true => {
+                self.limiter.give_back(&account, address, Instant::now());
+                Ok(state)
+            }
             false => Err(failed()),
         }
     }
