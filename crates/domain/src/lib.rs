@@ -19,6 +19,7 @@
 //!
 //! **Never:** a clock, I/O, randomness or an async runtime; times and ids come in as fields.
 
+mod aggregate;
 pub mod entity;
 pub mod event;
 pub mod finding;

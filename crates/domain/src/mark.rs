@@ -3,7 +3,6 @@
 //! A mark has a stream of its own, named after the finding, among the streams of the finding's scan.
 //! **Never:** an effect on what is scheduled; a change of the finding itself.
 
-use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
 use crate::sealed::Sealable;
@@ -96,26 +95,10 @@ fn decide(mark: &Mark, command: Command) -> Result<Option<Event>, Error> {
     }
 }
 
-impl cqrs_es::Aggregate for Mark {
-    const TYPE: &'static str = "mark";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
+crate::aggregate::aggregate!(Mark, "mark");
 
-    async fn handle(
-        &mut self,
-        command: Command,
-        (): &(),
-        sink: &EventSink<Self>,
-    ) -> Result<(), Error> {
-        if let Some(event) = decide(self, command)? {
-            sink.write(event, self).await;
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, event: Event) {
+impl Mark {
+    fn fold(&mut self, event: Event) {
         self.standing = match event {
             Event::Set(set) => Some((set.verdict, set.reason)),
             Event::Cleared(_) => None,

@@ -173,7 +173,7 @@ async fn set(
     user: &UserId,
     role: Role,
 ) -> Result<ChangedMember, Problem> {
-    let envelope = writer.envelope(&gateway);
+    let envelope = writer.envelope(gateway);
     let workspace = writer.who.workspace();
     let position = gateway
         .identities

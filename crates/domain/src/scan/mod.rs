@@ -10,7 +10,6 @@ mod resume;
 mod start;
 mod stop;
 
-use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
 pub use archive::{ArchiveError, ArchiveScan};
@@ -69,8 +68,8 @@ pub enum Error {
     Archive(#[from] ArchiveError),
 }
 
-fn decide(scan: &Scan, command: &Command) -> Result<Vec<Event>, Error> {
-    Ok(match command {
+fn decide(scan: &Scan, command: Command) -> Result<Vec<Event>, Error> {
+    Ok(match &command {
         Command::Start(command) => start::decide(scan, command)?,
         Command::Pause(command) => pause::decide(scan, command)?,
         Command::Resume(command) => resume::decide(scan, command)?,
@@ -80,26 +79,10 @@ fn decide(scan: &Scan, command: &Command) -> Result<Vec<Event>, Error> {
     })
 }
 
-impl cqrs_es::Aggregate for Scan {
-    const TYPE: &'static str = "scan";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
+crate::aggregate::aggregate!(Scan, "scan");
 
-    async fn handle(
-        &mut self,
-        command: Command,
-        (): &(),
-        sink: &EventSink<Self>,
-    ) -> Result<(), Error> {
-        for event in decide(self, &command)? {
-            sink.write(event, self).await;
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, event: Event) {
+impl Scan {
+    fn fold(&mut self, event: Event) {
         match event {
             Event::Requested(_) | Event::Started(_) | Event::Resumed(_) => {
                 self.state = State::Running

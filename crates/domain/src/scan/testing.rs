@@ -14,7 +14,7 @@ pub(super) fn given(events: impl IntoIterator<Item = Event>) -> Given {
 
 impl Given {
     pub(super) fn when(self, command: Command) -> When {
-        When(decide(&self.0, &command))
+        When(decide(&self.0, command))
     }
 }
 

@@ -11,7 +11,6 @@ mod revoke;
 
 use std::collections::BTreeSet;
 
-use cqrs_es::event_sink::EventSink;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -77,26 +76,10 @@ fn decide(session: &Session, command: Command) -> Result<Vec<Event>, Error> {
     })
 }
 
-impl cqrs_es::Aggregate for Session {
-    const TYPE: &'static str = "session";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
+crate::aggregate::aggregate!(Session, "session");
 
-    async fn handle(
-        &mut self,
-        command: Command,
-        (): &(),
-        sink: &EventSink<Self>,
-    ) -> Result<(), Error> {
-        for event in decide(self, command)? {
-            sink.write(event, self).await;
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, event: Event) {
+impl Session {
+    fn fold(&mut self, event: Event) {
         match event {
             Event::Opened(opened) => {
                 self.current = Some(opened.refresh);

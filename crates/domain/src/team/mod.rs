@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{UserId, WorkspaceId};
@@ -104,26 +103,10 @@ fn decide(team: &Team, command: Command) -> Result<Option<Event>, Error> {
     }
 }
 
-impl cqrs_es::Aggregate for Team {
-    const TYPE: &'static str = "team";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
+crate::aggregate::aggregate!(Team, "team");
 
-    async fn handle(
-        &mut self,
-        command: Command,
-        (): &(),
-        sink: &EventSink<Self>,
-    ) -> Result<(), Error> {
-        if let Some(event) = decide(self, command)? {
-            sink.write(event, self).await;
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, event: Event) {
+impl Team {
+    fn fold(&mut self, event: Event) {
         match event {
             Event::Created(created) => {
                 self.workspace = Some(created.workspace);

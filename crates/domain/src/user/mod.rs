@@ -12,7 +12,6 @@ mod totp;
 
 use std::collections::VecDeque;
 
-use cqrs_es::event_sink::EventSink;
 use serde::{Deserialize, Serialize};
 
 pub use create::{CreateError, CreateUser, EMAIL_BYTES_MAX, NAME_BYTES_MAX, sign_in_name};
@@ -97,26 +96,10 @@ fn decide(user: &User, command: Command) -> Result<Vec<Event>, Error> {
     })
 }
 
-impl cqrs_es::Aggregate for User {
-    const TYPE: &'static str = "user";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
+crate::aggregate::aggregate!(User, "user");
 
-    async fn handle(
-        &mut self,
-        command: Command,
-        (): &(),
-        sink: &EventSink<Self>,
-    ) -> Result<(), Error> {
-        for event in decide(self, command)? {
-            sink.write(event, self).await;
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, event: Event) {
+impl User {
+    fn fold(&mut self, event: Event) {
         match event {
             Event::Created(created) => {
                 self.name = Some(created.name);

@@ -13,7 +13,6 @@ mod set_team;
 
 use std::collections::BTreeMap;
 
-use cqrs_es::event_sink::EventSink;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -110,26 +109,10 @@ fn decide(workspace: &Workspace, command: Command) -> Result<Vec<Event>, Error> 
     })
 }
 
-impl cqrs_es::Aggregate for Workspace {
-    const TYPE: &'static str = "workspace";
-    type Command = Command;
-    type Event = Event;
-    type Error = Error;
-    type Services = ();
+crate::aggregate::aggregate!(Workspace, "workspace");
 
-    async fn handle(
-        &mut self,
-        command: Command,
-        (): &(),
-        sink: &EventSink<Self>,
-    ) -> Result<(), Error> {
-        for event in decide(self, command)? {
-            sink.write(event, self).await;
-        }
-        Ok(())
-    }
-
-    fn apply(&mut self, event: Event) {
+impl Workspace {
+    fn fold(&mut self, event: Event) {
         match event {
             Event::Created(created) => self.fingerprint = Some(created.fingerprint),
             Event::KeyIssued(issued) => {
