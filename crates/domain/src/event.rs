@@ -6,11 +6,12 @@
 
 use std::borrow::Cow;
 
+use serde::Deserializer;
 use serde_json::value::RawValue;
 
 use crate::id::Digest;
 use crate::sealed::Sealable;
-use crate::{log, mark, plan, scan, session, task, team, upcast, user, workspace};
+use crate::{audit, log, mark, plan, scan, session, task, team, upcast, user, workspace};
 
 /// Declares an aggregate's events: variant, wire kind, schema version. The variant's name is its data's type.
 macro_rules! events {
@@ -34,10 +35,20 @@ macro_rules! events {
             pub fn data(&self) -> serde_json::Result<Box<serde_json::value::RawValue>> {
                 match self { $(Self::$name(data) => serde_json::value::to_raw_value(data)),+ }
             }
-            /// Reads data of the newest version; `None` if the kind is not of this stream.
-            pub fn read(kind: &str, data: &str) -> Option<serde_json::Result<Self>> {
+            /// The newest version of a kind; `None` if the kind is not of this stream.
+            pub fn newest(kind: &str) -> Option<u32> {
                 match kind {
-                    $($kind => Some(serde_json::from_str(data).map(Self::$name)),)+
+                    $($kind => Some($version),)+
+                    _ => None,
+                }
+            }
+            /// Reads data of the newest version where they stand; `None` if the kind is not of this stream.
+            pub fn deserialize_data<'de, D: serde::Deserializer<'de>>(
+                kind: &str,
+                data: D,
+            ) -> Option<Result<Self, D::Error>> {
+                match kind {
+                    $($kind => Some(serde::Deserialize::deserialize(data).map(Self::$name)),)+
                     _ => None,
                 }
             }
@@ -79,6 +90,7 @@ pub enum Event {
     User(user::Event),
     Team(team::Event),
     Session(session::Event),
+    Audit(audit::Event),
 }
 
 /// Why an event cannot be read.
@@ -110,6 +122,7 @@ macro_rules! each {
             Event::User($inner) => $body,
             Event::Team($inner) => $body,
             Event::Session($inner) => $body,
+            Event::Audit($inner) => $body,
         }
     };
 }
@@ -130,12 +143,50 @@ macro_rules! of_stream {
 }
 of_stream!(
     log => Log, workspace => Workspace, scan => Scan, plan => Plan, task => Task, mark => Mark, user => User, team => Team,
-    session => Session
+    session => Session, audit => Audit
 );
+
+/// Asks the stream that carries a kind: a kind's family names its stream.
+macro_rules! of_kind {
+    ($kind:expr, $stream:ident => $body:expr) => {
+        of_kind!($kind, $stream => $body;
+            // `task.scheduled` is an event of the plan: the two share a family.
+            "task" if task::Event::newest($kind).is_some() => task,
+            "task" | "plan" => plan,
+            "scan" => scan,
+            "workspace" => workspace,
+            "mark" => mark,
+            "user" => user,
+            "team" => team,
+            "session" => session,
+            "audit" => audit,
+            _ => log
+        )
+    };
+    ($kind:expr, $stream:ident => $body:expr; $($family:pat $(if $guard:expr)? => $module:ident),+) => {
+        match $kind.split('.').next().unwrap_or_default() {
+            $($family $(if $guard)? => {
+                use crate::$module as $stream;
+                $body
+            })+
+        }
+    };
+}
 
 impl Event {
     pub(crate) fn of(event: impl OfStream) -> Self {
         event.wrap()
+    }
+
+    /// Whether who may read what was found is told of it by and by. Who read what is for few, and asked for.
+    pub fn is_streamed(&self) -> bool {
+        !matches!(self, Self::Audit(_))
+    }
+
+    /// The kinds of those, with the newest version.
+    pub fn streamed_kinds() -> impl Iterator<Item = (&'static str, u32)> {
+        let is_streamed = |(kind, _): &(&str, u32)| audit::Event::newest(kind).is_none();
+        Self::kinds().filter(is_streamed)
     }
 
     /// The event as it may be told to others than the log's own readers: what proves who somebody is stands as if erased.
@@ -192,7 +243,8 @@ impl Event {
             | Self::Mark(_)
             | Self::User(_)
             | Self::Team(_)
-            | Self::Session(_) => Vec::new(),
+            | Self::Session(_)
+            | Self::Audit(_) => Vec::new(),
         }
     }
 
@@ -208,56 +260,55 @@ impl Event {
             user::Event::KINDS,
             team::Event::KINDS,
             session::Event::KINDS,
+            audit::Event::KINDS,
         ];
         all.into_iter().flatten().copied()
     }
 
+    /// The schema version that this program writes of a kind, if it knows the kind.
+    pub fn newest(kind: &str) -> Option<u32> {
+        of_kind!(kind, stream => stream::Event::newest(kind))
+    }
+
     /// Reads an event of any version that was ever written, upcasting old data.
     pub fn read(kind: &str, version: u32, data: &RawValue) -> Result<Self, ReadError> {
-        let newest = Self::kinds()
-            .find(|(name, _)| *name == kind)
-            .map(|(_, newest)| newest);
-        match newest {
+        match Self::newest(kind) {
             Some(newest) if newest == version => Self::read_newest(kind, version, data.get()),
             Some(newest) if version < newest => {
                 let lifted = upcast::lift(upcast::ALL, kind, version, newest, data)?;
                 Self::read_newest(kind, version, &lifted)
             }
-            _ => Err(ReadError::Unknown {
-                kind: kind.to_owned(),
-                version,
-            }),
+            _ => Err(unknown(kind, version)),
         }
     }
 
     fn read_newest(kind: &str, version: u32, data: &str) -> Result<Self, ReadError> {
-        fn wrapped<E: OfStream>(
-            read: Option<serde_json::Result<E>>,
-        ) -> Option<serde_json::Result<Event>> {
-            read.map(|read| read.map(Event::of))
-        }
-        let family = kind.split('.').next();
-        let read = match family {
-            // `task.scheduled` is an event of the plan: the two share a family.
-            Some("task" | "plan") => wrapped(task::Event::read(kind, data))
-                .or_else(|| wrapped(plan::Event::read(kind, data))),
-            Some("scan") => wrapped(scan::Event::read(kind, data)),
-            Some("workspace") => wrapped(workspace::Event::read(kind, data)),
-            Some("mark") => wrapped(mark::Event::read(kind, data)),
-            Some("user") => wrapped(user::Event::read(kind, data)),
-            Some("team") => wrapped(team::Event::read(kind, data)),
-            Some("session") => wrapped(session::Event::read(kind, data)),
-            _ => wrapped(log::Event::read(kind, data)),
-        };
-        let unknown = || ReadError::Unknown {
-            kind: kind.to_owned(),
-            version,
-        };
-        read.ok_or_else(unknown)?.map_err(|source| ReadError::Data {
-            kind: kind.to_owned(),
-            version,
-            source,
+        let mut json = serde_json::Deserializer::from_str(data);
+        let read = Self::deserialize_data(kind, &mut json);
+        read.ok_or_else(|| unknown(kind, version))?
+            .map_err(|source| ReadError::Data {
+                kind: kind.to_owned(),
+                version,
+                source,
+            })
+    }
+
+    /// Reads data of a kind's newest version where they stand; `None` if this program does not know the kind.
+    pub fn deserialize_data<'de, D: Deserializer<'de>>(
+        kind: &str,
+        data: D,
+    ) -> Option<Result<Self, D::Error>> {
+        of_kind!(kind, stream => {
+            let read = stream::Event::deserialize_data(kind, data);
+            read.map(|read| read.map(Self::of))
         })
+    }
+}
+
+fn unknown(kind: &str, version: u32) -> ReadError {
+    ReadError::Unknown {
+        kind: kind.to_owned(),
+        version,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! **Invariant:** a finding's id hangs on what is claimed, never on which claim came first.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
@@ -17,6 +18,57 @@ pub const FINDING_BYTES_MAX: usize = 32 * 1024;
 
 /// What describes an entity: names and JSON values.
 pub type Attributes = Map<String, Value>;
+
+/// Attributes as the log has them, the text of a JSON object: most readers of a log never look into them.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Written(Box<RawValue>);
+
+impl Written {
+    /// What they say. A number or a letter that no program can hold is found only here.
+    pub fn read(&self) -> serde_json::Result<Attributes> {
+        serde_json::from_str(self.text())
+    }
+
+    /// A JSON object.
+    pub fn text(&self) -> &str {
+        self.0.get()
+    }
+}
+
+impl PartialEq for Written {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl From<Attributes> for Written {
+    fn from(attributes: Attributes) -> Self {
+        Self(to_raw_value(&attributes).expect("names and JSON values are an object"))
+    }
+}
+
+impl From<Attributes> for Sealable<Written> {
+    fn from(attributes: Attributes) -> Self {
+        Self::Open(attributes.into())
+    }
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Attributes::new().into()
+    }
+}
+
+impl<'de> Deserialize<'de> for Written {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        match raw.get().starts_with('{') {
+            true => Ok(Self(raw)),
+            false => Err(serde::de::Error::custom("attributes are an object")),
+        }
+    }
+}
 
 /// The claim a finding hangs on: its entity, and the finding that introduced it to the task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +98,7 @@ pub struct Finding {
     /// In percent.
     pub confidence: u8,
     #[serde(default, skip_serializing_if = "has_none")]
-    pub attributes: Sealable<Attributes>,
+    pub attributes: Sealable<Written>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Digest>,
 }
@@ -55,8 +107,10 @@ fn is_out(direction: &Direction) -> bool {
     *direction == Direction::Out
 }
 
-fn has_none(attributes: &Sealable<Attributes>) -> bool {
-    attributes.open().is_some_and(Map::is_empty)
+fn has_none(attributes: &Sealable<Written>) -> bool {
+    attributes
+        .open()
+        .is_some_and(|attributes| attributes.text() == "{}")
 }
 
 impl Finding {

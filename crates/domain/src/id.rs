@@ -425,6 +425,10 @@ impl StreamId {
     pub fn session(session: &SessionId) -> Self {
         Self::new(WorkspaceId::system(), None, "session", session.as_str())
     }
+    /// What one gateway writes down about requests within a workspace.
+    pub fn audit(workspace: &WorkspaceId, writer: &Token) -> Self {
+        Self::new(workspace.clone(), None, "audit", writer.as_str())
+    }
     pub fn scan(workspace: &WorkspaceId, scan: &ScanId) -> Self {
         Self::new(workspace.clone(), Some(scan.clone()), "scan", scan.as_str())
     }

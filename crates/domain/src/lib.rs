@@ -13,6 +13,7 @@
 //! | mark | [`mark`]: an analyst's word on a finding; [`standing`]: what falls with it |
 //! | role | [`role`]: what somebody may do in a workspace |
 //! | user, team, session | [`user`], [`team`], [`session`]: who may enter, and who is in |
+//! | audit | [`audit`]: what was refused, and what was read that few may read |
 //! | module | [`module`]: the manifest |
 //! | scope | [`scope`]: what may be contacted, by named rules |
 //! | frontier | [`frontier`]: the fold that says what is due |
@@ -20,6 +21,7 @@
 //! **Never:** a clock, I/O, randomness or an async runtime; times and ids come in as fields.
 
 mod aggregate;
+pub mod audit;
 pub mod entity;
 pub mod event;
 pub mod finding;

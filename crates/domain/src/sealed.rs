@@ -49,6 +49,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Sealable<T> {
 
 /// The fields that may be sealed: event kind, and JSON pointers into its data (`*` stands for any index).
 pub const SEALABLE: &[(&str, &[&str])] = &[
+    ("audit.read", &["/from", "/subject"]),
+    ("audit.refused", &["/from"]),
     ("scan.requested", &["/name", "/scope"]),
     ("task.failed", &["/detail"]),
     ("task.finished", &["/failures/*/detail"]),

@@ -81,7 +81,7 @@ pub fn found(n: u64) -> (StreamId, Event) {
             rule: "example.com".into(),
         },
         confidence: 100,
-        attributes: Sealable::Open(attributes),
+        attributes: attributes.into(),
         evidence: vec![Digest::of(&n.to_be_bytes())],
     };
     (stream(n), task::Event::Found(finding).into())

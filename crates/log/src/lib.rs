@@ -25,6 +25,7 @@ pub mod tls;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
 mod error;
+mod plain;
 mod verify;
 
 use std::sync::Arc;

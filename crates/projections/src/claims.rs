@@ -42,7 +42,8 @@ pub(crate) fn of_commit(recorded: &Recorded) -> impl Iterator<Item = Result<Clai
             | Event::Workspace(_)
             | Event::User(_)
             | Event::Team(_)
-            | Event::Session(_) => None,
+            | Event::Session(_)
+            | Event::Audit(_) => None,
         })
 }
 

@@ -198,7 +198,8 @@ impl Frontier {
             | Event::Mark(_)
             | Event::User(_)
             | Event::Team(_)
-            | Event::Session(_) => {}
+            | Event::Session(_)
+            | Event::Audit(_) => {}
         }
     }
 

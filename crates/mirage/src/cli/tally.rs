@@ -73,7 +73,8 @@ impl Tally {
                 | Event::Mark(_)
                 | Event::User(_)
                 | Event::Team(_)
-                | Event::Session(_) => {}
+                | Event::Session(_)
+                | Event::Audit(_) => {}
             }
         }
         self.position = recorded.position;

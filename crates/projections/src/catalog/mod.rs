@@ -8,6 +8,7 @@
 //! **Invariant:** what falls with a mark is in no list and no count at a position where the mark holds.
 //! **Never:** update a row; an answer over more than one workspace.
 
+mod audit;
 mod chains;
 mod counts;
 mod diff;
@@ -29,6 +30,7 @@ mod why;
 
 use mirage_log::Recorded;
 
+pub use audit::{AuditFilter, AuditRow};
 pub use counts::{Count, Counts};
 pub use diff::{Change, Claimed, Detail, Difference, Side, diff};
 pub use entities::{Edge, EntityDetail, EntityFilter, EntityRow};
@@ -49,7 +51,7 @@ pub struct Catalog;
 
 impl Projection for Catalog {
     const NAME: &'static str = "catalog";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const SCHEMA: &'static str = include_str!("schema.sql");
 
     fn apply(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error> {

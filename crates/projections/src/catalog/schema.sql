@@ -140,3 +140,21 @@ CREATE TABLE marks (
     PRIMARY KEY (scan, cursor)
 ) WITHOUT ROWID;
 CREATE INDEX marks_by_workspace ON marks (workspace, cursor);
+
+CREATE TABLE audit (
+    cursor INTEGER PRIMARY KEY,
+    workspace TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    actor_kind TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    operation TEXT,
+    code TEXT,
+    origin TEXT,
+    subject TEXT,
+    count INTEGER NOT NULL,
+    trace TEXT
+);
+CREATE INDEX audit_by_workspace ON audit (workspace, cursor);

@@ -1,6 +1,7 @@
 //! Following the log with a group of views: one reading, batches, folded side by side.
 //!
-//! Gathering goes on while a batch is folded, one batch ahead. A view whose store or log is away leaves its group, so
+//! Gathering goes on while a batch is folded, one batch ahead and in a task of its own: it never lets go of its thread
+//! while there is something to decode. A view whose store or log is away leaves its group, so
 //! that it keeps no other waiting, and is handed back to the runner, which tries again.
 
 use std::pin::pin;
@@ -78,7 +79,7 @@ pub(super) async fn follow(
         stopped: None,
         lost,
     };
-    group.follow(&*log, end).await;
+    group.follow(&log, end).await;
     let is_error = end == End::CaughtUp || group.members.is_empty();
     group.stopped.filter(|_| is_error).map_or(Ok(()), Err)
 }
@@ -94,7 +95,7 @@ pub(super) async fn to_head(
         stopped: None,
         lost: None,
     };
-    group.follow(&*log, End::CaughtUp).await;
+    group.follow(&log, End::CaughtUp).await;
     match (group.members.pop(), group.stopped) {
         (Some((_, store)), _) => Ok(store),
         (None, Some(error)) => Err(error),
@@ -102,11 +103,13 @@ pub(super) async fn to_head(
     }
 }
 
-/// Reads the log into batches; an error is the last thing told.
+/// Reads the log into batches, until nobody takes them; an error is the last thing told.
 async fn feed(
-    mut read: BoxStream<'_, Result<Read, ReadError>>,
+    log: Arc<dyn EventLog>,
+    from: Position,
     batches: mpsc::Sender<Result<Batch, ReadError>>,
 ) {
+    let mut read = log.read(from, Filter::All);
     let mut is_live = false;
     loop {
         let (batch, error) = {
@@ -174,17 +177,12 @@ struct Group {
 
 impl Group {
     /// Until the end, or until nobody is left.
-    async fn follow(&mut self, log: &dyn EventLog, end: End) {
+    async fn follow(&mut self, log: &Arc<dyn EventLog>, end: End) {
         while let Some(from) = self.lowest() {
             let (batches, ready) = mpsc::channel(1);
-            let feed = pin!(feed(log.read(from, Filter::All), batches));
-            let fold = pin!(self.fold_all(ready, end));
-            // The feed ends when it has told of an error, or when nobody wants more.
-            let is_over = match select(fold, feed).await {
-                Either::Left((is_over, _)) => is_over,
-                Either::Right(((), fold)) => fold.await,
-            };
-            if is_over {
+            // It ends when it has told of an error, or when nobody takes more.
+            tokio::spawn(feed(log.clone(), from, batches));
+            if self.fold_all(ready, end).await {
                 return;
             }
         }

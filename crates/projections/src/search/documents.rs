@@ -1,9 +1,10 @@
 //! What a commit becomes: one document per claim.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
-use mirage_domain::finding::Attributes;
+use mirage_domain::finding::Written;
 use mirage_log::Recorded;
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 
 use crate::claims::{self, Claim};
@@ -35,7 +36,9 @@ pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Res
 fn document(claim: Claim<'_>, operations: &mut Operations) -> Result<(), Error> {
     let finding = claim.finding;
     let key = claim.key()?;
-    let text = finding.attributes.open().map(text);
+    let attributes = finding.attributes.open();
+    let text = attributes.map(text).transpose();
+    let text = text.map_err(|_| Error::unfit(claim.cursor, "the attributes cannot be read"))?;
     let unspaced = text.as_deref().and_then(unspaced);
     operations.insert(
         &DOCUMENTS,
@@ -56,23 +59,70 @@ fn document(claim: Claim<'_>, operations: &mut Operations) -> Result<(), Error> 
 }
 
 /// Attributes as lines `name: value`, a line per plain value; it is no longer than their JSON, or twice that in arrays.
-fn text(attributes: &Attributes) -> String {
+fn text(attributes: &Written) -> serde_json::Result<String> {
     let mut text = String::new();
-    for (name, value) in attributes {
-        lines(name, value, &mut text);
-    }
-    text
+    let mut json = serde_json::Deserializer::from_str(attributes.text());
+    let lines = Lines {
+        name: "",
+        text: &mut text,
+    };
+    lines.deserialize(&mut json)?;
+    Ok(text)
 }
 
-fn lines(name: &str, value: &Json, text: &mut String) {
-    match value {
-        Json::Null => {}
-        Json::Array(items) => items.iter().for_each(|item| lines(name, item, text)),
-        Json::Object(members) => members
-            .iter()
-            .for_each(|(name, member)| lines(name, member, text)),
-        Json::String(value) => line(name, value, text),
-        Json::Bool(_) | Json::Number(_) => line(name, &value.to_string(), text),
+/// Writes the lines of a value as it is read: no value is kept, of which there may be millions.
+struct Lines<'a> {
+    name: &'a str,
+    text: &'a mut String,
+}
+
+impl<'de> DeserializeSeed<'de> for Lines<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, value: D) -> Result<(), D::Error> {
+        value.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Lines<'_> {
+    type Value = ();
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a JSON value")
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<(), E> {
+        line(self.name, if value { "true" } else { "false" }, self.text);
+        Ok(())
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<(), E> {
+        line(self.name, &value.to_string(), self.text);
+        Ok(())
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<(), E> {
+        line(self.name, &value.to_string(), self.text);
+        Ok(())
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<(), E> {
+        line(self.name, &Json::from(value).to_string(), self.text);
+        Ok(())
+    }
+    fn visit_str<E>(self, value: &str) -> Result<(), E> {
+        line(self.name, value, self.text);
+        Ok(())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        let Self { name, text } = self;
+        while items.next_element_seed(Lines { name, text })?.is_some() {}
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<String>()? {
+            let (name, text) = (&name, &mut *self.text);
+            members.next_value_seed(Lines { name, text })?;
+        }
+        Ok(())
     }
 }
 
@@ -111,7 +161,7 @@ mod tests {
     use super::*;
 
     fn text_of(json: Json) -> String {
-        text(json.as_object().unwrap())
+        text(&json.as_object().unwrap().clone().into()).unwrap()
     }
 
     #[test]

@@ -227,7 +227,8 @@ pub(super) fn claim(finding: &Finding) -> Claimed {
 
 /// Joins a claim to one that waits, unless the two disagree about an attribute.
 fn merge(waiting: &mut Finding, other: &Finding) -> bool {
-    let (Some(have), Some(more)) = (waiting.attributes.open(), other.attributes.open()) else {
+    let read = |finding: &Finding| finding.attributes.open()?.read().ok();
+    let (Some(mut have), Some(more)) = (read(waiting), read(other)) else {
         return false;
     };
     let agree = more
@@ -236,12 +237,8 @@ fn merge(waiting: &mut Finding, other: &Finding) -> bool {
     if !agree || waiting.evidence.len() + other.evidence.len() > 64 {
         return false;
     }
-    let mut joined = have.clone();
-    joined.extend(
-        more.iter()
-            .map(|(name, value)| (name.clone(), value.clone())),
-    );
-    waiting.attributes = joined.into();
+    have.extend(more);
+    waiting.attributes = have.into();
     waiting.confidence = waiting.confidence.max(other.confidence);
     for evidence in &other.evidence {
         if !waiting.evidence.contains(evidence) {

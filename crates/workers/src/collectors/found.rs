@@ -263,10 +263,10 @@ impl Found {
             direction,
             scope,
             confidence,
-            attributes: Sealable::Open(attributes),
+            attributes: self.within_bounds(attributes, handle.parent.entity).into(),
             evidence,
         };
-        (frame.sink)(Reported::Finding(Box::new(self.within_bounds(finding))));
+        (frame.sink)(Reported::Finding(Box::new(finding)));
         handle
     }
 
@@ -342,11 +342,8 @@ impl Found {
     }
 
     /// Drops attributes, largest first, until the finding fits; what is dropped stands in the evidence.
-    fn within_bounds(&self, mut finding: Finding) -> Finding {
+    fn within_bounds(&self, mut attributes: Attributes, entity: EntityId) -> Attributes {
         let size = |value: &serde_json::Value| value.to_string().len();
-        let Sealable::Open(attributes) = &mut finding.attributes else {
-            return finding;
-        };
         // Half of the bound leaves room for a key of the longest kind and everything else.
         while attributes
             .iter()
@@ -359,8 +356,8 @@ impl Found {
                 break;
             };
             attributes.remove(&name);
-            self.remark("attribute-too-large", name, finding.entity.to_string());
+            self.remark("attribute-too-large", name, entity.to_string());
         }
-        finding
+        attributes
     }
 }

@@ -30,7 +30,7 @@ async fn dns_resolves_every_name_and_marks_what_is_wild() {
     let name = below("anything.wild");
     let wild = collect(&world, "dns", (Kind::Domain, &name), &[]).await;
     found.extend(wild.entities());
-    let marked = wild.findings[0].attributes.open().unwrap()["wildcard"].clone();
+    let marked = wild.findings[0].attributes.open().unwrap().read().unwrap()["wildcard"].clone();
     assert_eq!(marked, below("wild"));
     assert_finds_its_own(&world, "dns", &found);
 }

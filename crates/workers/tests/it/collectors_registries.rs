@@ -30,7 +30,14 @@ async fn rdap_reads_who_registered_the_name_and_the_addresses() {
     let of_name = rdap(&world, (Kind::Domain, world.domain())).await;
     let about = of_name.findings.iter();
     let mut about = about.filter(|finding| finding.relation == Some(Relation::About));
-    let attributes = about.next().unwrap().attributes.open().unwrap();
+    let attributes = about
+        .next()
+        .unwrap()
+        .attributes
+        .open()
+        .unwrap()
+        .read()
+        .unwrap();
     assert_eq!(attributes["expires"], "2031-02-03T04:05:06Z");
     assert_eq!(attributes["redacted"], serde_json::json!(["Tech Email"]));
     let mut found = of_name.entities();

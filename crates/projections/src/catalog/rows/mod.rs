@@ -1,5 +1,6 @@
 //! What a commit becomes: rows of the catalog, by the kind of stream that carries it.
 
+mod audit;
 mod mark;
 mod plan;
 mod scan;
@@ -59,6 +60,7 @@ pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Res
             cursor,
             at: entry.at,
         };
+        audit::row(recorded, cursor, entry, operations);
         match &entry.event {
             Event::Scan(event) => scan::rows(event, at(scan()?), operations)?,
             Event::Plan(event) => plan::rows(event, at(scan()?), operations),
@@ -68,7 +70,8 @@ pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Res
             | Event::Workspace(_)
             | Event::User(_)
             | Event::Team(_)
-            | Event::Session(_) => {}
+            | Event::Session(_)
+            | Event::Audit(_) => {}
         }
     }
     Ok(())

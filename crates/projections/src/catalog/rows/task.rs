@@ -164,7 +164,8 @@ impl Change {
 
 fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(), Error> {
     let commit = &at.recorded.commit;
-    let (key, attributes) = open_fields(finding, at)?;
+    let key = key(finding, at.cursor)?.cloned();
+    let attributes = finding.attributes.open();
     let direction = finding.relation.map(|_| finding.direction.as_str());
     let evidence = (!finding.evidence.is_empty()).then(|| {
         finding
@@ -189,7 +190,7 @@ fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(
             at.stream(),
             module(commit),
             kind.into(),
-            key,
+            key.into(),
             finding.entity.0.into(),
             finding.parent.map(|parent| parent.entity.0).into(),
             finding.parent.map(|parent| parent.finding.0).into(),
@@ -200,23 +201,13 @@ fn found(finding: &Finding, at: At<'_>, operations: &mut Operations) -> Result<(
             u32::from(finding.confidence).into(),
             at.time(),
             time(commit.recorded_at),
-            attributes,
+            attributes
+                .map(|attributes| attributes.text().to_owned())
+                .into(),
             evidence.into(),
         ],
     );
     Ok(())
-}
-
-/// Key and attributes, null once they are erased.
-fn open_fields(finding: &Finding, at: At<'_>) -> Result<(Value, Value), Error> {
-    let key = key(finding, at.cursor)?.cloned().into();
-    let attributes = finding
-        .attributes
-        .open()
-        .map(serde_json::to_string)
-        .transpose();
-    let attributes = attributes.map_err(|_| at.unfit("attributes cannot be written as JSON"))?;
-    Ok((key, attributes.into()))
 }
 
 fn failures(finished: &Finished, at: At<'_>, operations: &mut Operations) {

@@ -114,10 +114,11 @@ impl Outcome {
     pub fn attribute(self, entity: &str, name: &str, value: impl Into<serde_json::Value>) -> Self {
         let (entity, value) = (self.full(entity), value.into());
         let of_entity = self.findings.iter().filter(|f| self.name(f) == entity);
-        let values = of_entity.filter_map(|finding| finding.attributes.open()?.get(name));
+        let values =
+            of_entity.filter_map(|finding| finding.attributes.open()?.read().unwrap().remove(name));
         let values: Vec<_> = values.collect();
         assert!(
-            values.contains(&&value),
+            values.contains(&value),
             "{entity} {name}: {values:?}, not {value}"
         );
         self

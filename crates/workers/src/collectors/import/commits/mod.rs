@@ -10,7 +10,7 @@ use std::io::{BufReader, SeekFrom};
 
 use mirage_domain::entity::Entity;
 use mirage_domain::event::Event;
-use mirage_domain::finding::Finding;
+use mirage_domain::finding::{Finding, Written};
 use mirage_domain::mark;
 use mirage_domain::module::Manifest;
 use mirage_domain::scope::Rule;
@@ -190,8 +190,13 @@ fn report(
         };
         emit(told(code, entity.kind().as_str(), &finding.id.to_string()))?;
     }
-    if finding.attributes.open().is_none() {
-        emit(told("erased", "attributes", &finding.id.to_string()))?;
+    let lack = match finding.attributes.open().map(Written::read) {
+        None => Some("erased"),
+        Some(Err(_)) => Some("unreadable"),
+        Some(Ok(_)) => None,
+    };
+    if let Some(lack) = lack {
+        emit(told(lack, "attributes", &finding.id.to_string()))?;
     }
     let claim = Claim::toward(place.edge, entity, around.evidence);
     let claim = described(claim.confidence(finding.confidence), seen);
@@ -202,8 +207,10 @@ fn report(
 /// The attributes of the source, and where it has the finding.
 fn described(mut claim: Claim, seen: &Seen<'_>) -> Claim {
     let (finding, commit) = (seen.finding, &seen.from.recorded.commit);
-    for (name, value) in finding.attributes.open().into_iter().flatten() {
-        claim = claim.with(name, value.clone());
+    let attributes = finding.attributes.open();
+    let attributes = attributes.and_then(|written| written.read().ok());
+    for (name, value) in attributes.into_iter().flatten() {
+        claim = claim.with(&name, value);
     }
     let scan = commit.stream.scan.as_ref().map(ToString::to_string);
     let module = commit

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 
 use mirage_domain::entity::Kind;
-use mirage_domain::finding::{Attributes, Parent};
+use mirage_domain::finding::Parent;
 use mirage_domain::id::{
     Digest, FindingId, IdKey, ModuleName, Position, StreamId, TaskId, WorkspaceId,
 };
@@ -42,7 +42,7 @@ fn finding(id: u8, text: &str, edge: Option<(u8, Edge)>) -> Finding {
             rule: "company.example".into(),
         },
         confidence: 70,
-        attributes: Sealable::Open(Attributes::new()),
+        attributes: Sealable::default(),
         evidence: vec![Digest::of(b"seen")],
     }
 }
