@@ -217,6 +217,8 @@ pub struct Problem {
     pub detail: String,
     /// Better advice than the row's.
     pub hint: Option<String>,
+    /// Seconds after which another try may be good, where that is known.
+    pub retry_after_s: Option<u64>,
     /// The chain of inner causes; for logs and the terminal only.
     pub cause: Option<String>,
 }
@@ -227,6 +229,7 @@ impl Problem {
             row: Row::of(code),
             detail: detail.to_string(),
             hint: None,
+            retry_after_s: None,
             cause: None,
         }
     }
@@ -246,6 +249,13 @@ impl Problem {
     pub fn try_this(self, hint: impl fmt::Display) -> Self {
         Self {
             hint: Some(hint.to_string()),
+            ..self
+        }
+    }
+
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self {
+            retry_after_s: Some(seconds),
             ..self
         }
     }

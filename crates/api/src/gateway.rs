@@ -21,10 +21,13 @@ use mirage_workers::node::Commands;
 use mirage_workers::settings::ScanSettings;
 use tokio::sync::Semaphore;
 
+use crate::admit;
+use crate::audit::Audit;
 use crate::auth::Principal;
 use crate::auth::identities::Identities;
 use crate::error::Problem;
 use crate::live::{Limits, Live};
+use crate::rates::Rates;
 use crate::rest::moment::{At, Moment};
 
 /// Questions that are asked of the views at once.
@@ -70,6 +73,10 @@ pub struct Gateway {
     pub allowed: Allowed,
     pub now: fn() -> Timestamp,
     pub live: Live,
+    pub audit: Audit,
+    pub rates: Rates,
+    /// Networks of proxies whose word on where a request came from is taken.
+    pub proxies: Vec<IpNet>,
     leases: Arc<dyn Leases>,
     keys: PathBuf,
     commands: Mutex<HashMap<WorkspaceId, Arc<Commands>>>,
@@ -99,6 +106,9 @@ impl Gateway {
                 ISSUER.to_owned(),
                 parts.now,
             ),
+            audit: Audit::new(parts.log.clone(), parts.now),
+            rates: Rates::new(admit::Settings::default().rates),
+            proxies: Vec::new(),
             log: parts.log,
             evidence: parts.evidence,
             runner: parts.runner,
@@ -117,6 +127,15 @@ impl Gateway {
     pub fn with_live_limits(self, limits: Limits) -> Self {
         Self {
             live: Live::new(limits),
+            ..self
+        }
+    }
+
+    /// The same, letting in as these settings say.
+    pub fn with_admission(self, settings: admit::Settings) -> Self {
+        Self {
+            rates: Rates::new(settings.rates),
+            proxies: settings.proxies,
             ..self
         }
     }

@@ -1,17 +1,19 @@
 //! How a node is: `/healthz` says that it lives, `/readyz` whether all that it needs answers.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::listener::{Listener, Peer};
 
 /// One thing that a node needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,12 +62,24 @@ async fn ready(State(readiness): State<Arc<dyn Readiness>>) -> (StatusCode, Json
 
 /// Answers until `stop` is cancelled.
 pub async fn serve(
-    listener: TcpListener,
-    routes: Router,
+    listener: Listener,
+    mut routes: Router,
     stop: CancellationToken,
 ) -> io::Result<()> {
-    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    if listener.is_tls() {
+        routes = routes.layer(from_fn(over_tls));
+    }
+    let service = routes.into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, service)
         .with_graceful_shutdown(stop.cancelled_owned())
         .await
+}
+
+/// Tells a browser never to ask this host without TLS again (RFC 6797): for what is served over TLS.
+async fn over_tls(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let policy = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+    let name = header::STRICT_TRANSPORT_SECURITY;
+    response.headers_mut().insert(name, policy);
+    response
 }

@@ -2,12 +2,18 @@
 //!
 //! **Never:** SQL, or anything of the workers that runs: work starts by a command.
 
+pub mod admit;
+pub mod audit;
 pub mod auth;
+mod buckets;
 pub mod error;
 pub mod gateway;
 pub mod health;
+pub mod listener;
 pub mod live;
 pub mod openapi;
+pub mod origin;
+pub mod rates;
 pub mod rest;
 pub mod router;
 pub mod trace;

@@ -4,7 +4,7 @@
 
 use std::future::ready;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
@@ -17,12 +17,16 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::admit;
+use crate::audit::Asked;
 use crate::auth::{self, operations};
 use crate::error::{self, Problem};
 use crate::gateway::Gateway;
 use crate::live::{sse, ws};
 use crate::openapi;
+use crate::origin;
 use crate::rest::answer::Refusal;
+use crate::rest::sign_in::Source;
 use crate::rest::*;
 use crate::trace::Trace;
 
@@ -38,6 +42,7 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(api_keys::list, api_keys::issue))
         .routes(routes!(api_keys::revoke))
+        .routes(routes!(audit::list))
         .routes(routes!(diff::list))
         .routes(routes!(entities::list))
         .routes(routes!(entities::get))
@@ -116,24 +121,50 @@ async fn let_in(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
-    let path = request.extensions().get::<MatchedPath>();
-    let path = path
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let path = matched
+        .as_ref()
         .and_then(|path| path.as_str().strip_prefix(BASE))
         .unwrap_or_default();
-    if operations::is_open(request.method(), path) {
-        return in_time(next.run(request)).await;
+    let from = origin::of(request.extensions(), request.headers(), &gateway.proxies);
+    request.extensions_mut().insert(Source(from));
+    let traceparent = request.extensions().get::<Trace>().map(ToString::to_string);
+    if let Some(operation) = operations::open(request.method(), path) {
+        let asked = Asked {
+            operation: operation.id,
+            subject: String::new(),
+            from,
+            traceparent,
+        };
+        return open_to_all(&gateway, asked, request, next).await;
     }
-    let operation = operations::of(request.method(), path);
-    let token = auth::bearer(request.headers())?;
-    let who = auth::principal(&gateway.identities, token, (gateway.now)()).await?;
-    // Denied by default: what is not in the table is nobody's.
-    let is_allowed = operation.is_some_and(|operation| operation.roles.contains(&who.role()));
-    if !is_allowed {
-        let detail = format!("the role {} may not do this", who.role());
-        return Err(Problem::new("forbidden", detail).into());
-    }
+    let knock = admit::Request {
+        operation: operations::of(request.method(), path),
+        token: auth::bearer(request.headers()),
+        subject: request.uri().to_string(),
+        from,
+        traceparent,
+    };
+    let (who, left) = admit::admit(&gateway, knock).await?;
     request.extensions_mut().insert(who);
-    in_time(next.run(request)).await
+    let mut response = in_time(next.run(request)).await?;
+    left.tell(response.headers_mut());
+    Ok(response)
+}
+
+/// What gives a credential out needs none; that it was refused is on record too.
+async fn open_to_all(
+    gateway: &Gateway,
+    asked: Asked,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    gateway.rates.knock(asked.from, Instant::now())?;
+    let response = in_time(next.run(request)).await?;
+    if let Some(problem) = response.extensions().get::<Arc<Problem>>() {
+        admit::refused(gateway, None, Problem::clone(problem), &asked).await;
+    }
+    Ok(response)
 }
 
 /// An answer that begins within [`ANSWER_MAX`].

@@ -29,10 +29,11 @@ use mirage_log::{EventLog, keys};
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::key_ring::{self, KeyRing};
-use super::limiter::{Limiter, Wait};
+use super::limiter::Limiter;
 use super::refresh_token::RefreshToken;
 use super::token::{self, Claims, Refusal, Subject, Tokens};
 use super::{password, totp};
+use crate::buckets::Wait;
 use crate::error::Problem;
 
 /// How long a session lasts, however often it is refreshed.

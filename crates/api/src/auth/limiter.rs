@@ -1,14 +1,13 @@
 //! How often somebody may try to sign in: tries of each account and of each address.
 //!
-//! Time is monotonic, so that nobody gains by a clock that is set. What is kept is bounded: two generations of buckets,
-//! of which the older one is forgotten when the younger one is full; an address alone cannot fill one.
+//! An address alone cannot fill the buckets that are kept.
 //! **Invariant:** a try is counted before the password is looked at, whether or not the account exists.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::buckets::{Buckets, Wait, network};
 
 /// Tries of an account in a row, from wherever; then one for each [`ACCOUNT_REFILL`].
 pub const ACCOUNT_TRIES: u32 = 10;
@@ -16,74 +15,9 @@ pub const ACCOUNT_REFILL: Duration = Duration::from_secs(60);
 /// Tries of an address in a row, whoever it says to be; then one for each [`ADDRESS_REFILL`]. An office shares one.
 pub const ADDRESS_TRIES: u32 = 60;
 pub const ADDRESS_REFILL: Duration = Duration::from_secs(5);
-/// Buckets of a generation.
-const BUCKETS_MAX: usize = 50_000;
-
-/// Too many tries: another may be good after this time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Wait(pub Duration);
-
-/// Tries that are left, as of a time.
-#[derive(Debug, Clone, Copy)]
-struct Bucket {
-    left: u32,
-    since: Instant,
-}
-
-/// Buckets of one kind.
-struct Buckets<K> {
-    tries: u32,
-    refill: Duration,
-    young: HashMap<K, Bucket>,
-    old: HashMap<K, Bucket>,
-}
-
-impl<K: Hash + Eq + Clone> Buckets<K> {
-    fn new(tries: u32, refill: Duration) -> Self {
-        Self {
-            tries,
-            refill,
-            young: HashMap::new(),
-            old: HashMap::new(),
-        }
-    }
-
-    fn filled(&mut self, key: &K, now: Instant) -> &mut Bucket {
-        if self.young.len() >= BUCKETS_MAX && !self.young.contains_key(key) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        let (tries, refill) = (self.tries, self.refill);
-        let known = self.old.remove(key);
-        let full = Bucket {
-            left: tries,
-            since: now,
-        };
-        let bucket = self
-            .young
-            .entry(key.clone())
-            .or_insert(known.unwrap_or(full));
-        let passed = now.saturating_duration_since(bucket.since);
-        let more = (passed.as_nanos() / refill.as_nanos()).min(u128::from(tries)) as u32;
-        match bucket.left + more >= tries {
-            true => *bucket = full,
-            false => {
-                bucket.left += more;
-                bucket.since += refill * more;
-            }
-        }
-        bucket
-    }
-
-    fn wait(&mut self, key: &K, now: Instant) -> Option<Wait> {
-        let refill = self.refill;
-        let bucket = self.filled(key, now);
-        let next = bucket.since + refill;
-        (bucket.left == 0).then(|| Wait(next.saturating_duration_since(now)))
-    }
-}
 
 /// See the module's doc.
-pub struct Limiter {
+pub(crate) struct Limiter {
     accounts: Mutex<Buckets<String>>,
     addresses: Mutex<Buckets<u128>>,
 }
@@ -97,17 +31,9 @@ impl Default for Limiter {
     }
 }
 
-/// Whoever holds an IPv6 address holds its /64.
-fn network(address: IpAddr) -> u128 {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => u128::from(v4.to_bits()),
-        IpAddr::V6(v6) => v6.to_bits() & !u128::from(u64::MAX),
-    }
-}
-
 impl Limiter {
     /// Takes a try of both, or neither where one has none left.
-    pub fn take(&self, account: &str, address: IpAddr, now: Instant) -> Result<(), Wait> {
+    pub(crate) fn take(&self, account: &str, address: IpAddr, now: Instant) -> Result<(), Wait> {
         let (account, network) = (account.to_owned(), network(address));
         // The two are always locked in this order.
         let mut accounts = self.accounts.lock().expect("no holder panics");
@@ -124,7 +50,7 @@ impl Limiter {
     }
 
     /// The try was good, so it is given back.
-    pub fn give_back(&self, account: &str, address: IpAddr, now: Instant) {
+    pub(crate) fn give_back(&self, account: &str, address: IpAddr, now: Instant) {
         let mut accounts = self.accounts.lock().expect("no holder panics");
         let mut addresses = self.addresses.lock().expect("no holder panics");
         let account = accounts.filled(&account.to_owned(), now);
@@ -195,21 +121,5 @@ mod tests {
             limiter.take("ada", v6(1, 1), now).unwrap();
             limiter.give_back("ada", v6(1, 1), now);
         }
-    }
-
-    #[test]
-    fn what_is_kept_is_bounded() {
-        let mut buckets = Buckets::new(2, ACCOUNT_REFILL);
-        let now = Instant::now();
-        for key in 0..3 * BUCKETS_MAX {
-            buckets.filled(&key, now).left -= 1;
-        }
-        assert!(buckets.young.len() + buckets.old.len() <= 2 * BUCKETS_MAX);
-        let last = 3 * BUCKETS_MAX - 1;
-        assert_eq!(
-            buckets.filled(&last, now).left,
-            1,
-            "the newest are remembered"
-        );
     }
 }

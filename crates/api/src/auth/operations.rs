@@ -34,12 +34,20 @@ pub struct Operation {
     pub roles: &'static [Role],
 }
 
+impl Operation {
+    /// A read of what not every reader may see: each one is on record.
+    pub fn is_privileged_read(&self) -> bool {
+        self.method == Method::GET && READ.iter().any(|role| !self.roles.contains(role))
+    }
+}
+
 /// Columns: id, method, path, roles. Sorted by path, then by method.
 #[rustfmt::skip]
 pub static ALL: &[Operation] = &[
     op("list_api_keys", Method::GET, "/api-keys", ADMIT),
     op("issue_api_key", Method::POST, "/api-keys", ADMIT),
     op("revoke_api_key", Method::DELETE, "/api-keys/{key}", ADMIT),
+    op("list_audit", Method::GET, "/audit", AUDIT),
     op("diff", Method::GET, "/diff", READ),
     op("list_entities", Method::GET, "/entities", READ),
     op("get_entity", Method::GET, "/entities/{entity}", READ),
@@ -87,10 +95,10 @@ pub static OPEN: &[Operation] = &[
     op("sign_in", Method::POST, "/sign-in", &[]),
 ];
 
-/// Whether nobody has to be let in first.
-pub fn is_open(method: &Method, path: &str) -> bool {
+/// The row of an operation for which nobody has to be let in first.
+pub fn open(method: &Method, path: &str) -> Option<&'static Operation> {
     OPEN.iter()
-        .any(|operation| operation.method == *method && operation.path == path)
+        .find(|operation| operation.method == *method && operation.path == path)
 }
 
 const fn op(

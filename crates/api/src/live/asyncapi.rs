@@ -119,7 +119,7 @@ fn messages() -> Value {
 fn schemas() -> Value {
     let text = || json!({"type": "string"});
     let texts = || json!({"type": "array", "items": text()});
-    let kinds = || Event::kinds().map(|(kind, _)| kind);
+    let kinds = || Event::streamed_kinds().map(|(kind, _)| kind);
     let types: Vec<String> = kinds().map(|kind| format!("mirage.{kind}")).collect();
     let kinds: Vec<&str> = kinds().collect();
     let cursor = || to("components/schemas", "Cursor");

@@ -150,7 +150,7 @@ impl<'de> Deserialize<'de> for Kind {
 impl FromStr for Kind {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Event::kinds().find(|(kind, _)| *kind == text);
+        let found = Event::streamed_kinds().find(|(kind, _)| *kind == text);
         found
             .map(|(kind, _)| Self(kind))
             .ok_or_else(|| format!("`{text}` is no kind of event"))

@@ -241,7 +241,8 @@ impl Subscriber {
         let is_own = recorded.commit.stream.workspace == *self.guard.who.workspace();
         if is_own && self.wanted.commit(&recorded.commit) {
             for (cursor, entry) in recorded.entries() {
-                if cursor > self.cursor && self.wanted.event(entry) {
+                let is_wanted = entry.event.is_streamed() && self.wanted.event(entry);
+                if cursor > self.cursor && is_wanted {
                     self.send(Item::Event(told.event(cursor).clone())).await?;
                     self.cursor = cursor;
                 }

@@ -95,7 +95,8 @@ impl IntoResponse for Refusal {
             headers.insert(header::WWW_AUTHENTICATE, scheme);
         }
         if matches!(status.as_u16(), 429 | 503) {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER_S.into());
+            let seconds = self.0.retry_after_s.unwrap_or(RETRY_AFTER_S);
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response
             .extensions_mut()

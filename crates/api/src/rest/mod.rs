@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod api_keys;
+pub mod audit;
 pub mod body;
 pub mod diff;
 pub mod entities;

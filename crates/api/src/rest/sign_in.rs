@@ -3,10 +3,10 @@
 //! The first two need no credential: they give it out. **Never:** a cookie; who holds no token is nobody, so that another
 //! site's page can do nothing in the name of who looks at it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 
 use axum::Json;
-use axum::extract::{ConnectInfo, FromRequestParts, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
@@ -92,15 +92,15 @@ impl From<Granted> for Grant {
     }
 }
 
-/// The address that a request came from; one for all where the listener does not tell.
+/// The address that a request came from; the router knows.
+#[derive(Clone, Copy)]
 pub(crate) struct Source(pub(crate) IpAddr);
 
 impl<S: Send + Sync> FromRequestParts<S> for Source {
     type Rejection = Refusal;
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let info = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        let unknown = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Ok(Self(info.map_or(unknown, |info| info.0.ip())))
+        let source = parts.extensions.get::<Self>().copied();
+        Ok(source.unwrap_or(Self(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
     }
 }
 

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod audit;
 mod description;
+mod limits;
 mod live;
 mod matrix;
 mod reads;
+mod refusing;
 mod rig;
 mod sign_in;
+mod tls;
 mod writes;

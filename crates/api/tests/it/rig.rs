@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use axum::Router;
 use axum::body::Body;
@@ -30,11 +31,15 @@ use mirage_workers::leases::LeaseFile;
 use serde_json::Value;
 use tower::ServiceExt;
 
+use crate::refusing::Refusing;
+
 /// See the module's doc.
 pub(crate) struct Rig {
     pub(crate) router: Router,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) log: Arc<dyn EventLog>,
+    /// Whether the log takes nothing.
+    pub(crate) refusing: Arc<AtomicBool>,
     keys: BTreeMap<(String, Role), Secret>,
     _dir: tempfile::TempDir,
 }
@@ -79,9 +84,18 @@ impl Rig {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
+        Self::built(|gateway| gateway.with_live_limits(limits)).await
+    }
+
+    /// A gateway that is what `build` makes of the usual one.
+    pub(crate) async fn built(build: impl FnOnce(Gateway) -> Gateway) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let history = made_up(11, 8, 1_500);
-        let log: Arc<dyn EventLog> = Arc::new(Memory::default());
+        let refusing = Arc::new(AtomicBool::new(false));
+        let log: Arc<dyn EventLog> = Arc::new(Refusing {
+            log: Memory::default(),
+            is_refusing: refusing.clone(),
+        });
         history.copy_into(&*log, history.end()).await;
         let keys = dir.path().join("keys");
         std::fs::create_dir(&keys).unwrap();
@@ -102,11 +116,12 @@ impl Rig {
             allowed: Allowed::default(),
             now,
         });
-        let gateway = Arc::new(gateway.with_live_limits(limits));
+        let gateway = Arc::new(build(gateway));
         let mut rig = Self {
             router: router::routes(gateway.clone()),
             gateway,
             log,
+            refusing,
             keys: BTreeMap::new(),
             _dir: dir,
         };
@@ -167,6 +182,18 @@ impl Rig {
 
     pub(crate) async fn head(&self) -> Position {
         self.log.head().await.unwrap().position
+    }
+
+    /// Kinds of the events after a position, but for those of the audit.
+    pub(crate) async fn changes(&self, after: Position) -> Vec<&'static str> {
+        let mut kinds = Vec::new();
+        for at in after.0 + 1..=self.head().await.0 {
+            let recorded = self.log.commit(Position(at)).await.unwrap();
+            let events = recorded.commit.events.iter();
+            kinds.extend(events.map(|entry| entry.event.kind()));
+        }
+        kinds.retain(|kind| !kind.starts_with("audit."));
+        kinds
     }
 
     /// The same gateway behind a socket of its own.

@@ -4,6 +4,7 @@
 //! Help, manual, completion and `docs/generated/cli.md` come from the tree.
 
 mod api_keys;
+mod audit;
 mod config;
 mod diff;
 mod doctor;
@@ -101,6 +102,7 @@ enum Command {
     Serve(serve::Arguments),
     /// Keys for programs that speak to the gateway
     ApiKeys(api_keys::Arguments),
+    Audit(audit::Arguments),
     Nodes(nodes::Arguments),
     /// Who can sign in, and what each may do
     Users(users::Arguments),
@@ -216,6 +218,7 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Scan(arguments) => scan::run(context, *arguments).await,
         Command::Serve(arguments) => serve::run(context, &arguments).await,
         Command::ApiKeys(arguments) => api_keys::run(context, arguments).await,
+        Command::Audit(arguments) => audit::run(context, &arguments).await,
         Command::Nodes(arguments) => nodes::run(context, &arguments).await,
         Command::Users(arguments) => users::run(context, arguments).await,
         Command::Scans(arguments) => scans::run(context, arguments).await,

@@ -3,7 +3,6 @@
 //! **Invariant:** a role that is asked to stop takes nothing new, and hands over what it cannot end in its grace.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use mirage_api::error::{Exit, Problem};
@@ -13,7 +12,6 @@ use mirage_log::queue::in_process::InProcess;
 use mirage_workers::collect::{self, Limits};
 use mirage_workers::node::Node;
 use mirage_workers::orchestrate;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -91,12 +89,12 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
         cluster.as_ref().map(|cluster| cluster.queue.clone()),
     )?;
     let (node, stop) = (Arc::new(node), CancellationToken::new());
-    let listener = listen(context.config.get("serve.listen").unwrap_or_default()).await?;
+    let listener = context.listen().await?;
     let runner = match roles.contains(&Role::Project) || roles.contains(&Role::Api) {
         true => Some(Arc::new(context.runner_of(node.log.clone())?)),
         false => None,
     };
-    let address = listener.local_addr()?;
+    let (address, is_tls) = (listener.address(), listener.is_tls());
     let dependencies = Dependencies {
         log: node.log.clone(),
         evidence: node.evidence.clone(),
@@ -108,9 +106,9 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
     if let Some(runner) = runner.clone().filter(|_| roles.contains(&Role::Api)) {
         let gateway = Arc::new(context.gateway(&node, runner));
         routes = routes.merge(router::routes(gateway.clone()));
-        let stopped = stop.clone().cancelled_owned();
-        spawn(&mut work, "live streams", async move {
-            stopped.await;
+        let stopped = stop.clone();
+        spawn(&mut work, "audit and live streams", async move {
+            gateway.audit.tend(stopped).await;
             gateway.live.stop();
             Ok(())
         });
@@ -137,8 +135,9 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
         None => None,
     };
     context.output.say(format_args!(
-        "{} at http://{address}/readyz",
-        names.join(", ")
+        "{} at {}://{address}/readyz",
+        names.join(", "),
+        if is_tls { "https" } else { "http" }
     ));
     until_asked(context, work, stop).await
 }
@@ -194,20 +193,6 @@ fn queue_for(
         }
         None => Ok(Arc::new(InProcess::default())),
     }
-}
-
-async fn listen(address: &str) -> Result<TcpListener, Failure> {
-    let parsed: SocketAddr = address.parse().map_err(|_| {
-        let problem = Problem::new("usage", format!("`{address}` is no ADDRESS:PORT"));
-        problem.try_this("--listen 127.0.0.1:8640")
-    })?;
-    let bound = TcpListener::bind(parsed).await;
-    bound.map_err(|error| {
-        let problem = Problem::new("usage", format!("{address}: {error}"));
-        problem
-            .try_this("--listen with another port, or 0 for any that is free")
-            .into()
-    })
 }
 
 /// Until somebody asks, or a part ends by itself; then all parts are stopped and waited for.

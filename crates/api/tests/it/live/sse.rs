@@ -29,6 +29,10 @@ async fn history_comes_first_and_then_what_happens_each_event_once() {
         start_scan(&rig, 1).await;
         start_scan(&rig, 0).await;
     }
+    // Who was refused what is for few, and asked for.
+    let refused = request(&rig.key(0, Role::Viewer), Method::GET, "/audit", None);
+    assert_eq!(rig.send(refused).await.code(), "forbidden");
+    start_scan(&rig, 0).await;
     let all = expected(&rig, 0, rig.head().await).await;
     let news = &all[history.len()..];
     assert!(news.len() >= 3);

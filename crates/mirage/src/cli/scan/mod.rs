@@ -18,7 +18,7 @@ use mirage_workers::node::{Caller, Node, ScanRequest};
 use reqwest::Method;
 use serde_json::json;
 
-pub(crate) use request::{configured, manifest, private};
+pub(crate) use request::{configured, manifest, parsed, private};
 
 use super::{Answer, Context, known};
 use crate::output::{Failure, Field, Listing, Shape};

@@ -77,7 +77,7 @@ pub(crate) fn private(config: &Config) -> Vec<IpNet> {
 }
 
 /// List items that the configuration checked.
-fn parsed<T: std::str::FromStr>(items: &[&str]) -> Vec<T> {
+pub(crate) fn parsed<T: std::str::FromStr>(items: &[&str]) -> Vec<T> {
     items.iter().filter_map(|item| item.parse().ok()).collect()
 }
 
