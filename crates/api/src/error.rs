@@ -268,6 +268,17 @@ impl Problem {
         self.row.exit
     }
 
+    /// The detail as anybody may read it. What went wrong inside goes to the log alone, under the trace's id.
+    pub(crate) fn safe_detail(&self, trace_id: &str) -> &str {
+        if self.row.status < 500 {
+            return &self.detail;
+        }
+        let (code, detail) = (self.row.code, &self.detail);
+        let cause = self.cause.as_deref().unwrap_or_default();
+        tracing::error!(trace_id, code, detail, cause, "refused");
+        self.row.title
+    }
+
     /// The problem document (RFC 9457) with the code and the advice.
     pub fn document(&self) -> Value {
         json!({

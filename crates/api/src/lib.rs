@@ -3,6 +3,7 @@
 //! **Never:** SQL, or anything of the workers that runs: work starts by a command.
 
 pub mod admit;
+mod ask;
 pub mod audit;
 pub mod auth;
 mod buckets;

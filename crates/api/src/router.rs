@@ -33,9 +33,9 @@ use crate::trace::Trace;
 /// Where the interface lies.
 pub const BASE: &str = "/api/v1";
 /// Largest body of a request, in bytes.
-const BODY_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Longest time that an answer may take to begin.
-const ANSWER_MAX: Duration = Duration::from_secs(30);
+pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// The operations and their description.
 fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
@@ -222,23 +222,12 @@ async fn dress(mut request: Request, next: Next) -> Response {
     response
 }
 
-/// The document of a refusal. What went wrong inside goes to the log alone, under the trace's id.
+/// The document of a refusal.
 fn told(refused: Response, problem: &Problem, trace: &Trace) -> Response {
     let trace_id = trace.id();
-    let status = refused.status();
     let mut document = problem.document();
-    document["trace_id"] = trace_id.clone().into();
-    if status.is_server_error() {
-        let cause = problem.cause.as_deref().unwrap_or_default();
-        tracing::error!(
-            trace_id,
-            code = problem.row.code,
-            detail = problem.detail,
-            cause,
-            "refused"
-        );
-        document["detail"] = problem.row.title.into();
-    }
+    document["detail"] = problem.safe_detail(&trace_id).into();
+    document["trace_id"] = trace_id.into();
     let (mut parts, _) = refused.into_parts();
     let media = HeaderValue::from_static("application/problem+json");
     parts.headers.remove(header::CONTENT_LENGTH);

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::error::Problem;
 
 /// Seconds after which a refused request may be worth another try.
-const RETRY_AFTER_S: u64 = 1;
+pub(crate) const RETRY_AFTER_S: u64 = 1;
 
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]

@@ -16,6 +16,7 @@ use super::findings::Finding;
 use super::query::{List, Query, list_query, read_query, rows, words};
 use super::why::{self, Shape};
 use super::{Path, Shared, ids};
+use crate::ask;
 use crate::auth::Principal;
 use crate::error::Problem;
 
@@ -200,13 +201,7 @@ pub(crate) async fn chains(
     Path(entity): Path<String>,
     Query(query): Query<WhyEntity>,
 ) -> Result<Json<Value>, Refusal> {
-    let told = why::told(&gateway, &who, query.moment(), query.shape, move |asking| {
-        let id = ids::entity(asking, &entity)?;
-        let scan = query.scan.as_ref();
-        let scan = scan.map(|scan| ids::scan(asking, scan)).transpose()?;
-        let found = asking.catalog.why_entity(id, scan.as_ref())?;
-        let absent = || Problem::new("no_such_entity", format!("`{entity}`"));
-        found.ok_or_else(absent)
-    });
-    Ok(told.await?)
+    let moment = query.moment();
+    let told = ask::why::entity(&gateway, &who, &moment, entity, query.scan);
+    Ok(why::tell(&told.await?, query.shape))
 }

@@ -5,9 +5,9 @@ use axum::extract::State;
 use jiff::Timestamp;
 use mirage_domain::entity::Kind;
 use mirage_domain::finding::Attributes;
-use mirage_domain::id::{Cursor, Digest, FindingId, ModuleName, Position, ScanId, TaskId};
+use mirage_domain::id::{Digest, FindingId, ModuleName, Position, ScanId, TaskId};
 use mirage_domain::relation::{Direction, Relation};
-use mirage_projections::catalog::{FindingFilter, FindingRow, Since};
+use mirage_projections::catalog::FindingRow;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -16,9 +16,9 @@ use super::answer::{One, Page, Refusal};
 use super::moment::At;
 use super::query::{List, Query, list_query, read_query, rows, words};
 use super::why::{self, Shape};
-use super::{Path, Shared, ids};
+use super::{Path, Shared};
+use crate::ask::{self, findings};
 use crate::auth::Principal;
-use crate::error::Problem;
 
 /// A finding: one claim, with what later claims of it added.
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,23 +122,16 @@ pub(crate) async fn list(
     Query(query): Query<ListFindings>,
 ) -> Result<Page<Finding>, Refusal> {
     let (after, moment, limit) = query.page(&list)?;
-    let listed = gateway.ask(&who, &moment, move |asking| {
-        let scan = |text: &String| ids::scan(asking, text);
-        let filter = FindingFilter {
-            scan: query.scan.as_ref().map(scan).transpose()?,
-            kinds: query.kind,
-            modules: query.module,
-            entity: None,
-            in_scope: query.in_scope,
-            since: query.since.map(|since| match since {
-                At::Position(position) => Since::Cursor(Cursor::after(position)),
-                At::Time(time) => Since::Time(time),
-            }),
-            new_since: query.new_since.as_ref().map(scan).transpose()?,
-            min_confidence: query.min_confidence,
-        };
-        Ok(asking.catalog.findings(&filter, &rows(after, limit))?)
-    });
+    let asked = findings::Findings {
+        scan: query.scan,
+        kinds: query.kind,
+        modules: query.module,
+        in_scope: query.in_scope,
+        since: query.since,
+        new_since: query.new_since,
+        min_confidence: query.min_confidence,
+    };
+    let listed = findings::list(&gateway, &who, &moment, asked, rows(after, limit));
     Ok(list.page_of(listed.await?))
 }
 
@@ -158,14 +151,9 @@ pub(crate) async fn get(
     Query(query): Query<GetFinding>,
 ) -> Result<One<Finding>, Refusal> {
     let moment = query.moment();
-    let found = gateway.ask(&who, &moment, move |asking| {
-        let thing = ids::finding(asking, &finding)?.into();
-        Ok(One {
-            thing,
-            as_of: asking.catalog.position(),
-        })
-    });
-    Ok(found.await?)
+    let (row, as_of) = findings::get(&gateway, &who, &moment, finding).await?;
+    let thing = row.into();
+    Ok(One { thing, as_of })
 }
 
 read_query! {
@@ -188,10 +176,7 @@ pub(crate) async fn chains(
     Path(finding): Path<String>,
     Query(query): Query<WhyFinding>,
 ) -> Result<Json<Value>, Refusal> {
-    let told = why::told(&gateway, &who, query.moment(), query.shape, move |asking| {
-        let row = ids::finding(asking, &finding)?;
-        let found = asking.catalog.why(&row.scan_id, row.finding_id)?;
-        found.ok_or_else(|| Problem::new("no_such_finding", format!("`{finding}`")))
-    });
-    Ok(told.await?)
+    let moment = query.moment();
+    let told = ask::why::finding(&gateway, &who, &moment, finding);
+    Ok(why::tell(&told.await?, query.shape))
 }

@@ -41,6 +41,7 @@ use serde::de::DeserializeOwned;
 use crate::auth::Principal;
 use crate::error::Problem;
 use crate::gateway::Gateway;
+use crate::trace::Trace;
 use answer::Refusal;
 
 pub(crate) type Shared = axum::extract::State<Arc<Gateway>>;
@@ -77,6 +78,26 @@ pub struct Writer {
 }
 
 impl Writer {
+    pub(crate) fn new(
+        who: Principal,
+        key: Option<&str>,
+        trace: Option<&Trace>,
+    ) -> Result<Self, Problem> {
+        let is_sound = |key: &str| {
+            (1..=KEY_BYTES_MAX).contains(&key.len())
+                && key.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'))
+        };
+        if key.is_some_and(|key| !is_sound(key)) {
+            let detail = "an Idempotency-Key has 1 to 200 printable characters";
+            return Err(Problem::new("bad_value", detail));
+        }
+        Ok(Self {
+            who,
+            key: key.map(str::to_owned),
+            traceparent: trace.map(ToString::to_string),
+        })
+    }
+
     /// The caller of a command, and the request as it was sent.
     pub fn caller(&self, sent: &[u8], at_version: Option<Version>) -> Caller {
         Caller {
@@ -108,24 +129,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Writer {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let who = Principal::from_request_parts(parts, state).await?;
         let key = parts.headers.get("idempotency-key");
-        let wrong = || {
-            Problem::new(
-                "bad_value",
-                "an Idempotency-Key has 1 to 200 printable characters",
-            )
-        };
-        let read = |value: &axum::http::HeaderValue| {
-            let text = value.to_str().map_err(|_| wrong())?;
-            match (1..=KEY_BYTES_MAX).contains(&text.len()) {
-                true => Ok::<_, Problem>(text.to_owned()),
-                false => Err(wrong()),
-            }
-        };
-        let traceparent = parts.extensions.get::<crate::trace::Trace>();
-        Ok(Self {
-            who,
-            key: key.map(read).transpose()?,
-            traceparent: traceparent.map(ToString::to_string),
-        })
+        // What is no text is no sound key either.
+        let key = key.map(|value| value.to_str().unwrap_or_default());
+        Ok(Self::new(who, key, parts.extensions.get::<Trace>())?)
     }
 }

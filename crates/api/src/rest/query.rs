@@ -81,9 +81,16 @@ pub struct Limit(u32);
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let limit = u32::deserialize(deserializer)?;
+        limit.try_into().map_err(serde::de::Error::custom)
+    }
+}
+
+impl TryFrom<u32> for Limit {
+    type Error = String;
+    fn try_from(limit: u32) -> Result<Self, String> {
         match limit {
             1..=PAGE_ROWS_MAX => Ok(Self(limit)),
-            _ => Err(serde::de::Error::custom(format!("1 to {PAGE_ROWS_MAX}"))),
+            _ => Err(format!("1 to {PAGE_ROWS_MAX}")),
         }
     }
 }
@@ -116,6 +123,14 @@ marks!(
 );
 
 impl List {
+    /// The list that a question asks for.
+    pub fn of(question: &[u8]) -> Self {
+        let [a, b, c, d, ..] = Digest::of(question).0;
+        Self {
+            question: [a, b, c, d],
+        }
+    }
+
     pub fn page<M: Mark>(
         &self,
         cursor: Option<&str>,
@@ -164,10 +179,7 @@ impl<S: Send + Sync> FromRequestParts<S> for List {
         let mut pairs: Vec<&str> = query.split('&').filter(|pair| !of_page(pair)).collect();
         pairs.sort_unstable();
         let text = format!("{}?{}", parts.uri.path(), pairs.join("&"));
-        let [a, b, c, d, ..] = Digest::of(text.as_bytes()).0;
-        Ok(Self {
-            question: [a, b, c, d],
-        })
+        Ok(Self::of(text.as_bytes()))
     }
 }
 

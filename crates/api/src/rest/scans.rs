@@ -1,32 +1,22 @@
 //! `/scans`: which there are, how they are, and what people ask of them.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use ipnet::IpNet;
 use jiff::Timestamp;
-use mirage_domain::entity::{Entity, recognise_all};
-use mirage_domain::id::{ModuleName, Position, ScanId, StreamId};
+use mirage_domain::id::{Position, ScanId};
 use mirage_domain::module::Profile;
-use mirage_domain::scan::{
-    ArchiveScan, Command, Consent, Limits, Origin, PauseScan, ResumeScan, SEEDS_MAX, StopScan,
-};
-use mirage_domain::scope::{RULES_MAX, Scope};
 use mirage_projections::catalog::{ScanFilter, ScanRow};
-use mirage_workers::node::chosen::{self, NAME_BYTES_MAX, Unchosen};
-use mirage_workers::node::{self, ScanRequest};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::{One, Page, Refusal, etag, if_match};
 use super::body::Body;
 use super::query::{List, Query, list_query, read_query, rows};
-use super::{Path, Shared, Writer, ids};
+use super::{Path, Shared, Writer};
+use crate::ask::scans::{self, ChangeScan};
+use crate::ask::start::StartScan;
 use crate::auth::Principal;
-use crate::error::Problem;
-use crate::gateway::Gateway;
 
 /// One scan.
 #[derive(Debug, Serialize, ToSchema)]
@@ -92,34 +82,15 @@ pub(crate) async fn list(
     Query(query): Query<ListScans>,
 ) -> Result<Page<Scan>, Refusal> {
     let (after, moment, limit) = query.page(&list)?;
-    let is_now = query.at.is_none();
-    let listed = gateway.ask(&who, &moment, move |asking| {
-        let filter = ScanFilter {
+    let asked = scans::Scans {
+        moment,
+        is_now: query.at.is_none(),
+        filter: ScanFilter {
             with_archived: query.archived.unwrap_or_default(),
-        };
-        Ok(asking.catalog.scans(&filter, &rows(after, limit))?)
-    });
-    let listed = listed.await?;
-    let mut items = Vec::with_capacity(listed.rows.len());
-    for row in listed.rows {
-        items.push(held(&gateway, row, is_now).await.into());
-    }
-    Ok(Page {
-        items,
-        as_of: listed.at,
-        next_cursor: list.cursor(listed.next),
-    })
-}
-
-/// The row as the leases make it; the past knows nothing of who held what.
-async fn held(gateway: &Gateway, row: ScanRow, is_now: bool) -> ScanRow {
-    match is_now {
-        true => {
-            let is_held = gateway.holder(&row.scan_id).await.is_some();
-            row.held(is_held)
-        }
-        false => row,
-    }
+        },
+        page: rows(after, limit),
+    };
+    Ok(list.page_of(scans::list(&gateway, &who, asked).await?))
 }
 
 read_query! {
@@ -138,64 +109,10 @@ pub(crate) async fn get(
     Path(scan): Path<String>,
     Query(query): Query<GetScan>,
 ) -> Result<Response, Refusal> {
-    let is_now = query.at.is_none();
-    let moment = query.moment();
-    let found = gateway.ask(&who, &moment, move |asking| {
-        let id = ids::scan(asking, &scan)?;
-        let absent = || Problem::new("no_such_scan", format!("`{scan}`"));
-        let row = asking.catalog.scan_row(&id)?.ok_or_else(absent)?;
-        Ok((row, asking.catalog.position()))
-    });
-    let (row, as_of) = found.await?;
-    let stream = StreamId::scan(who.workspace(), &row.scan_id);
-    let (_, tip) = gateway.commands(&who).await?.scans.state(&stream).await?;
-    let thing: Scan = held(&gateway, row, is_now).await.into();
-    let version = tip.map(|tip| tip.version).unwrap_or_default();
-    Ok((etag(version), One { thing, as_of }).into_response())
-}
-
-/// What is wanted scanned.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct StartScan {
-    /// Domains, addresses, netblocks, …, or KIND:VALUE; each implies its scope.
-    #[schema(min_items = 1)]
-    seeds: Vec<String>,
-    #[serde(default)]
-    #[schema(max_length = 200)]
-    name: Option<String>,
-    /// `passive`, `standard` or `active`.
-    #[serde(default)]
-    #[schema(value_type = Option<String>)]
-    profile: Profile,
-    /// Only these; the default is all of the profile.
-    #[serde(default)]
-    modules: Vec<String>,
-    /// Not these.
-    #[serde(default)]
-    exclude: Vec<String>,
-    /// Rules beside those that the seeds imply; `!rule` excludes and wins.
-    #[serde(default)]
-    scope: Vec<String>,
-    /// Longest chain from a seed whose end is still asked about.
-    #[serde(default)]
-    depth: Option<u32>,
-    /// Requests at most.
-    #[serde(default)]
-    max_requests: Option<u64>,
-    /// Seconds at most.
-    #[serde(default)]
-    max_time_s: Option<u64>,
-    /// Settings by MODULE.KEY; secrets, files and servers are the node's.
-    #[serde(default)]
-    settings: BTreeMap<String, String>,
-    /// Private ranges that may be contacted, of those that the node allows.
-    #[serde(default)]
-    #[schema(value_type = Vec<String>)]
-    allow_private: Vec<IpNet>,
-    /// Whoever asks may scan these targets actively: needed with the profile `active`.
-    #[serde(default)]
-    consent: bool,
+    let found = scans::get(&gateway, &who, &query.moment(), scan).await?;
+    let thing = Scan::from(found.row);
+    let as_of = found.as_of;
+    Ok((etag(found.version), One { thing, as_of }).into_response())
 }
 
 /// What came of a change.
@@ -218,38 +135,11 @@ pub(crate) async fn start(
     writer: Writer,
     Body { value, sent }: Body<StartScan>,
 ) -> Result<Response, Refusal> {
-    let request = request(&gateway, value)?;
-    let commands = gateway.commands(&writer.who).await?;
     let caller = writer.caller(&sent, None);
-    let (scan_id, position) = commands.start(request, &caller).await.map_err(of_command)?;
+    let (scan_id, position) = scans::start(&gateway, &writer.who, value, &caller).await?;
     let location = [(header::LOCATION, format!("/api/v1/scans/{scan_id}"))];
     let changed = axum::Json(Changed { scan_id, position });
     Ok((StatusCode::CREATED, location, changed).into_response())
-}
-
-/// What is to become of a scan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Wanted {
-    /// Goes on, where it was paused or interrupted.
-    Running,
-    Paused,
-    /// Stops in order; what was found stays.
-    Stopped,
-}
-
-/// A change of a scan: one of its members.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ChangeScan {
-    #[serde(default)]
-    state: Option<Wanted>,
-    /// With `running`: inputs that failed are tried again.
-    #[serde(default)]
-    retry_failed: bool,
-    /// Hidden from the list, or shown again.
-    #[serde(default)]
-    is_archived: Option<bool>,
 }
 
 /// Pause, resume, stop or archive a scan
@@ -266,106 +156,8 @@ pub(crate) async fn change(
     Body { value, sent }: Body<ChangeScan>,
 ) -> Result<axum::Json<Changed>, Refusal> {
     let at_version = if_match(&headers)?;
-    let command = match (value.state, value.is_archived) {
-        (Some(Wanted::Running), None) => Command::Resume(ResumeScan {
-            failed: value.retry_failed,
-        }),
-        (Some(Wanted::Paused), None) => Command::Pause(PauseScan),
-        (Some(Wanted::Stopped), None) => Command::Stop(StopScan),
-        (None, Some(archived)) => Command::Archive(ArchiveScan { archived }),
-        _ => return Err(Problem::new("bad_body", "one of state and is_archived").into()),
-    };
-    let moment = Default::default();
-    let found = gateway.ask(&writer.who, &moment, move |asking| ids::scan(asking, &scan));
-    let scan_id = found.await?;
-    let commands = gateway.commands(&writer.who).await?;
     let caller = writer.caller(&sent, at_version);
-    let changed = commands.command(&scan_id, command, &caller).await;
-    let position = changed.map_err(of_command)?;
+    let changed = scans::change(&gateway, &writer.who, scan, &value, &caller);
+    let (scan_id, position) = changed.await?;
     Ok(axum::Json(Changed { scan_id, position }))
-}
-
-fn of_command(error: node::Error) -> Problem {
-    match error {
-        node::Error::Scope(error) => Problem::of("bad_scope", &error),
-        node::Error::Evidence(error) => error.into(),
-        node::Error::Read(error) => error.into(),
-        node::Error::Command(error) => error.into(),
-    }
-}
-
-/// The request, checked as a whole before anything is written.
-fn request(gateway: &Gateway, asked: StartScan) -> Result<ScanRequest, Problem> {
-    let seeds = seeds(&asked.seeds)?;
-    let allowed = &gateway.allowed;
-    let is_allowed = |net: &IpNet| allowed.private.iter().any(|wide| wide.contains(net));
-    if let Some(net) = asked.allow_private.iter().find(|net| !is_allowed(net)) {
-        let detail = format!("allow_private: this node does not allow {net}");
-        return Err(Problem::new("bad_value", detail));
-    }
-    if asked.scope.len() > RULES_MAX {
-        let detail = format!("{} rules are more than {RULES_MAX}", asked.scope.len());
-        return Err(Problem::new("bad_scope", detail));
-    }
-    Scope::new(&seeds, &asked.scope).map_err(|error| Problem::of("bad_scope", &error))?;
-    let mut settings = allowed.settings.clone();
-    for (key, value) in &asked.settings {
-        let set = settings.set_from_afar(key, value);
-        set.map_err(|error| Problem::of("bad_setting", &error))?;
-    }
-    Ok(ScanRequest {
-        modules: modules(&asked)?,
-        name: name(asked.name, &seeds)?,
-        profile: asked.profile,
-        scope: asked.scope,
-        limits: Limits {
-            depth: asked.depth,
-            requests: asked.max_requests,
-            time_s: asked.max_time_s,
-        },
-        consent: asked.consent.then_some(Consent::Flag),
-        allow_private: asked.allow_private,
-        settings,
-        origin: Origin::NEW,
-        seeds,
-    })
-}
-
-fn seeds(texts: &[String]) -> Result<Vec<Entity>, Problem> {
-    let mut seeds = Vec::new();
-    for (at, text) in texts.iter().enumerate() {
-        let wrong = |error| Problem::new("bad_seed", format!("/seeds/{at}: `{text}`: {error}"));
-        for seed in recognise_all(text).map_err(wrong)? {
-            if !seeds.contains(&seed) {
-                seeds.push(seed);
-            }
-        }
-        if seeds.len() as u64 > SEEDS_MAX {
-            let detail = format!("a scan takes at most {SEEDS_MAX} seeds");
-            return Err(Problem::new("bad_seed", detail));
-        }
-    }
-    match seeds.is_empty() {
-        true => Err(Problem::new("bad_seed", "no seed was given")),
-        false => Ok(seeds),
-    }
-}
-
-fn name(given: Option<String>, seeds: &[Entity]) -> Result<String, Problem> {
-    let name = given.unwrap_or_else(|| chosen::name(seeds));
-    match (1..=NAME_BYTES_MAX).contains(&name.len()) {
-        true => Ok(name),
-        false => {
-            let detail = format!("/name: 1 to {NAME_BYTES_MAX} bytes");
-            Err(Problem::new("bad_value", detail))
-        }
-    }
-}
-
-fn modules(asked: &StartScan) -> Result<BTreeSet<ModuleName>, Problem> {
-    let chosen = chosen::modules(&asked.modules, &asked.exclude, asked.profile);
-    chosen.map_err(|error| match &error {
-        Unchosen::Unknown(_) => Problem::of("unknown_module", &error),
-        Unchosen::Profile { .. } => Problem::of("bad_value", &error),
-    })
 }

@@ -1,18 +1,12 @@
-//! Chains, of findings and of entities: found in the catalog, proven, and told in a shape.
-
-use std::sync::Arc;
+//! The shapes in which chains are told, of findings and of entities.
 
 use axum::Json;
-use mirage_projections::catalog::Why;
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::moment::Moment;
-use crate::auth::Principal;
-use crate::error::Problem;
-use crate::gateway::{Asking, Gateway};
-use crate::why::{Asked, Prover, prov};
+use crate::ask::why::Told;
+use crate::why::{Asked, prov};
 
 /// How a chain is told.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -25,33 +19,13 @@ pub(crate) enum Shape {
     Prov,
 }
 
-/// What is found, held against log, evidence and keys.
-pub(crate) async fn told(
-    gateway: &Arc<Gateway>,
-    who: &Principal,
-    moment: Moment,
-    shape: Shape,
-    find: impl FnOnce(&Asking<'_>) -> Result<Why, Problem> + Send + 'static,
-) -> Result<Json<Value>, Problem> {
-    let found = gateway.ask(who, &moment, move |asking| {
-        let why = find(asking)?;
-        let scan = asking.catalog.scan_row(&why.scan_id)?;
-        Ok((why, scan.map(|scan| scan.actor)))
-    });
-    let (why, actor) = found.await?;
-    let commands = gateway.commands(who).await?;
-    let prover = Prover {
-        workspace: who.workspace(),
-        log: &*gateway.log,
-        evidence: Some(&*gateway.evidence),
-        key: Some(&commands.key),
-    };
-    let proven = prover.prove(why).await;
-    Ok(Json(match shape {
-        Shape::Json => serde_json::to_value(&proven).unwrap_or_default(),
+/// A proven chain in a shape.
+pub(crate) fn tell(told: &Told, shape: Shape) -> Json<Value> {
+    Json(match shape {
+        Shape::Json => serde_json::to_value(&told.proven).unwrap_or_default(),
         Shape::Prov => {
-            let actor = actor.unwrap_or_else(|| "unknown".to_owned());
-            prov(&proven, &Asked { actor })
+            let actor = told.actor.clone().unwrap_or_else(|| "unknown".to_owned());
+            prov(&told.proven, &Asked { actor })
         }
-    }))
+    })
 }
