@@ -1,0 +1,3 @@
+//! What other people's tools say about Mirage's interfaces, in one binary.
+
+mod grpc_code;
