@@ -9,6 +9,7 @@ pub mod auth;
 mod buckets;
 pub mod error;
 pub mod gateway;
+pub mod grpc;
 pub mod health;
 pub mod listener;
 pub mod live;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -22,6 +22,7 @@ use crate::audit::Asked;
 use crate::auth::{self, operations};
 use crate::error::{self, Problem};
 use crate::gateway::Gateway;
+use crate::grpc;
 use crate::live::{sse, ws};
 use crate::openapi;
 use crate::origin;
@@ -90,6 +91,7 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
     let document = Bytes::from(openapi::document());
     let (operations, _) = operations();
     let keys = gateway.clone();
+    let calls = grpc::routes(&gateway);
     let operations = operations
         .route_layer(from_fn_with_state(gateway.clone(), let_in))
         .method_not_allowed_fallback(no_method)
@@ -110,8 +112,9 @@ pub fn routes(gateway: Arc<Gateway>) -> Router {
         .route("/errors", get(move || ready((text, errors.clone()))))
         .route("/errors/{code}", get(error_page))
         .nest(BASE, operations)
+        .merge(calls)
         .method_not_allowed_fallback(no_method)
-        .fallback(no_path)
+        .fallback(nothing)
         .layer(from_fn(dress))
 }
 
@@ -172,6 +175,14 @@ async fn in_time(answer: impl Future<Output = Response>) -> Result<Response, Ref
     match tokio::time::timeout(ANSWER_MAX, answer).await {
         Ok(response) => Ok(response),
         Err(_) => Err(Problem::new("overloaded", "the answer took too long").into()),
+    }
+}
+
+/// Whoever calls is told so in the words of gRPC.
+async fn nothing(headers: HeaderMap) -> Response {
+    match grpc::speaks(&headers) {
+        true => grpc::unimplemented(),
+        false => no_path().await.into_response(),
     }
 }
 

@@ -9,8 +9,8 @@ pub mod asyncapi;
 pub mod cloud_event;
 mod guard;
 pub mod sse;
-mod subscriber;
-mod tail;
+pub(crate) mod subscriber;
+pub(crate) mod tail;
 pub mod ws;
 
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ use mirage_log::{EventLog, ReadError};
 use serde::{Deserialize, Deserializer};
 use tokio::sync::{OnceCell, watch};
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::auth::Principal;
 use crate::error::Problem;
@@ -94,6 +94,11 @@ impl Live {
         self.stopping.cancel();
     }
 
+    /// Until every stream is to end.
+    pub(crate) fn stopped(&self) -> WaitForCancellationFutureOwned {
+        self.stopping.clone().cancelled_owned()
+    }
+
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }
@@ -104,7 +109,7 @@ impl Live {
         Ok(started.await?.0.clone())
     }
 
-    fn seat(&self, who: &Principal) -> Result<Seat, Problem> {
+    pub(crate) fn seat(&self, who: &Principal) -> Result<Seat, Problem> {
         let mut of_each = self.seats.of_each.lock().expect("no holder panics");
         let of = format!("{}/{}", who.workspace(), who.actor());
         if *self.seats.all.borrow() >= self.limits.subscribers {

@@ -25,7 +25,7 @@ const BEHIND: Duration = Duration::from_millis(50);
 
 /// Which events of the workspace somebody wants; an empty list is no condition.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     pub(super) scan: Option<ScanId>,
     pub(super) kinds: Vec<Kind>,
     /// Of the task that the event came from.
@@ -34,7 +34,7 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// What was asked for.
-    pub(super) fn new(
+    pub(crate) fn new(
         scan: Option<&str>,
         kinds: Vec<Kind>,
         modules: Vec<ModuleName>,
@@ -67,7 +67,7 @@ impl Wanted {
 
 /// What a subscriber is sent.
 #[derive(Debug)]
-pub(super) enum Item {
+pub(crate) enum Item {
     Event(Shown),
     /// The cursor lay beyond the end of the log, which is told: this is another log; it begins anew.
     Reset(Position),
@@ -77,7 +77,7 @@ pub(super) enum Item {
 
 /// Why a stream ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// The other side left.
     Gone,
     /// The other side did not read.
@@ -103,12 +103,12 @@ impl End {
 }
 
 /// What a subscription begins with.
-pub(super) struct Beginning {
-    pub(super) who: Principal,
-    pub(super) token: String,
-    pub(super) after: Cursor,
-    pub(super) wanted: Wanted,
-    pub(super) seat: Seat,
+pub(crate) struct Beginning {
+    pub(crate) who: Principal,
+    pub(crate) token: String,
+    pub(crate) after: Cursor,
+    pub(crate) wanted: Wanted,
+    pub(crate) seat: Seat,
 }
 
 /// See the module's doc.
@@ -129,7 +129,7 @@ pub(super) struct Subscriber {
 const WAITING: usize = 64;
 
 /// Begins a subscription; its items come by the receiver, and the last one says why it ended.
-pub(super) async fn begin(
+pub(crate) async fn begin(
     gateway: Arc<Gateway>,
     beginning: Beginning,
 ) -> Result<mpsc::Receiver<Item>, ReadError> {
@@ -163,7 +163,7 @@ pub(super) async fn begin(
 }
 
 /// Where somebody wants a stream to begin.
-pub(super) fn cursor(text: Option<&str>) -> Result<Cursor, Problem> {
+pub(crate) fn cursor(text: Option<&str>) -> Result<Cursor, Problem> {
     match text {
         None | Some("") => Ok(BEFORE_ALL),
         Some(text) => text

@@ -30,12 +30,12 @@ pub(super) struct Told {
 
 /// An event as it is sent.
 #[derive(Debug, Clone)]
-pub(super) struct Shown {
-    pub(super) cursor: Cursor,
+pub(crate) struct Shown {
+    pub(crate) cursor: Cursor,
     /// As a message of a stream of server-sent events.
     pub(super) frame: Bytes,
     /// The CloudEvent alone, which is a part of the frame.
-    pub(super) json: Bytes,
+    pub(crate) json: Bytes,
 }
 
 impl Told {

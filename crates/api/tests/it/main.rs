@@ -4,6 +4,7 @@
 
 mod audit;
 mod description;
+mod grpc;
 mod limits;
 mod live;
 mod matrix;

@@ -10,13 +10,24 @@ use serde_json::{Value, json};
 use crate::rig::{Rig, request};
 
 /// What the parameters of a path stand for, and parameters that a query must have.
-struct Ids {
-    scan: String,
-    finding: String,
-    entity: String,
+pub(crate) struct Ids {
+    pub(crate) scan: String,
+    pub(crate) finding: String,
+    pub(crate) entity: String,
 }
 
-async fn ids(rig: &Rig, n: usize) -> Ids {
+impl Ids {
+    /// Ids as they might be, of what nobody has.
+    pub(crate) fn nobodys() -> Self {
+        Self {
+            scan: format!("scn_{}", "a".repeat(26)),
+            finding: "0".repeat(32),
+            entity: "0".repeat(32),
+        }
+    }
+}
+
+pub(crate) async fn ids(rig: &Rig, n: usize) -> Ids {
     let key = rig.key(n, Role::Owner);
     let first = |listed: Value, field: &str| listed["items"][0][field].as_str().unwrap().to_owned();
     let get = async |path: &str| {
@@ -95,11 +106,7 @@ async fn each_role_may_do_what_the_table_says_and_nothing_else() {
 async fn a_foreign_id_is_answered_as_one_that_there_is_not() {
     let rig = Rig::new().await;
     let foreign = ids(&rig, 1).await;
-    let nobodys = Ids {
-        scan: format!("scn_{}", "a".repeat(26)),
-        finding: "0".repeat(32),
-        entity: "0".repeat(32),
-    };
+    let nobodys = Ids::nobodys();
     let key = rig.key(0, Role::Owner);
     let mut tried = 0;
     for operation in operations::ALL {
@@ -130,9 +137,8 @@ async fn a_foreign_id_is_answered_as_one_that_there_is_not() {
     assert!(tried >= 10, "{tried}");
 }
 
-#[tokio::test]
-async fn a_credential_that_is_none_opens_nothing() {
-    let rig = Rig::new().await;
+/// Texts that resemble the key of the first owner, and are none.
+pub(crate) fn forged(rig: &Rig) -> Vec<String> {
     let good = rig.key(0, Role::Owner);
     let parts: Vec<&str> = good.split('.').collect();
     let other = rig.key(1, Role::Owner);
@@ -161,6 +167,14 @@ async fn a_credential_that_is_none_opens_nothing() {
     forged.extend((0..good.len()).map(flipped));
     forged.extend((0..good.len()).map(|end| good[..end].to_owned()));
     assert!(forged.len() > 200);
+    forged
+}
+
+#[tokio::test]
+async fn a_credential_that_is_none_opens_nothing() {
+    let rig = Rig::new().await;
+    let good = rig.key(0, Role::Owner);
+    let forged = forged(&rig);
     for token in &forged {
         let answered = rig.send(request(token, Method::GET, "/whoami", None)).await;
         assert_eq!(answered.status, StatusCode::UNAUTHORIZED, "{token}");

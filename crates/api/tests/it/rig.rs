@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -41,7 +42,7 @@ pub(crate) struct Rig {
     /// Whether the log takes nothing.
     pub(crate) refusing: Arc<AtomicBool>,
     keys: BTreeMap<(String, Role), Secret>,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// What came back.
@@ -107,15 +108,7 @@ impl Rig {
         runner.fold_to_head().await.unwrap();
         let folding = runner.clone();
         tokio::spawn(async move { folding.run(std::future::pending()).await });
-        let gateway = Gateway::new(Parts {
-            log: log.clone(),
-            evidence: Arc::new(Files::open(&dir.path().join("evidence")).unwrap()),
-            leases: Arc::new(LeaseFile::open(&dir.path().join("leases.db")).unwrap()),
-            runner,
-            keys,
-            allowed: Allowed::default(),
-            now,
-        });
+        let gateway = gateway(dir.path(), log.clone(), runner);
         let gateway = Arc::new(build(gateway));
         let mut rig = Self {
             router: router::routes(gateway.clone()),
@@ -123,13 +116,21 @@ impl Rig {
             log,
             refusing,
             keys: BTreeMap::new(),
-            _dir: dir,
+            dir,
         };
         for (n, role) in (0..2).flat_map(|n| Role::ALL.map(|role| (n, role))) {
             let secret = rig.issue(&workspace(n), role, None).await;
             rig.keys.insert((workspace(n).to_string(), role), secret);
         }
         rig
+    }
+
+    /// The gateway begun anew over the same log, as after a restart; the former one ends its streams.
+    pub(crate) fn restart(&mut self) {
+        self.gateway.live.stop();
+        let runner = self.gateway.runner.clone();
+        self.gateway = Arc::new(gateway(self.dir.path(), self.log.clone(), runner));
+        self.router = router::routes(self.gateway.clone());
     }
 
     /// Issues a key beside the gateway.
@@ -235,6 +236,18 @@ impl Rig {
     pub(crate) async fn get(&self, path: &str) -> Answered {
         self.owner(Method::GET, path, None).await
     }
+}
+
+fn gateway(dir: &Path, log: Arc<dyn EventLog>, runner: Arc<Runner>) -> Gateway {
+    Gateway::new(Parts {
+        log,
+        evidence: Arc::new(Files::open(&dir.join("evidence")).unwrap()),
+        leases: Arc::new(LeaseFile::open(&dir.join("leases.db")).unwrap()),
+        runner,
+        keys: dir.join("keys"),
+        allowed: Allowed::default(),
+        now,
+    })
 }
 
 /// A request under `/api/v1`.

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use mirage_api::error::{Exit, Problem};
-use mirage_api::{health, router};
+use mirage_api::{grpc, health, router};
 use mirage_log::queue::TaskQueue;
 use mirage_log::queue::in_process::InProcess;
 use mirage_workers::collect::{self, Limits};
@@ -102,10 +102,12 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
         runner: runner.clone(),
     };
     let mut work = JoinSet::new();
-    let mut routes = health::routes(Arc::new(dependencies));
+    let dependencies = Arc::new(dependencies);
+    let mut routes = health::routes(dependencies.clone());
     if let Some(runner) = runner.clone().filter(|_| roles.contains(&Role::Api)) {
         let gateway = Arc::new(context.gateway(&node, runner));
         routes = routes.merge(router::routes(gateway.clone()));
+        routes = routes.merge(grpc::health::routes(dependencies, stop.clone()));
         let stopped = stop.clone();
         spawn(&mut work, "audit and live streams", async move {
             gateway.audit.tend(stopped).await;

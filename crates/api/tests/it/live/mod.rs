@@ -1,7 +1,7 @@
 //! Live streams over real sockets: all that happened, then what happens, in order and once.
 
 mod asyncapi;
-mod reader;
+pub(crate) mod reader;
 mod sse;
 mod ws;
 
@@ -17,7 +17,7 @@ use crate::rig::{Rig, request};
 use reader::Message;
 
 /// The events of the `n`-th workspace up to a position, as they are to be told.
-async fn expected(rig: &Rig, n: usize, upto: Position) -> Vec<Message> {
+pub(crate) async fn expected(rig: &Rig, n: usize, upto: Position) -> Vec<Message> {
     let mut all = Vec::new();
     for at in 1..=upto.0 {
         let recorded = rig.log.commit(Position(at)).await.unwrap();
@@ -41,7 +41,7 @@ async fn expected(rig: &Rig, n: usize, upto: Position) -> Vec<Message> {
     all
 }
 
-async fn start_scan(rig: &Rig, n: usize) {
+pub(crate) async fn start_scan(rig: &Rig, n: usize) {
     let key = rig.key(n, Role::Owner);
     let body = json!({"seeds": ["example.com"]});
     let started = request(&key, Method::POST, "/scans", Some(body));
