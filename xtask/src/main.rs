@@ -9,6 +9,7 @@
 mod bench;
 mod demo;
 mod new;
+mod npm;
 mod python;
 mod servers;
 mod test;

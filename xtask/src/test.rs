@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 
 use crate::servers::Shared;
-use crate::{python, tidy, workspace};
+use crate::{npm, python, tidy, workspace};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -26,6 +26,8 @@ struct Step {
 enum Action {
     Tidy,
     Cargo(&'static [&'static str]),
+    /// Programs by which tests speak to Mirage as others do, where npm and its registry are in reach.
+    Npm,
     /// Libraries by which tests read files as other programs do, where a package index is in reach.
     Python,
     /// The servers that tests speak to: fetched, and those that all suites share started.
@@ -72,6 +74,11 @@ const STEPS: &[Step] = &[
         name: "python",
         is_fast: false,
         action: Action::Python,
+    },
+    Step {
+        name: "npm",
+        is_fast: false,
+        action: Action::Npm,
     },
     Step {
         name: "servers",
@@ -159,6 +166,11 @@ impl Action {
         match self {
             Self::Tidy => tidy::run()?,
             Self::Cargo(words) => cargo(words, &[])?,
+            Self::Npm => {
+                if let Err(reason) = npm::prepare()? {
+                    return Ok(Outcome::Skipped(reason));
+                }
+            }
             Self::Python => {
                 if let Err(reason) = python::prepare()? {
                     return Ok(Outcome::Skipped(reason));
@@ -190,6 +202,7 @@ impl std::fmt::Display for Action {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Tidy => formatter.write_str("cargo xtask tidy"),
+            Self::Npm => formatter.write_str("npm ci of the ecosystem tests' packages"),
             Self::Python => {
                 formatter.write_str("python3 with the libraries of the ecosystem tests")
             }

@@ -21,6 +21,7 @@ mod ledger;
 mod meilisearch;
 mod nats;
 mod neo4j;
+mod npm;
 mod overheard;
 mod ports;
 mod postgres;
@@ -38,6 +39,7 @@ pub use neo4j::{
     GIVEN as NEO4J_GIVEN, Neo4j, Neo4jLock, VERSION as NEO4J_VERSION, java, neo4j, neo4j_alone,
     neo4j_locked,
 };
+pub use npm::{NPM_LISTS, npm};
 pub use overheard::{Overheard, overhear, whole};
 pub use postgres::{
     GIVEN as POSTGRES_GIVEN, Postgres, PostgresLock, VERSION as POSTGRES_VERSION, postgres,

@@ -19,6 +19,7 @@ const EDGE: &[&str] = &[
 ];
 const NETWORK: &str = "only `probe` reaches the network";
 const PURE: &str = "`domain` is pure; act at the edge";
+const CALLS: &str = "the gateway alone speaks gRPC";
 const STORE: &str = "ask a projection's query or the log";
 
 const DOORS: &[Door] = &[
@@ -78,6 +79,11 @@ const DOORS: &[Door] = &[
         dependency: "tokio-postgres",
         users: &["mirage-projections"],
         instead: STORE,
+    },
+    Door {
+        dependency: "tonic",
+        users: &["mirage-api"],
+        instead: CALLS,
     },
 ];
 
@@ -151,6 +157,12 @@ mod tests {
         assert_eq!(found("crates/mirage-domain", "tokio"), ["tokio"]);
         assert_eq!(found("crates/mirage-domain", "getrandom"), ["getrandom"]);
         assert_eq!(found("crates/mirage-log", "tokio"), [""; 0]);
+    }
+
+    #[test]
+    fn calls_are_for_the_gateway() {
+        assert_eq!(found("crates/mirage-api", "tonic"), [""; 0]);
+        assert_eq!(found("crates/mirage-workers", "tonic"), ["tonic"]);
     }
 
     #[test]

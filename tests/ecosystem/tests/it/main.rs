@@ -1,3 +1,4 @@
 //! What other people's tools say about Mirage's interfaces, in one binary.
 
+mod buf;
 mod grpc_code;
