@@ -10,6 +10,7 @@
 
 pub mod archive;
 pub mod backup;
+pub mod cloud_event;
 pub mod commit;
 pub mod evidence;
 pub mod execute;

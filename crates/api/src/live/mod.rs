@@ -6,7 +6,6 @@
 //! **Never:** a subscriber that makes another one wait.
 
 pub mod asyncapi;
-pub mod cloud_event;
 mod guard;
 pub mod sse;
 pub(crate) mod subscriber;

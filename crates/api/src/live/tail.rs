@@ -15,7 +15,7 @@ use mirage_log::{EventLog, Filter, Read, ReadError, Recorded};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 
-use super::cloud_event::CloudEvent;
+use mirage_log::cloud_event::CloudEvent;
 
 /// Commits that are kept for subscribers who are behind; further behind, they read the log themselves.
 const KEPT: usize = 256;

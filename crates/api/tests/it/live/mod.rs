@@ -5,9 +5,9 @@ pub(crate) mod reader;
 mod sse;
 mod ws;
 
-use mirage_api::live::cloud_event::CloudEvent;
 use mirage_domain::id::Position;
 use mirage_domain::role::Role;
+use mirage_log::cloud_event::CloudEvent;
 use mirage_projections::testing::made_scan::workspace;
 use serde_json::json;
 

@@ -3,8 +3,8 @@
 use std::io::{BufWriter, Write};
 
 use futures::StreamExt;
-use mirage_api::live::cloud_event::CloudEvent;
 use mirage_domain::id::{Position, ScanId};
+use mirage_log::cloud_event::CloudEvent;
 use mirage_log::{EventLog, Filter, Read};
 
 use crate::output::Failure;

@@ -1,12 +1,13 @@
-//! An event of the log as a CloudEvent 1.0: the one mapping, of streams and of exports.
+//! An event of the log as a CloudEvent 1.0: the one mapping, of streams, exports and webhooks.
 //!
 //! `id` is COMMIT-ID.INDEX, `sequence` the cursor by which a consumer goes on, `subject` the stream's category and id.
 //! What is sealed stands as null in `data`, as in the log, and so does what proves who somebody is.
 
 use mirage_domain::id::Cursor;
-use mirage_log::commit::{Commit, Entry};
 use serde::Serialize;
 use serde_json::value::RawValue;
+
+use crate::commit::{Commit, Entry};
 
 /// The context attributes, in the order of the specification, then ours; names of attributes are small letters only.
 #[derive(Debug, Serialize)]
