@@ -327,6 +327,10 @@ impl Gateway {
 
     /// Who runs a scan just now.
     pub async fn holder(&self, scan: &ScanId) -> Option<String> {
-        self.leases.holder(scan, (self.now)()).await.ok().flatten()
+        self.leases
+            .holder(scan.as_str(), (self.now)())
+            .await
+            .ok()
+            .flatten()
     }
 }

@@ -21,7 +21,7 @@ impl Context {
 impl Held {
     pub(crate) async fn by(&self, scan: &ScanId) -> Option<String> {
         let leases = self.0.as_ref()?;
-        leases.holder(scan, Timestamp::now()).await.ok()?
+        leases.holder(scan.as_str(), Timestamp::now()).await.ok()?
     }
 
     /// The row with its state as of now; only of a scan that is not over somebody is asked.

@@ -2,7 +2,6 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use mirage_domain::id::ScanId;
 use mirage_log::queue;
 use mirage_log::queue::holders::Holders;
 
@@ -21,18 +20,18 @@ impl From<queue::Error> for Error {
 impl Leases for LeaseBucket {
     async fn take(
         &self,
-        scan: &ScanId,
+        what: &str,
         holder: &str,
         _: Timestamp,
     ) -> Result<Result<(), String>, Error> {
-        Ok(self.0.take(scan.as_str(), holder).await?)
+        Ok(self.0.take(what, holder).await?)
     }
 
-    async fn holder(&self, scan: &ScanId, _: Timestamp) -> Result<Option<String>, Error> {
-        Ok(self.0.holder(scan.as_str()).await?)
+    async fn holder(&self, what: &str, _: Timestamp) -> Result<Option<String>, Error> {
+        Ok(self.0.holder(what).await?)
     }
 
-    async fn release(&self, scan: &ScanId, holder: &str) -> Result<(), Error> {
-        Ok(self.0.release(scan.as_str(), holder).await?)
+    async fn release(&self, what: &str, holder: &str) -> Result<(), Error> {
+        Ok(self.0.release(what, holder).await?)
     }
 }

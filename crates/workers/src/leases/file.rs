@@ -37,9 +37,9 @@ impl LeaseFile {
     }
 
     /// Voids the lease of a process of this machine that is gone: nobody needs to wait for it to run out.
-    fn bury(&self, scan: &ScanId, now: Timestamp) -> rusqlite::Result<()> {
-        match self.holder(scan, now)? {
-            Some(holder) if is_gone(&holder) => self.release(scan, &holder),
+    fn bury(&self, what: &str, now: Timestamp) -> rusqlite::Result<()> {
+        match self.holder(what, now)? {
+            Some(holder) if is_gone(&holder) => self.release(what, &holder),
             _ => Ok(()),
         }
     }
@@ -47,33 +47,33 @@ impl LeaseFile {
     /// Takes or renews the lease; `Err` in the answer names who holds it.
     pub fn take(
         &self,
-        scan: &ScanId,
+        what: &str,
         holder: &str,
         now: Timestamp,
     ) -> rusqlite::Result<Result<(), String>> {
-        self.bury(scan, now)?;
+        self.bury(what, now)?;
         let until = now.as_millisecond() + LEASE.as_millis() as i64;
         let taken = self.with(|connection| {
             connection.execute(
                 "INSERT INTO leases (scan, holder, until_ms) VALUES (?1, ?2, ?3)
                  ON CONFLICT (scan) DO UPDATE SET holder = ?2, until_ms = ?3
                  WHERE holder = ?2 OR until_ms < ?4",
-                params![scan.as_str(), holder, until, now.as_millisecond()],
+                params![what, holder, until, now.as_millisecond()],
             )
         })?;
         match taken {
-            0 => Ok(Err(self.holder(scan, now)?.unwrap_or_default())),
+            0 => Ok(Err(self.holder(what, now)?.unwrap_or_default())),
             _ => Ok(Ok(())),
         }
     }
 
-    /// Who holds the scan now, if anybody does.
-    pub fn holder(&self, scan: &ScanId, now: Timestamp) -> rusqlite::Result<Option<String>> {
+    /// Who holds it now, if anybody does.
+    pub fn holder(&self, what: &str, now: Timestamp) -> rusqlite::Result<Option<String>> {
         self.with(|connection| {
             connection
                 .query_row(
                     "SELECT holder FROM leases WHERE scan = ?1 AND until_ms >= ?2",
-                    params![scan.as_str(), now.as_millisecond()],
+                    params![what, now.as_millisecond()],
                     |row| row.get(0),
                 )
                 .optional()
@@ -98,9 +98,9 @@ impl LeaseFile {
     }
 
     /// Gives a lease back.
-    pub fn release(&self, scan: &ScanId, holder: &str) -> rusqlite::Result<()> {
+    pub fn release(&self, what: &str, holder: &str) -> rusqlite::Result<()> {
         let sql = "DELETE FROM leases WHERE scan = ?1 AND holder = ?2";
-        self.with(|connection| connection.execute(sql, params![scan.as_str(), holder]))
+        self.with(|connection| connection.execute(sql, params![what, holder]))
             .map(|_| ())
     }
 }
@@ -109,19 +109,19 @@ impl LeaseFile {
 impl Leases for LeaseFile {
     async fn take(
         &self,
-        scan: &ScanId,
+        what: &str,
         holder: &str,
         now: Timestamp,
     ) -> Result<Result<(), String>, Error> {
-        Ok(Self::take(self, scan, holder, now)?)
+        Ok(Self::take(self, what, holder, now)?)
     }
 
-    async fn holder(&self, scan: &ScanId, now: Timestamp) -> Result<Option<String>, Error> {
-        Ok(Self::holder(self, scan, now)?)
+    async fn holder(&self, what: &str, now: Timestamp) -> Result<Option<String>, Error> {
+        Ok(Self::holder(self, what, now)?)
     }
 
-    async fn release(&self, scan: &ScanId, holder: &str) -> Result<(), Error> {
-        Ok(Self::release(self, scan, holder)?)
+    async fn release(&self, what: &str, holder: &str) -> Result<(), Error> {
+        Ok(Self::release(self, what, holder)?)
     }
 }
 
@@ -168,21 +168,24 @@ mod tests {
         let leases = LeaseFile::open(&dir.path().join("leases.db")).unwrap();
         let scan = ScanId::new("scn_a").unwrap();
         let at = |second| Timestamp::from_second(second).unwrap();
-        assert_eq!(leases.take(&scan, "one", at(0)).unwrap(), Ok(()));
-        assert_eq!(leases.take(&scan, "one", at(3)).unwrap(), Ok(()));
-        assert_eq!(leases.take(&scan, "two", at(7)).unwrap(), Err("one".into()));
-        assert_eq!(leases.take(&scan, "two", at(9)).unwrap(), Ok(()));
+        assert_eq!(leases.take(scan.as_str(), "one", at(0)).unwrap(), Ok(()));
+        assert_eq!(leases.take(scan.as_str(), "one", at(3)).unwrap(), Ok(()));
         assert_eq!(
-            leases.holder(&scan, at(10)).unwrap().as_deref(),
+            leases.take(scan.as_str(), "two", at(7)).unwrap(),
+            Err("one".into())
+        );
+        assert_eq!(leases.take(scan.as_str(), "two", at(9)).unwrap(), Ok(()));
+        assert_eq!(
+            leases.holder(scan.as_str(), at(10)).unwrap().as_deref(),
             Some("two")
         );
-        leases.release(&scan, "one").unwrap();
+        leases.release(scan.as_str(), "one").unwrap();
         assert_eq!(
-            leases.holder(&scan, at(10)).unwrap().as_deref(),
+            leases.holder(scan.as_str(), at(10)).unwrap().as_deref(),
             Some("two")
         );
-        leases.release(&scan, "two").unwrap();
-        assert_eq!(leases.holder(&scan, at(10)).unwrap(), None);
+        leases.release(scan.as_str(), "two").unwrap();
+        assert_eq!(leases.holder(scan.as_str(), at(10)).unwrap(), None);
     }
 
     #[test]
@@ -197,13 +200,16 @@ mod tests {
         let (start, boot) = (started(child.id()).unwrap(), boot().unwrap());
         let holder = format!("process {} {start} {boot}", child.id());
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(leases.take(&scan, &holder, now).unwrap(), Ok(()));
-        assert_eq!(leases.take(&scan, "other", now).unwrap(), Err(holder));
+        assert_eq!(leases.take(scan.as_str(), &holder, now).unwrap(), Ok(()));
+        assert_eq!(
+            leases.take(scan.as_str(), "other", now).unwrap(),
+            Err(holder)
+        );
         child.kill().unwrap();
         child.wait().unwrap();
         let stale = leases.stale(now).unwrap();
         assert_eq!(stale.len(), 1);
-        assert_eq!(leases.take(&scan, "other", now).unwrap(), Ok(()));
+        assert_eq!(leases.take(scan.as_str(), "other", now).unwrap(), Ok(()));
         assert_eq!(leases.stale(now).unwrap(), []);
         assert!(!is_gone(&this_process()));
     }

@@ -1,6 +1,6 @@
-//! Leases: hints which process holds which scan, which may be deleted at any time.
+//! Leases: hints which process holds which scan or subscription, which may be deleted at any time.
 //!
-//! They save a second orchestrator the trouble of claiming a plan that is in good hands; the truth is the plan's stream.
+//! They save a second process the trouble of claiming what is in good hands; the truth is the stream that is claimed.
 
 mod bucket;
 mod file;
@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use mirage_domain::id::ScanId;
 
 pub use bucket::LeaseBucket;
 pub use file::{LeaseFile, this_process};
@@ -36,14 +35,14 @@ pub trait Leases: Send + Sync {
     /// Takes or renews the lease; `Err` in the answer names who holds it.
     async fn take(
         &self,
-        scan: &ScanId,
+        what: &str,
         holder: &str,
         now: Timestamp,
     ) -> Result<Result<(), String>, Error>;
 
-    /// Who holds the scan now, if anybody does.
-    async fn holder(&self, scan: &ScanId, now: Timestamp) -> Result<Option<String>, Error>;
+    /// Who holds it now, if anybody does.
+    async fn holder(&self, what: &str, now: Timestamp) -> Result<Option<String>, Error>;
 
     /// Gives a lease back, if it is this holder's.
-    async fn release(&self, scan: &ScanId, holder: &str) -> Result<(), Error>;
+    async fn release(&self, what: &str, holder: &str) -> Result<(), Error>;
 }

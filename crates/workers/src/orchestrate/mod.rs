@@ -70,12 +70,15 @@ pub enum Error {
 
 /// Takes the scan's lease; false if another process holds it.
 async fn hold(node: &Node, scan: &ScanId) -> Result<bool, Error> {
-    let taken = node.leases.take(scan, &node.holder, (node.now)()).await?;
+    let taken = node
+        .leases
+        .take(scan.as_str(), &node.holder, (node.now)())
+        .await?;
     Ok(taken.is_ok())
 }
 
 async fn give_back(node: &Node, scan: &ScanId) {
-    if let Err(error) = node.leases.release(scan, &node.holder).await {
+    if let Err(error) = node.leases.release(scan.as_str(), &node.holder).await {
         tracing::warn!(%error, "the lease could not be given back");
     }
 }

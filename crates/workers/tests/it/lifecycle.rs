@@ -274,7 +274,7 @@ async fn a_held_scan_is_left_to_its_holder_and_a_repeated_start_meets_it() {
     assert_eq!(again, (scan.clone(), at));
     node_one
         .leases
-        .take(&scan, "another process", (node_one.now)())
+        .take(scan.as_str(), "another process", (node_one.now)())
         .await
         .unwrap()
         .unwrap();

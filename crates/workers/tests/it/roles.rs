@@ -407,7 +407,11 @@ async fn a_scan_that_is_held_in_the_bucket_of_the_cluster_is_left_to_its_holder(
     let age = Duration::from_secs(600);
     let another = LeaseBucket(queue.holders(age).await.unwrap());
     let now = mirage_workers::node::now();
-    another.take(&scan, "another", now).await.unwrap().unwrap();
+    another
+        .take(scan.as_str(), "another", now)
+        .await
+        .unwrap()
+        .unwrap();
     let node = Arc::into_inner(node(dir.path()).await).unwrap();
     let node = Arc::new(Node {
         leases: Arc::new(LeaseBucket(queue.holders(age).await.unwrap())),

@@ -77,7 +77,7 @@ fn give_back(path: &Path) -> Result<usize, Box<dyn std::error::Error>> {
     let leases = LeaseFile::open(path)?;
     let stale = leases.stale(Timestamp::now())?;
     for (scan, holder) in &stale {
-        leases.release(scan, holder)?;
+        leases.release(scan.as_str(), holder)?;
     }
     Ok(stale.len())
 }
