@@ -11,7 +11,10 @@ use serde_json::value::RawValue;
 
 use crate::id::Digest;
 use crate::sealed::Sealable;
-use crate::{audit, log, mark, plan, scan, session, task, team, upcast, user, workspace};
+use crate::{
+    audit, delivery, log, mark, plan, scan, session, subscription, task, team, upcast, user,
+    workspace,
+};
 
 /// Declares an aggregate's events: variant, wire kind, schema version. The variant's name is its data's type.
 macro_rules! events {
@@ -91,6 +94,8 @@ pub enum Event {
     Team(team::Event),
     Session(session::Event),
     Audit(audit::Event),
+    Subscription(subscription::Event),
+    Delivery(delivery::Event),
 }
 
 /// Why an event cannot be read.
@@ -123,6 +128,8 @@ macro_rules! each {
             Event::Team($inner) => $body,
             Event::Session($inner) => $body,
             Event::Audit($inner) => $body,
+            Event::Subscription($inner) => $body,
+            Event::Delivery($inner) => $body,
         }
     };
 }
@@ -143,7 +150,7 @@ macro_rules! of_stream {
 }
 of_stream!(
     log => Log, workspace => Workspace, scan => Scan, plan => Plan, task => Task, mark => Mark, user => User, team => Team,
-    session => Session, audit => Audit
+    session => Session, audit => Audit, subscription => Subscription, delivery => Delivery
 );
 
 /// Asks the stream that carries a kind: a kind's family names its stream.
@@ -160,6 +167,8 @@ macro_rules! of_kind {
             "team" => team,
             "session" => session,
             "audit" => audit,
+            "subscription" => subscription,
+            "delivery" => delivery,
             _ => log
         )
     };
@@ -189,18 +198,29 @@ impl Event {
         Self::kinds().filter(is_streamed)
     }
 
-    /// The event as it may be told to others than the log's own readers: what proves who somebody is stands as if erased.
+    /// The event as it may be told to others than the log's own readers: what proves who somebody is stands as if erased,
+    /// and so does where and in whose name subscribers are spoken to.
     pub fn told(&self) -> Cow<'_, Self> {
-        let told = match self {
-            Self::User(user::Event::PasswordSet(_)) => user::Event::from(user::PasswordSet {
-                phc: Sealable::Erased,
-            }),
-            Self::User(user::Event::TotpSet(_)) => user::Event::from(user::TotpSet {
-                secret: Sealable::Erased,
-            }),
-            _ => return Cow::Borrowed(self),
-        };
-        Cow::Owned(Self::User(told))
+        if !matches!(self, Self::User(_) | Self::Subscription(_)) {
+            return Cow::Borrowed(self);
+        }
+        let mut told = self.clone();
+        match &mut told {
+            Self::User(user::Event::PasswordSet(set)) => set.phc = Sealable::Erased,
+            Self::User(user::Event::TotpSet(set)) => set.secret = Sealable::Erased,
+            Self::Subscription(subscription::Event::Created(created)) => {
+                created.url = Sealable::Erased;
+                created.secret = Sealable::Erased;
+            }
+            Self::Subscription(subscription::Event::Changed(changed)) => {
+                changed.url = Sealable::Erased;
+            }
+            Self::Subscription(subscription::Event::SecretRotated(rotated)) => {
+                rotated.secret = Sealable::Erased;
+            }
+            _ => {}
+        }
+        Cow::Owned(told)
     }
 
     /// The wire kind, `scan.started`.
@@ -244,7 +264,9 @@ impl Event {
             | Self::User(_)
             | Self::Team(_)
             | Self::Session(_)
-            | Self::Audit(_) => Vec::new(),
+            | Self::Audit(_)
+            | Self::Subscription(_)
+            | Self::Delivery(_) => Vec::new(),
         }
     }
 
@@ -261,6 +283,8 @@ impl Event {
             team::Event::KINDS,
             session::Event::KINDS,
             audit::Event::KINDS,
+            subscription::Event::KINDS,
+            delivery::Event::KINDS,
         ];
         all.into_iter().flatten().copied()
     }

@@ -112,6 +112,10 @@ text_id! {
     SessionId
 }
 text_id! {
+    /// A subscription: `sub_` and 26 characters of base 32.
+    SubscriptionId
+}
+text_id! {
     /// One of the four parts of a stream's id.
     Token
 }
@@ -151,6 +155,14 @@ impl TeamId {
     pub fn derive(workspace: &WorkspaceId, actor: &str, key: &str) -> Self {
         let parts = [workspace.as_str(), actor, key].map(str::as_bytes);
         Self(prefixed("tea_", &parts))
+    }
+}
+
+impl SubscriptionId {
+    /// The subscription that a creating command makes; the same workspace, actor and key name the same one.
+    pub fn derive(workspace: &WorkspaceId, actor: &str, key: &str) -> Self {
+        let parts = [workspace.as_str(), actor, key].map(str::as_bytes);
+        Self(prefixed("sub_", &parts))
     }
 }
 
@@ -334,7 +346,8 @@ impl fmt::Display for Position {
 pub struct Version(pub u64);
 
 /// Where a consumer is: a commit and the index of an event in it, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Cursor {
     pub position: Position,
     pub index: u32,
@@ -368,6 +381,19 @@ impl Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.position, self.index)
+    }
+}
+
+impl TryFrom<String> for Cursor {
+    type Error = IdError;
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<Cursor> for String {
+    fn from(cursor: Cursor) -> Self {
+        cursor.to_string()
     }
 }
 
@@ -437,6 +463,14 @@ impl StreamId {
     }
     pub fn task(workspace: &WorkspaceId, scan: &ScanId, task: &TaskId) -> Self {
         Self::new(workspace.clone(), Some(scan.clone()), "task", task.as_str())
+    }
+    /// All subscriptions of a workspace.
+    pub fn subscriptions(workspace: &WorkspaceId) -> Self {
+        Self::new(workspace.clone(), None, "subscription", workspace.as_str())
+    }
+    /// What came of the deliveries of one of them.
+    pub fn delivery(workspace: &WorkspaceId, subscription: &SubscriptionId) -> Self {
+        Self::new(workspace.clone(), None, "delivery", subscription.as_str())
     }
     pub fn mark(workspace: &WorkspaceId, scan: &ScanId, finding: FindingId) -> Self {
         Self::new(

@@ -14,6 +14,7 @@
 //! | role | [`role`]: what somebody may do in a workspace |
 //! | user, team, session | [`user`], [`team`], [`session`]: who may enter, and who is in |
 //! | audit | [`audit`]: what was refused, and what was read that few may read |
+//! | subscription, delivery | [`subscription`], [`delivery`]: who is told by webhook, and what came of it |
 //! | module | [`module`]: the manifest |
 //! | scope | [`scope`]: what may be contacted, by named rules |
 //! | frontier | [`frontier`]: the fold that says what is due |
@@ -22,6 +23,7 @@
 
 mod aggregate;
 pub mod audit;
+pub mod delivery;
 pub mod entity;
 pub mod event;
 pub mod finding;
@@ -38,6 +40,7 @@ pub mod scope;
 pub mod sealed;
 pub mod session;
 pub mod standing;
+pub mod subscription;
 pub mod task;
 pub mod team;
 pub mod upcast;

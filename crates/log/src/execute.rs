@@ -41,9 +41,11 @@ macro_rules! logged {
     };
 }
 logged!(
+    mirage_domain::delivery::Deliveries => Delivery,
     mirage_domain::mark::Mark => Mark,
     mirage_domain::scan::Scan => Scan,
     mirage_domain::session::Session => Session,
+    mirage_domain::subscription::Subscriptions => Subscription,
     mirage_domain::team::Team => Team,
     mirage_domain::user::User => User,
     mirage_domain::workspace::Workspace => Workspace,

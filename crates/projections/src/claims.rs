@@ -43,7 +43,9 @@ pub(crate) fn of_commit(recorded: &Recorded) -> impl Iterator<Item = Result<Clai
             | Event::User(_)
             | Event::Team(_)
             | Event::Session(_)
-            | Event::Audit(_) => None,
+            | Event::Audit(_)
+            | Event::Subscription(_)
+            | Event::Delivery(_) => None,
         })
 }
 

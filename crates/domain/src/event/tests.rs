@@ -67,6 +67,14 @@ fn what_proves_who_somebody_is_is_told_to_nobody() {
         let members = told.as_object().unwrap();
         assert!(members.values().all(serde_json::Value::is_null), "{told}");
     }
+    let secret = |text: &str| text.contains("whsec_") || text.contains("https://");
+    for kind in ["created", "changed", "secret_rotated"] {
+        let kind = format!("subscription.{kind}");
+        let event = Event::read(&kind, 1, &golden(&kind, 1)).unwrap();
+        assert!(secret(event.data().unwrap().get()), "{kind}");
+        let told = event.told().data().unwrap();
+        assert!(!secret(told.get()), "{told}");
+    }
     let other = Event::read("user.created", 1, &golden("user.created", 1)).unwrap();
     assert_eq!(*other.told(), other);
 }

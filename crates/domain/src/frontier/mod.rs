@@ -199,7 +199,9 @@ impl Frontier {
             | Event::User(_)
             | Event::Team(_)
             | Event::Session(_)
-            | Event::Audit(_) => {}
+            | Event::Audit(_)
+            | Event::Subscription(_)
+            | Event::Delivery(_) => {}
         }
     }
 

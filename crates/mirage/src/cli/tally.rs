@@ -74,7 +74,9 @@ impl Tally {
                 | Event::User(_)
                 | Event::Team(_)
                 | Event::Session(_)
-                | Event::Audit(_) => {}
+                | Event::Audit(_)
+                | Event::Subscription(_)
+                | Event::Delivery(_) => {}
             }
         }
         self.position = recorded.position;

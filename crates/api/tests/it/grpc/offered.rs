@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use mirage_api::grpc;
 use mirage_api::health::{self, Dependency, Readiness};
+use mirage_api::listener::Listener;
 use prost::Message;
 use prost_types::FileDescriptorProto;
 use tokio::time::timeout;
@@ -170,7 +171,11 @@ async fn a_node_that_stops_waits_for_nobody_who_watches_or_might_ask_on() {
     let at = listener.local_addr().unwrap();
     let health = grpc::health::routes(Arc::new(Said::default()), stop.clone());
     let routes = rig.router.clone().merge(health);
-    let served = tokio::spawn(health::serve(listener, routes, stop.clone()));
+    let served = tokio::spawn(health::serve(
+        Listener::plain(listener).unwrap(),
+        routes,
+        stop.clone(),
+    ));
     let channel = channel(at).await;
     let service = String::new();
     let mut client = HealthClient::new(channel.clone());

@@ -79,10 +79,14 @@ pub(super) fn row(recorded: &Recorded, cursor: Cursor, entry: &Entry, operations
 /// The workspace that an event is about; none for what a scan does by itself.
 fn whose<'a>(event: &'a Event, stream: &'a StreamId) -> Option<&'a str> {
     match event {
-        Event::Log(_) | Event::Plan(_) | Event::Task(_) => None,
-        Event::Scan(_) | Event::Mark(_) | Event::Audit(_) | Event::User(_) | Event::Team(_) => {
-            Some(stream.workspace.as_str())
-        }
+        // Deliveries have a log of their own.
+        Event::Log(_) | Event::Plan(_) | Event::Task(_) | Event::Delivery(_) => None,
+        Event::Scan(_)
+        | Event::Mark(_)
+        | Event::Audit(_)
+        | Event::User(_)
+        | Event::Team(_)
+        | Event::Subscription(_) => Some(stream.workspace.as_str()),
         // A workspace's own stream is named after it.
         Event::Workspace(_) => Some(stream.id.as_str()),
         Event::Session(session::Event::Opened(opened)) => Some(opened.workspace.as_str()),

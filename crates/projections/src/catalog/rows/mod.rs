@@ -71,7 +71,9 @@ pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Res
             | Event::User(_)
             | Event::Team(_)
             | Event::Session(_)
-            | Event::Audit(_) => {}
+            | Event::Audit(_)
+            | Event::Subscription(_)
+            | Event::Delivery(_) => {}
         }
     }
     Ok(())
