@@ -32,6 +32,7 @@ pub mod mmdb;
 mod names;
 mod page;
 mod policy;
+pub mod receiver;
 mod records;
 mod registries;
 mod site;

@@ -1,4 +1,4 @@
-//! The commands that people give: to scans, and about findings.
+//! The commands that people give: to scans, about findings, and about who is told.
 //!
 //! They append and nothing else; a scan is run by whoever reads of it.
 
@@ -7,15 +7,18 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
+use mirage_domain::delivery::{self, Deliveries};
 use mirage_domain::entity::Entity;
 use mirage_domain::id::{
-    Digest, FindingId, IdKey, ModuleName, Position, ScanId, StreamId, Version, WorkspaceId,
+    Cursor, Digest, FindingId, IdKey, ModuleName, Position, ScanId, StreamId, SubscriptionId,
+    Version, WorkspaceId,
 };
 use mirage_domain::mark::{self, Mark};
 use mirage_domain::module::Profile;
 use mirage_domain::scan::{self, Consent, Limits, Origin, Requested, Scan, Seeds, StartScan};
 use mirage_domain::scope::{RuleError, Scope};
 use mirage_domain::sealed::Sealable;
+use mirage_domain::subscription::{self, Subscriptions};
 use mirage_log::EventLog;
 use mirage_log::commit::{Actor, ActorKind, CommandKey};
 use mirage_log::evidence::{self, EvidenceStore};
@@ -33,6 +36,8 @@ pub struct Commands {
     pub key: IdKey,
     pub scans: Store<Scan>,
     pub marks: Store<Mark>,
+    pub subscriptions: Store<Subscriptions>,
+    pub deliveries: Store<Deliveries>,
     pub now: fn() -> Timestamp,
 }
 
@@ -107,19 +112,21 @@ impl Commands {
             key,
             scans: Store::new(log.clone()),
             marks: Store::new(log.clone()),
+            subscriptions: Store::new(log.clone()),
+            deliveries: Store::new(log.clone()),
             now,
             log,
         }
     }
 
-    fn envelope(&self, caller: &Caller, scan: &ScanId) -> Envelope {
+    fn envelope(&self, caller: &Caller, belongs_to: Option<&ScanId>) -> Envelope {
         let command = caller.key.as_ref().map(|(key, request)| CommandKey {
             key: key.clone(),
             digest: self.key.mac(request),
         });
         Envelope {
             command,
-            correlation: Some(scan.to_string()),
+            correlation: belongs_to.map(ToString::to_string),
             at_version: caller.at_version,
             traceparent: caller.traceparent.clone(),
             ..Envelope::new(caller.actor.clone(), self.now)
@@ -174,7 +181,7 @@ impl Commands {
         let stream = StreamId::scan(&self.workspace, scan);
         Ok(self
             .scans
-            .execute(&stream, command, self.envelope(caller, scan))
+            .execute(&stream, command, self.envelope(caller, Some(scan)))
             .await?)
     }
 
@@ -187,8 +194,56 @@ impl Commands {
         caller: &Caller,
     ) -> Result<Position, execute::Error<mark::Error>> {
         let stream = StreamId::mark(&self.workspace, scan, finding);
-        let envelope = self.envelope(caller, scan);
+        let envelope = self.envelope(caller, Some(scan));
         self.marks.execute(&stream, command, envelope).await
+    }
+
+    /// The id of a subscription that this caller creates: the same key names the same one.
+    pub fn new_subscription(&self, caller: &Caller) -> SubscriptionId {
+        let key = match &caller.key {
+            Some((key, _)) => key.clone(),
+            None => uuid::Uuid::now_v7().to_string(),
+        };
+        SubscriptionId::derive(&self.workspace, &caller.actor.id, &key)
+    }
+
+    /// The subscriptions as they are now.
+    pub async fn subscriptions(&self) -> Result<Subscriptions, mirage_log::ReadError> {
+        let stream = StreamId::subscriptions(&self.workspace);
+        Ok(self.subscriptions.state(&stream).await?.0)
+    }
+
+    /// Gives a command to the subscriptions and answers the position after which its effect can be read.
+    pub async fn subscribe(
+        &self,
+        command: subscription::Command,
+        caller: &Caller,
+    ) -> Result<Position, execute::Error<subscription::Error>> {
+        let stream = StreamId::subscriptions(&self.workspace);
+        let envelope = self.envelope(caller, None);
+        self.subscriptions.execute(&stream, command, envelope).await
+    }
+
+    /// What came of a subscription's deliveries.
+    pub async fn deliveries(
+        &self,
+        subscription: &SubscriptionId,
+    ) -> Result<Deliveries, mirage_log::ReadError> {
+        let stream = StreamId::delivery(&self.workspace, subscription);
+        Ok(self.deliveries.state(&stream).await?.0)
+    }
+
+    /// Asks for an event to be sent once more.
+    pub async fn resend(
+        &self,
+        subscription: &SubscriptionId,
+        cursor: Cursor,
+        caller: &Caller,
+    ) -> Result<Position, execute::Error<delivery::Error>> {
+        let stream = StreamId::delivery(&self.workspace, subscription);
+        let command = delivery::Command::Resend { cursor };
+        let envelope = self.envelope(caller, None);
+        self.deliveries.execute(&stream, command, envelope).await
     }
 }
 

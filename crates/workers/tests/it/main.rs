@@ -8,5 +8,6 @@ mod collectors_policy;
 mod collectors_registries;
 mod collectors_web;
 mod lifecycle;
+mod notify;
 mod roles;
 mod scans;

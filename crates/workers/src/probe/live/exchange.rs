@@ -8,7 +8,7 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri};
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use url::{Position, Url};
@@ -266,18 +266,18 @@ fn header_value(name: &str, value: &str) -> Result<HeaderValue, CollectError> {
     HeaderValue::from_str(value).map_err(|_| wrong())
 }
 
-fn host_of(url: &Url) -> &str {
+pub(super) fn host_of(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
 }
 
-fn request(url: &Url, asked: &Asked, is_h2: bool) -> Result<Request<Empty<Bytes>>, CollectError> {
+fn request(url: &Url, asked: &Asked, is_h2: bool) -> Result<Request<Full<Bytes>>, CollectError> {
     let wrong = || CollectError::Malformed(format!("`{url}` cannot be requested"));
     let host = host_of(url);
     let target = match is_h2 {
         true => format!("https://{host}{}", asked.target),
         false => asked.target.clone(),
     };
-    let mut request = Request::new(Empty::new());
+    let mut request = Request::new(Full::default());
     *request.uri_mut() = target.parse::<Uri>().map_err(|_| wrong())?;
     if !is_h2 {
         let value = HeaderValue::from_str(host).map_err(|_| wrong())?;
@@ -293,7 +293,7 @@ fn request(url: &Url, asked: &Asked, is_h2: bool) -> Result<Request<Empty<Bytes>
 
 /// Turns a request into one for a proxy (RFC 9112 §3.2.2). Its credentials are on the wire and nowhere else.
 fn relayed(
-    request: &mut Request<Empty<Bytes>>,
+    request: &mut Request<Full<Bytes>>,
     url: &Url,
     proxy: &Proxy,
 ) -> Result<(), CollectError> {

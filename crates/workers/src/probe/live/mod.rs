@@ -15,6 +15,7 @@ mod limits;
 mod line;
 mod pace;
 mod pool;
+mod post;
 mod resolve;
 mod secrets;
 mod tcp;
@@ -37,6 +38,7 @@ use mirage_log::evidence::{EvidenceStore, Stored};
 use tokio::sync::Semaphore;
 
 pub use limits::{LiveConfig, Policy, Timeouts};
+pub use post::{Courier, Posted};
 
 use super::counters::Counters;
 use super::exchange::Exchange;

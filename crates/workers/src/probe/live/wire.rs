@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -36,8 +36,8 @@ impl Driver {
 }
 
 enum Sender {
-    One(http1::SendRequest<Empty<Bytes>>),
-    Many(http2::SendRequest<Empty<Bytes>>),
+    One(http1::SendRequest<Full<Bytes>>),
+    Many(http2::SendRequest<Full<Bytes>>),
 }
 
 /// An open HTTP connection; closed when its last share is dropped.
@@ -74,7 +74,7 @@ impl Link {
     /// Sends the request and waits for the head of the answer.
     pub(super) async fn send(
         &mut self,
-        request: Request<Empty<Bytes>>,
+        request: Request<Full<Bytes>>,
     ) -> hyper::Result<Response<Incoming>> {
         match &mut self.sender {
             Sender::One(sender) => {

@@ -5,6 +5,7 @@ mod egress;
 mod http;
 mod line;
 mod pool;
+mod post;
 mod proxy;
 mod spellings;
 mod tls;

@@ -12,13 +12,13 @@ use super::dns::{self, response};
 use super::web::{self, listen, nowhere, page};
 use super::*;
 
-struct Secured {
-    listener: web::Listener,
+pub(super) struct Secured {
+    pub(super) listener: web::Listener,
     certificate: Vec<u8>,
 }
 
 /// A self-signed server for `secure.example`; one that wants a client's certificate closes when it gets none.
-async fn secured(protocols: &[&str], wants_client: bool) -> Secured {
+pub(super) async fn secured(protocols: &[&str], wants_client: bool) -> Secured {
     let own = rcgen::generate_simple_self_signed(["secure.example".to_owned()]).unwrap();
     let certificate = own.cert.der().clone();
     let key = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
