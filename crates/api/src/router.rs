@@ -73,6 +73,15 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(sign_in::sign_in))
         .routes(routes!(sign_in::refresh))
         .routes(routes!(sign_in::sign_out))
+        .routes(routes!(subscriptions::list, subscriptions::create))
+        .routes(routes!(
+            subscriptions::get,
+            subscriptions::change,
+            subscriptions::remove
+        ))
+        .routes(routes!(deliveries::list))
+        .routes(routes!(deliveries::resend))
+        .routes(routes!(subscriptions::rotate))
         .routes(routes!(users::change))
         .routes(routes!(users::password))
         .routes(routes!(users::offer, users::totp))

@@ -13,10 +13,12 @@ const READ: &[Role] = &[Owner, Analyst, Viewer, Auditor, Service];
 const SCAN: &[Role] = &[Owner, Analyst, Service];
 /// An analyst's word.
 const JUDGE: &[Role] = &[Owner, Analyst];
-/// Who may enter.
+/// Who may enter, and where events go.
 const ADMIT: &[Role] = &[Owner];
 /// Who may enter, only read.
 const SEE_ADMITTED: &[Role] = &[Owner, Auditor];
+/// Where events go, only read.
+const OVERSEE: &[Role] = &[Owner, Analyst, Auditor];
 /// Who did what.
 const AUDIT: &[Role] = &[Owner, Auditor];
 
@@ -83,6 +85,14 @@ pub static ALL: &[Operation] = &[
     op("list_sessions", Method::GET, "/sessions", SELF),
     op("end_session", Method::DELETE, "/sessions/{session}", SELF),
     op("sign_out", Method::POST, "/sign-out", SELF),
+    op("list_subscriptions", Method::GET, "/subscriptions", OVERSEE),
+    op("create_subscription", Method::POST, "/subscriptions", ADMIT),
+    op("remove_subscription", Method::DELETE, "/subscriptions/{subscription}", ADMIT),
+    op("get_subscription", Method::GET, "/subscriptions/{subscription}", OVERSEE),
+    op("change_subscription", Method::PATCH, "/subscriptions/{subscription}", ADMIT),
+    op("list_deliveries", Method::GET, "/subscriptions/{subscription}/deliveries", OVERSEE),
+    op("resend_delivery", Method::POST, "/subscriptions/{subscription}/deliveries/{cursor}/resend", ADMIT),
+    op("rotate_secret", Method::POST, "/subscriptions/{subscription}/secret", ADMIT),
     op("change_user", Method::PATCH, "/users/{user}", ADMIT),
     op("list_views", Method::GET, "/views", READ),
     op("whoami", Method::GET, "/whoami", READ),

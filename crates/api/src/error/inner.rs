@@ -1,6 +1,6 @@
 //! From the errors of the log and the domain to the public table.
 
-use mirage_domain::{mark, scan, workspace};
+use mirage_domain::{delivery, mark, scan, subscription, workspace};
 use mirage_log::{AppendError, OpenError, ReadError, archive, backup, evidence, execute};
 
 use super::Problem;
@@ -43,6 +43,27 @@ impl Coded for mark::Error {
         match self {
             Self::NotMarked => "not_marked",
             Self::LongReason | Self::NoReason => "usage",
+        }
+    }
+}
+
+impl Coded for subscription::Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Exists => "conflict",
+            Self::NoSubscription => "no_such_subscription",
+            Self::Stale { .. } => "precondition_failed",
+            Self::TooMany => "subscriptions_full",
+            Self::Name | Self::Url | Self::Filter | Self::Kind(_) | Self::Secret => "bad_value",
+        }
+    }
+}
+
+impl Coded for delivery::Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Fenced => "conflict",
+            Self::NoDelivery => "no_such_delivery",
         }
     }
 }

@@ -13,4 +13,5 @@ mod refusing;
 mod rig;
 mod sign_in;
 mod tls;
+mod webhooks;
 mod writes;

@@ -14,6 +14,7 @@ pub(crate) struct Ids {
     pub(crate) scan: String,
     pub(crate) finding: String,
     pub(crate) entity: String,
+    pub(crate) subscription: String,
 }
 
 impl Ids {
@@ -23,6 +24,7 @@ impl Ids {
             scan: format!("scn_{}", "a".repeat(26)),
             finding: "0".repeat(32),
             entity: "0".repeat(32),
+            subscription: format!("sub_{}", "a".repeat(26)),
         }
     }
 }
@@ -39,7 +41,15 @@ pub(crate) async fn ids(rig: &Rig, n: usize) -> Ids {
         scan: first(get("/scans").await, "scan_id"),
         finding: first(get("/findings?limit=1").await, "finding_id"),
         entity: first(get("/entities?limit=1").await, "entity_id"),
+        subscription: subscription(rig, &key).await,
     }
+}
+
+async fn subscription(rig: &Rig, key: &str) -> String {
+    let body = json!({"name": "x", "url": "https://example.com/"});
+    let made = request(key, Method::POST, "/subscriptions", Some(body));
+    let made = rig.send(made).await.good();
+    made["subscription_id"].as_str().unwrap().to_owned()
 }
 
 /// A request of an operation that is sound, about these ids.
@@ -50,6 +60,8 @@ fn call(operation: &Operation, ids: &Ids) -> (String, Option<Value>) {
         .replace("{finding}", &ids.finding)
         .replace("{entity}", &ids.entity)
         .replace("{key}", "key_unknown")
+        .replace("{subscription}", &ids.subscription)
+        .replace("{cursor}", "3.1")
         .replace("{module}", "dns")
         .replace("{position}", "3")
         .replace("{sha256}", &"0".repeat(64));
@@ -63,6 +75,8 @@ fn call(operation: &Operation, ids: &Ids) -> (String, Option<Value>) {
         "issue_api_key" => Some(json!({"name": "x", "role": "viewer"})),
         "start_scan" => Some(json!({"seeds": ["example.com"]})),
         "change_scan" => Some(json!({"is_archived": true})),
+        "create_subscription" => Some(json!({"name": "x", "url": "https://example.com/"})),
+        "change_subscription" => Some(json!({"is_paused": true})),
         "mark_finding" => Some(json!({"verdict": "confirmed"})),
         _ => None,
     };
@@ -111,7 +125,12 @@ async fn a_foreign_id_is_answered_as_one_that_there_is_not() {
     let mut tried = 0;
     for operation in operations::ALL {
         let (path, body) = call(operation, &foreign);
-        let is_of_id = [&foreign.scan, &foreign.finding, &foreign.entity];
+        let is_of_id = [
+            &foreign.scan,
+            &foreign.finding,
+            &foreign.entity,
+            &foreign.subscription,
+        ];
         if !is_of_id.iter().any(|id| path.contains(id.as_str())) {
             continue;
         }
