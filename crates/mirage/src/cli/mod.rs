@@ -14,6 +14,7 @@ mod export;
 mod findings;
 mod global;
 mod graph;
+mod hooks;
 mod ids;
 mod import;
 mod known;
@@ -103,6 +104,8 @@ enum Command {
     /// Keys for programs that speak to the gateway
     ApiKeys(api_keys::Arguments),
     Audit(audit::Arguments),
+    /// Who is told by webhook what happens
+    Hooks(hooks::Arguments),
     Nodes(nodes::Arguments),
     /// Who can sign in, and what each may do
     Users(users::Arguments),
@@ -219,6 +222,7 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Serve(arguments) => serve::run(context, &arguments).await,
         Command::ApiKeys(arguments) => api_keys::run(context, arguments).await,
         Command::Audit(arguments) => audit::run(context, &arguments).await,
+        Command::Hooks(arguments) => hooks::run(context, arguments).await,
         Command::Nodes(arguments) => nodes::run(context, &arguments).await,
         Command::Users(arguments) => users::run(context, arguments).await,
         Command::Scans(arguments) => scans::run(context, arguments).await,

@@ -11,7 +11,7 @@ use mirage_log::queue::TaskQueue;
 use mirage_log::queue::in_process::InProcess;
 use mirage_workers::collect::{self, Limits};
 use mirage_workers::node::Node;
-use mirage_workers::orchestrate;
+use mirage_workers::{notify, orchestrate};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -20,9 +20,9 @@ use super::{Answer, Context};
 use crate::output::Failure;
 use crate::wire::{self, Dependencies};
 
-/// Run as a node: orchestrate scans, collect, fold views
+/// Run as a node: orchestrate scans, collect, tell subscribers, fold views
 ///
-/// Roles: orchestrate, collect, project, api, or all of them. With a log in the data directory orchestrate and collect belong into
+/// Roles: orchestrate, collect, notify, project, api, or all of them. With a log in the data directory orchestrate and collect belong into
 /// one process; with one on servers any number of nodes shares the work. /healthz and /readyz tell how the node is.
 ///
 /// Exit codes: 0 asked to stop, 2 usage, 9 a server cannot be reached
@@ -43,17 +43,25 @@ pub(crate) struct Arguments {
 enum Role {
     Orchestrate,
     Collect,
+    Notify,
     Project,
     Api,
 }
 
 impl Role {
-    const ALL: [Self; 4] = [Self::Orchestrate, Self::Collect, Self::Project, Self::Api];
+    const ALL: [Self; 5] = [
+        Self::Orchestrate,
+        Self::Collect,
+        Self::Notify,
+        Self::Project,
+        Self::Api,
+    ];
 
     fn as_str(self) -> &'static str {
         match self {
             Self::Orchestrate => "orchestrate",
             Self::Collect => "collect",
+            Self::Notify => "notify",
             Self::Project => "project",
             Self::Api => "api",
         }
@@ -68,7 +76,7 @@ impl Role {
         {
             let detail = format!("`{name}` is no role");
             let problem = Problem::new("usage", detail);
-            return Err(problem.try_this("orchestrate, collect, project, api, all"));
+            return Err(problem.try_this("orchestrate, collect, notify, project, api, all"));
         }
         let is_wanted = |role: &Self| {
             names
@@ -174,6 +182,13 @@ fn begin(
             collect::serve(node, queue, stop, limits).await;
             Ok(())
         }),
+        Role::Notify => {
+            let webhook = Arc::new(context.webhook(&node));
+            spawn(work, role.as_str(), async move {
+                let served = notify::serve(node, webhook, stop).await;
+                served.map_err(|error| wire::of_notify(error).into())
+            });
+        }
         // Begun by the caller, who shares the runner and the listener among them.
         Role::Project | Role::Api => {}
     }

@@ -14,13 +14,14 @@ use mirage_projections::catalog::{Catalog, Reader};
 use mirage_projections::{Db, Projection, Runner};
 use mirage_workers::collect::LoadError;
 use mirage_workers::node::{self, Caller, Node, Place};
-use mirage_workers::orchestrate;
 use mirage_workers::probe::proxy::Proxy;
+use mirage_workers::{notify as notifying, orchestrate};
 
 mod announce;
 mod gateway;
 mod health;
 mod held;
+mod notify;
 pub(crate) mod remote;
 mod servers;
 mod stores;
@@ -208,6 +209,16 @@ pub(crate) fn of_run(error: orchestrate::Error) -> Problem {
         | orchestrate::Error::Lease(_)
         | orchestrate::Error::Ended
         | orchestrate::Error::Panicked => Problem::of("internal", &error),
+    }
+}
+
+/// Deliveries that could not go on, as a problem.
+pub(crate) fn of_notify(error: notifying::Error) -> Problem {
+    match error {
+        notifying::Error::Read(error) => error.into(),
+        notifying::Error::Deliver(error) => error.into(),
+        notifying::Error::Pause(error) => error.into(),
+        notifying::Error::Ended | notifying::Error::Panicked => Problem::of("internal", &error),
     }
 }
 
