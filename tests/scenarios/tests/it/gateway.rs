@@ -12,20 +12,39 @@ use mirage_world::{Config, World};
 use serde_json::Value;
 
 /// A node with every role on a data directory, and a key of its workspace.
-struct Served {
-    place: Place,
-    node: Running,
+pub(crate) struct Served {
+    pub(crate) place: Place,
+    pub(crate) node: Running,
     url: String,
-    key: String,
+    pub(crate) key: String,
 }
 
 impl Served {
-    async fn start(world: &World) -> Result<Self> {
+    pub(crate) async fn start(world: &World) -> Result<Self> {
         let place = Place::new()?;
         let key = issue(&place, "analyst").await?;
+        let (node, url) = Self::node(&place, world).await?;
+        Ok(Self {
+            place,
+            node,
+            url,
+            key,
+        })
+    }
+
+    /// Kills the node and starts another one in its place.
+    pub(crate) async fn replace(&mut self, world: &World) -> Result<()> {
+        self.node.signal("KILL")?;
+        (self.node, self.url) = Self::node(&self.place, world).await?;
+        Ok(())
+    }
+
+    async fn node(place: &Place, world: &World) -> Result<(Running, String)> {
         let mut command = place.command(&["serve", "--listen", "127.0.0.1:0"])?;
         let ports = world.ports();
         let configured = [
+            ("NOTIFY_ALLOW_PRIVATE", "127.0.0.0/8".to_owned()),
+            ("NOTIFY_RESOLVER", world.resolver().to_string()),
             ("SCAN_RESOLVER", world.resolver().to_string()),
             ("SCAN_ALLOW_PRIVATE", COMPANY.to_owned()),
             ("SCAN_RATE", "0".to_owned()),
@@ -60,16 +79,11 @@ impl Served {
             Ok(url.map(|(url, _)| url.to_owned()))
         });
         let url = url.await?;
-        Ok(Self {
-            place,
-            node,
-            url,
-            key,
-        })
+        Ok((node, url))
     }
 
     /// A command that knows nothing but the server.
-    async fn over(&self, words: &[&str]) -> Result<Ran> {
+    pub(crate) async fn over(&self, words: &[&str]) -> Result<Ran> {
         let mut command = Command::new(program("mirage")?);
         without_configuration(&mut command);
         command.args(words).args(["--server", &self.url]);
@@ -80,13 +94,13 @@ impl Served {
         Running::start(command)?.end().await
     }
 
-    async fn objects(&self, words: &[&str]) -> Result<Vec<Value>> {
+    pub(crate) async fn objects(&self, words: &[&str]) -> Result<Vec<Value>> {
         let words = [words, &["-o", "jsonl"]].concat();
         self.over(&words).await?.expect(&[0])?.objects()
     }
 }
 
-async fn issue(place: &Place, role: &str) -> Result<String> {
+pub(crate) async fn issue(place: &Place, role: &str) -> Result<String> {
     let words = ["api-keys", "issue", "test", "--role", role];
     let issued = place.objects(&words).await?;
     let key = issued.first().and_then(|issued| issued["api_key"].as_str());

@@ -15,4 +15,5 @@ mod provenance;
 mod rederive;
 mod scope;
 mod secrets;
+mod webhooks;
 mod whole;
