@@ -1,4 +1,4 @@
-//! A rebuild of each view, beside a bare bulk load of the same rows.
+//! A rebuild of each view, beside a bare bulk load of the same rows: in turns, the middle one of each counts.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,6 +17,8 @@ use crate::row::{Row, grouped};
 
 /// Resident memory that DESIGN §8 allows.
 const MEMORY: &str = "≤ 256 MiB";
+/// The machine writes what was written before while a turn is taken.
+const TURNS: usize = 3;
 /// Rows of one bare statement, and rows of one bare transaction: about a batch of the runner.
 const ROWS: usize = 64;
 const BATCH: usize = 8_192;
@@ -59,14 +61,18 @@ static VIEWS: [View; 3] = [
 pub(super) fn run(data: &Path, findings: usize) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for view in &VIEWS {
-        let (seconds, mib) = child(data, view)?;
-        let built = newest(&data.join("views"), view.name)?;
-        let bytes = std::fs::metadata(&built)?.len() / findings as u64;
-        let bare = load(&built, &data.join("bare.db"), view.index)?;
-        let rates = (
-            findings as f64 / seconds,
-            findings as f64 / bare.as_secs_f64(),
-        );
+        let (mut ours, mut bare, mut bytes, mut mib) = (Vec::new(), Vec::new(), 0, 0);
+        for _ in 0..TURNS {
+            let (seconds, peak) = child(data, view)?;
+            let built = newest(&data.join("views"), view.name)?;
+            bytes = std::fs::metadata(&built)?.len() / findings as u64;
+            let loaded = load(&built, &data.join("bare.db"), view.index)?;
+            ours.push(seconds);
+            bare.push(loaded.as_secs_f64());
+            mib = mib.max(peak);
+        }
+        let (seconds, bare) = (middle(ours), middle(bare));
+        let rates = (findings as f64 / seconds, findings as f64 / bare);
         let what = format!(
             "{} findings, rebuild of {}",
             grouped(findings as f64),
@@ -74,10 +80,9 @@ pub(super) fn run(data: &Path, findings: usize) -> Result<Vec<Row>> {
         );
         rows.push(
             Row::rates(&what, "findings", rates, view.wanted).remark(format!(
-                "{seconds:.1} s against {:.1} s, {bytes} bytes a finding; \
+                "{seconds:.1} s against {bare:.1} s, middle of {TURNS} turns, {bytes} bytes a finding; \
              ours also reads, verifies and decodes the log; the bare one has the rows of its tables in memory, \
-             as the log orders them",
-                bare.as_secs_f64()
+             as the log orders them"
             )),
         );
         rows.push(Row {
@@ -90,6 +95,11 @@ pub(super) fn run(data: &Path, findings: usize) -> Result<Vec<Row>> {
         });
     }
     Ok(rows)
+}
+
+fn middle(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
 }
 
 /// Seconds and MiB of a rebuild in a process of its own.

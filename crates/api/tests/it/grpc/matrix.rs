@@ -129,7 +129,8 @@ async fn each_role_may_call_what_the_table_says_and_nothing_else() {
                 Err(status) if status.code() == Code::PermissionDenied => {
                     assert!(!is_let_in, "{} {role}", method.name);
                     assert_eq!(code(&status), "forbidden");
-                    assert_eq!(wired.rig.head().await, before, "{} {role}", method.name);
+                    let changes = wired.rig.changes(before).await;
+                    assert!(changes.is_empty(), "{} {role}: {changes:?}", method.name);
                     refusals += 1;
                 }
                 Err(status) => {
@@ -175,7 +176,7 @@ async fn a_foreign_id_is_answered_as_one_that_there_is_not() {
                 hidden(one.message(), &foreign),
                 hidden(other.message(), &nobodys)
             );
-            assert_eq!(wired.rig.head().await, before);
+            assert!(wired.rig.changes(before).await.is_empty());
             tried += 1;
         }
     }
@@ -204,7 +205,9 @@ async fn nobody_is_let_in_without_a_credential_or_with_a_forged_one() {
             "{token}"
         );
     }
-    assert_eq!(wired.rig.head().await, head);
+    assert!(wired.rig.changes(head).await.is_empty());
+    // Each kind of refusal is on record once; the rest is counted.
+    assert!(wired.rig.head().await > head);
 }
 
 #[tokio::test]
