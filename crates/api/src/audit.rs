@@ -1,10 +1,10 @@
 //! Audit records: what was refused, and what few may read, on the log before it is answered.
 //!
 //! Each gateway writes one stream a workspace, so that nobody is in its way. The first refusal of a kind is written at
-//! once; what follows like it within [`WINDOW`] is counted, and written with its count when that has passed.
+//! once; what follows like it within a minute is counted, and written with its count when that has passed.
 //!
 //! **Invariant:** no privileged read is answered without its record: where the log refuses, the read is refused.
-//! **Never:** more than [`WINDOWS_MAX`] kinds of refusals in memory; beyond it their addresses are not told apart.
+//! **Never:** more than ten thousand kinds of refusals in memory; beyond it their addresses are not told apart.
 
 use std::collections::HashMap;
 use std::net::IpAddr;

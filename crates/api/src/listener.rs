@@ -1,4 +1,4 @@
-//! The listener of a node: plain TCP, or TLS with certificates that are read again when their files change.
+//! The listener of a node: plain TCP, or TLS with certificates that are read anew on a change.
 //!
 //! Handshakes run beside one another and beside the accepting, bounded in count and time: who is slow is in nobody's
 //! way. **Never:** plain text on a listener that was given a certificate.

@@ -1,4 +1,4 @@
-//! How often somebody may ask: requests of each address, of each caller, and of each workspace together.
+//! How often somebody may ask: each address, each caller, and each workspace altogether.
 //!
 //! Each may ask in a burst, and then at a rate. An address is held to its rate before its credential is looked at, so
 //! that wrong ones cost as much as good ones.

@@ -1,4 +1,4 @@
-//! Audit: what was refused, and what was read that few may read. What was changed is in the log anyway, with its actor.
+//! Audit: what was refused, and what was read that few may read. What changed, the log itself says.
 //!
 //! Each gateway writes a stream of its own in the workspace of whoever asked, each record under that one as its actor;
 //! what nobody known asked for lies in the workspace `system`.

@@ -1,4 +1,4 @@
-//! `/audit`: who changed what, was refused what, and read what few may read. Asking for it is on record too.
+//! `/audit`: who changed what, was refused what, read what few may read. Asking is on record too.
 
 use axum::extract::State;
 use jiff::Timestamp;

@@ -94,7 +94,6 @@ fn record(row: &Row<'_>) -> Result<AuditRow, Cause> {
 #[cfg(test)]
 mod tests {
     use mirage_domain::audit;
-    use mirage_domain::event::Event;
     use mirage_domain::id::{StreamId, Token};
     use mirage_domain::role::Role;
 
@@ -107,7 +106,7 @@ mod tests {
     fn tell(history: &mut History, n: usize, event: audit::Event) -> Position {
         let writer = Token::new("writer").unwrap();
         let stream = StreamId::audit(&workspace(n), &writer);
-        history.append(&stream, None, vec![Event::from(event).into()])
+        history.append(&stream, None, vec![event.into()])
     }
 
     fn refused(count: u64) -> audit::Event {

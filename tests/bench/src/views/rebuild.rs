@@ -1,4 +1,4 @@
-//! A rebuild of each view, beside a bare bulk load of the same rows: in turns, the middle one of each counts.
+//! A rebuild of each view beside a bare load of its rows: in turns, of which the middle counts.
 
 use std::path::Path;
 use std::process::Command;

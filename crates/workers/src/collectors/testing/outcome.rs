@@ -115,7 +115,7 @@ impl Outcome {
         let (entity, value) = (self.full(entity), value.into());
         let of_entity = self.findings.iter().filter(|f| self.name(f) == entity);
         let values =
-            of_entity.filter_map(|finding| finding.attributes.open()?.read().unwrap().remove(name));
+            of_entity.filter_map(|finding| finding.attributes.open()?.read().ok()?.remove(name));
         let values: Vec<_> = values.collect();
         assert!(
             values.contains(&value),
