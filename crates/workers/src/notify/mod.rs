@@ -1,6 +1,6 @@
 //! The notifying role: tells subscribers what happens, each at its own pace.
 //!
-//! A [`Deliverer`] a subscription; which there are is read from the log. Two nodes that deliver for one subscription all
+//! A deliverer a subscription; which there are is read from the log. Two nodes that deliver for one subscription all
 //! the same do no harm for long: its stream of deliveries lets one of them go on, and what both sent has one id.
 //!
 //! **Invariant:** a receiver that fails or is slow makes no other one wait.
