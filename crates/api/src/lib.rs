@@ -13,6 +13,7 @@ pub mod grpc;
 pub mod health;
 pub mod listener;
 pub mod live;
+pub mod metrics;
 pub mod openapi;
 pub mod origin;
 pub mod rates;

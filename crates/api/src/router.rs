@@ -3,7 +3,7 @@
 //! **Invariant:** a handler runs only for an operation that stands in the table, and a role that the table lets in.
 
 use std::future::ready;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -19,11 +19,13 @@ use utoipa_axum::routes;
 
 use crate::admit;
 use crate::audit::Asked;
+use crate::auth::operations::Operation;
 use crate::auth::{self, operations};
 use crate::error::{self, Problem};
 use crate::gateway::Gateway;
 use crate::grpc;
 use crate::live::{sse, ws};
+use crate::metrics;
 use crate::openapi;
 use crate::origin;
 use crate::rest::answer::Refusal;
@@ -141,7 +143,9 @@ async fn let_in(
     let from = origin::of(request.extensions(), request.headers(), &gateway.proxies);
     request.extensions_mut().insert(Source(from));
     let traceparent = request.extensions().get::<Trace>().map(ToString::to_string);
-    if let Some(operation) = operations::open(request.method(), path) {
+    let open = operations::open(request.method(), path);
+    Called::tell(&request, open.or(operations::of(request.method(), path)));
+    if let Some(operation) = open {
         let asked = Asked {
             operation: operation.id,
             subject: String::new(),
@@ -218,12 +222,41 @@ async fn error_page(axum::extract::Path(code): axum::extract::Path<String>) -> R
     }
 }
 
+/// The operation that a request turned out to call.
+#[derive(Clone, Default)]
+pub(crate) struct Called(Arc<OnceLock<&'static str>>);
+
+impl Called {
+    /// Tells whoever counts requests.
+    pub(crate) fn tell(request: &Request, operation: Option<&'static Operation>) {
+        let called = request.extensions().get::<Self>();
+        if let (Some(Self(called)), Some(operation)) = (called, operation) {
+            // A request calls one operation, and is told of once.
+            let _ = called.set(operation.id);
+        }
+    }
+}
+
 /// Gives a request its trace, an answer its safe headers, and a refusal its document.
 async fn dress(mut request: Request, next: Next) -> Response {
+    let (began, called) = (Instant::now(), Called::default());
     let trace = Trace::of(request.headers());
     request.extensions_mut().insert(trace);
+    request.extensions_mut().insert(called.clone());
+    let method = request.method().clone();
     let mut response = next.run(request).await;
+    let (operation, took) = (called.0.get().copied(), began.elapsed());
+    metrics::answered(operation, response.status(), took);
+    tracing::info!(
+        trace_id = trace.id(),
+        operation,
+        method = method.as_str(),
+        status = response.status().as_u16(),
+        duration_ms = took.as_secs_f64() * 1_000.0,
+        "answered"
+    );
     if let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() {
+        metrics::refused(problem.row.code);
         response = told(response, &problem, &trace);
     }
     let headers = response.headers_mut();

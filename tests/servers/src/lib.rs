@@ -27,6 +27,7 @@ mod ports;
 mod postgres;
 mod process;
 mod program;
+mod promtool;
 mod s3;
 mod user;
 mod wire;
@@ -47,6 +48,7 @@ pub use postgres::{
 };
 pub use process::Process;
 pub use program::{Program, cache, cached};
+pub use promtool::{VERSION as PROMTOOL_VERSION, promtool};
 pub use s3::{S3, VERSION as S3_VERSION, s3, s3_with_tls};
 
 /// One kind of server, as `cargo xtask servers` lists it.
@@ -72,6 +74,10 @@ pub const ALL: &[Kind] = &[
     Kind {
         name: "postgres",
         find: postgres::find,
+    },
+    Kind {
+        name: "promtool",
+        find: promtool::find,
     },
     Kind {
         name: "s3",

@@ -8,7 +8,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use mirage_servers::{Kind, NATS_VERSION, NEO4J_VERSION, POSTGRES_VERSION, S3_VERSION, cached};
+use mirage_servers::{
+    Kind, NATS_VERSION, NEO4J_VERSION, POSTGRES_VERSION, PROMTOOL_VERSION, S3_VERSION, cached,
+};
 
 /// Gets all of `wanted` side by side and says in a line each what came of it; the answer is what is there.
 pub(super) fn all(wanted: &[&'static Kind]) -> Vec<&'static Kind> {
@@ -53,6 +55,7 @@ fn fetch(name: &str) -> anyhow::Result<()> {
         "nats" => go("github.com/nats-io/nats-server/v2", NATS_VERSION),
         "neo4j" => neo4j(),
         "postgres" => postgres(),
+        "promtool" => promtool(),
         "s3" => go("github.com/versity/versitygw/cmd/versitygw", S3_VERSION),
         // Its reason says what a person can do.
         _ => Ok(()),
@@ -121,6 +124,34 @@ fn postgres() -> anyhow::Result<()> {
             install()
         })
         .with_context(|| format!("as root, `apt-get install {package}`"))
+}
+
+/// Takes the one program out of its package, which would bring a server.
+fn promtool() -> anyhow::Result<()> {
+    let folder = cached("promtool", PROMTOOL_VERSION);
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let part = tempfile::tempdir_in(&folder)?;
+    let download = || {
+        let mut command = Command::new("apt-get");
+        command.args(["download", "prometheus"]);
+        ran(command, part.path())
+    };
+    download().or_else(|_| {
+        // The list of packages may be old.
+        let mut update = Command::new("apt-get");
+        update.arg("update");
+        ran(update, Path::new("/"))?;
+        download()
+    })?;
+    let package = fs::read_dir(part.path())?.next().context("a package")??;
+    let mut unpack = Command::new("dpkg-deb");
+    unpack.arg("--extract").arg(package.path()).arg("unpacked");
+    ran(unpack, part.path())?;
+    fs::rename(
+        part.path().join("unpacked/usr/bin/promtool"),
+        folder.join("promtool"),
+    )?;
+    Ok(())
 }
 
 /// Runs it in `folder`; an error carries the last thing that it said.

@@ -18,7 +18,7 @@ use crate::error::Problem;
 use crate::gateway::Gateway;
 use crate::origin;
 use crate::rest::answer::Refusal;
-use crate::router::ANSWER_MAX;
+use crate::router::{ANSWER_MAX, Called};
 use crate::trace::Trace;
 
 /// Lets a call through to its method, with its principal.
@@ -36,6 +36,7 @@ pub(super) async fn let_in(
     let Some(method) = methods::of(request.uri().path()) else {
         return unimplemented();
     };
+    Called::tell(&request, method.row());
     let most = deadline(request.headers()).map_or(ANSWER_MAX, |most| most.min(ANSWER_MAX));
     let answer = async {
         let request = checked(&gateway, method, request, &trace).await?;

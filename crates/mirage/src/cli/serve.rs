@@ -6,6 +6,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 use mirage_api::error::{Exit, Problem};
+use mirage_api::gateway::Gateway;
+use mirage_api::metrics::{self, Scraped};
 use mirage_api::{grpc, health, router};
 use mirage_log::queue::TaskQueue;
 use mirage_log::queue::in_process::InProcess;
@@ -112,17 +114,24 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
     let mut work = JoinSet::new();
     let dependencies = Arc::new(dependencies);
     let mut routes = health::routes(dependencies.clone());
+    let mut scraped = Scraped {
+        log: node.log.clone(),
+        runner: runner.clone(),
+        gateway: None,
+        now: node.now,
+    };
     if let Some(runner) = runner.clone().filter(|_| roles.contains(&Role::Api)) {
         let gateway = Arc::new(context.gateway(&node, runner));
+        scraped.gateway = Some(gateway.clone());
         routes = routes.merge(router::routes(gateway.clone()));
         routes = routes.merge(grpc::health::routes(dependencies, stop.clone()));
-        let stopped = stop.clone();
-        spawn(&mut work, "audit and live streams", async move {
-            gateway.audit.tend(stopped).await;
-            gateway.live.stop();
-            Ok(())
-        });
+        spawn(
+            &mut work,
+            "audit and live streams",
+            tend(gateway, stop.clone()),
+        );
     }
+    routes = routes.merge(metrics::routes(scraped));
     let told = health::serve(listener, routes, stop.clone());
     spawn(&mut work, "listener", async { Ok(told.await?) });
     for role in &roles {
@@ -150,6 +159,16 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
         if is_tls { "https" } else { "http" }
     ));
     until_asked(context, work, stop).await
+}
+
+/// What a gateway does beside answering.
+async fn tend(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(), Failure> {
+    let live = async {
+        stop.cancelled().await;
+        gateway.live.stop();
+    };
+    tokio::join!(gateway.audit.tend(stop.clone()), live);
+    Ok(())
 }
 
 fn spawn(

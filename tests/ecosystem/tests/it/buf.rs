@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use mirage_ecosystem::{npm, root};
-use mirage_scenarios::{Place, Running, until};
+use mirage_scenarios::Place;
 use serde_json::Value;
+
+use crate::serve::{ran, serve};
 
 /// A copy of the descriptions, changed in one place.
 fn changed(file: &str, from: &str, to: &str) -> Result<tempfile::TempDir> {
@@ -24,20 +25,6 @@ fn changed(file: &str, from: &str, to: &str) -> Result<tempfile::TempDir> {
     ensure!(text.contains(from), "{file} has no `{from}`");
     fs::write(path, text.replacen(from, to, 1))?;
     Ok(copy)
-}
-
-/// What a command says, and whether it is content.
-fn ran(mut command: Command) -> Result<(bool, String)> {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = command.stdin(Stdio::null()).output()?;
-    let said = [stdout, stderr].concat();
-    Ok((
-        status.success(),
-        String::from_utf8_lossy(&said).into_owned(),
-    ))
 }
 
 #[test]
@@ -77,20 +64,6 @@ fn nothing_breaks_who_was_built_for_the_last_release() -> Result<()> {
     let (is_good, said) = breaking(bad.path()).context("buf is there")??;
     ensure!(!is_good && said.contains("\"11\""), "{said}");
     Ok(())
-}
-
-/// A node on an empty data directory, and where it listens.
-async fn serve(place: &Place) -> Result<(Running, String)> {
-    let mut node = place.begin(&["serve", "--listen", "127.0.0.1:0"])?;
-    let url = until("the node says where it listens", async || {
-        ensure!(!node.is_over()?, "the node ended: {}", node.said()?);
-        let said = node.said()?;
-        let at = said.find("http://").map(|at| &said[at..]);
-        let url = at.and_then(|at| at.split_once("/readyz"));
-        Ok(url.map(|(url, _)| url.to_owned()))
-    });
-    let url = url.await?;
-    Ok((node, url))
 }
 
 /// A call by a client that knows the server's descriptions from the server alone.

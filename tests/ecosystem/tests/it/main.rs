@@ -2,3 +2,5 @@
 
 mod buf;
 mod grpc_code;
+mod prometheus;
+mod serve;
