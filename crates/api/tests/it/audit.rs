@@ -54,6 +54,25 @@ async fn a_refusal_is_on_record_in_the_workspace_of_who_was_refused() {
 }
 
 #[tokio::test]
+async fn a_sign_in_that_fails_is_on_record_without_the_password() {
+    let rig = Rig::new().await;
+    let before = rig.head().await;
+    let wrong = json!({"name": "nobody", "password": "a password that is wrong"});
+    let answered = rig.send(request("", Method::POST, "/sign-in", Some(wrong)));
+    assert_eq!(answered.await.status, StatusCode::UNAUTHORIZED);
+    let head = rig.head().await;
+    assert_eq!(head.0, before.0 + 1);
+    let recorded = rig.log.commit(head).await.unwrap();
+    assert_eq!(recorded.commit.stream.workspace.as_str(), "system");
+    let text = String::from_utf8_lossy(&recorded.bytes);
+    assert!(
+        text.contains("audit.refused") && text.contains("\"sign_in\""),
+        "{text}"
+    );
+    assert!(!text.contains("a password that"), "{text}");
+}
+
+#[tokio::test]
 async fn a_read_that_few_may_make_is_on_record_before_it_is_answered() {
     let rig = Rig::new().await;
     let privileged: Vec<_> = operations::ALL
