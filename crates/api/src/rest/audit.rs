@@ -93,7 +93,7 @@ list_query! {
         kind: Option<String>,
         /// With this outcome.
         #[serde(default)]
-        #[param(value_type = Option<Outcome>)]
+        #[param(inline, value_type = Option<Outcome>)]
         outcome: Option<Outcome>,
         /// Not before this time.
         #[serde(default)]

@@ -13,7 +13,7 @@ async fn half_a_queue_and_unknown_roles_are_refused() -> Result<()> {
     for (roles, fix) in [
         ("collect", "log.servers"),
         ("orchestrate,project", "log.servers"),
-        ("colect", "orchestrate, collect, project"),
+        ("colect", "orchestrate, collect, notify, project"),
     ] {
         let words = ["serve", "--role", roles, "--listen", "127.0.0.1:0"];
         let refused = place.mirage(&words).await?.expect(&[2])?;
