@@ -137,6 +137,7 @@ meilisearch  -              0        1  it
 nats         2.15.2         2        0  it, log
 neo4j        -              0        0
 postgres     -              0        0
+promtool     -              0        0
 s3           -              0        0";
         assert_eq!(account(ledger), expected);
     }
