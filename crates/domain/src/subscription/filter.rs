@@ -1,6 +1,7 @@
 //! Which events a subscription wants; an empty set is no condition.
 //!
-//! **Never:** an event about a delivery: each one told would be the cause of the next.
+//! **Never:** an event about a delivery: each one told would be the cause of the next. Nor a record of the audit: who
+//! read what is for few, and names addresses.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::event::Event;
 use crate::id::{ModuleName, ScanId, StreamId};
 
-/// The category of the streams that are told to nobody.
-const DELIVERY: &str = "delivery";
+/// Families of events, and categories of their streams, that are told to nobody.
+const UNTOLD: [&str; 2] = ["audit", "delivery"];
 
 /// See the module's doc.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +32,7 @@ impl Filter {
     pub fn wants(&self, stream: &StreamId, module: Option<&ModuleName>, kind: &str) -> bool {
         let scan = self.scan.as_ref();
         let is_of_module = || module.is_some_and(|module| self.modules.contains(module));
-        stream.category.as_str() != DELIVERY
+        !UNTOLD.contains(&stream.category.as_str())
             && scan.is_none_or(|scan| stream.scan.as_ref() == Some(scan))
             && (self.modules.is_empty() || is_of_module())
             && (self.kinds.is_empty() || self.kinds.contains(kind))
@@ -40,16 +41,20 @@ impl Filter {
     /// The first kind that there is not, or that nobody is told of.
     pub(super) fn unknown_kind(&self) -> Option<&String> {
         let is_known = |kind: &str| Event::kinds().any(|(known, _)| known == kind);
-        let is_told = |kind: &str| !kind.starts_with(DELIVERY);
+        let is_untold = |kind: &str| {
+            UNTOLD
+                .iter()
+                .any(|family| kind.split('.').next() == Some(family))
+        };
         let mut kinds = self.kinds.iter();
-        kinds.find(|kind| !is_known(kind) || !is_told(kind))
+        kinds.find(|kind| !is_known(kind) || is_untold(kind))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{SubscriptionId, WorkspaceId};
+    use crate::id::{SubscriptionId, Token, WorkspaceId};
 
     fn names(names: &[&str]) -> BTreeSet<ModuleName> {
         names.iter().map(|name| name.parse().unwrap()).collect()
@@ -76,11 +81,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_of_a_delivery() {
+    fn nobody_is_told_of_a_delivery_or_of_who_read_what() {
         let workspace = WorkspaceId::new("default").unwrap();
-        let stream = StreamId::delivery(&workspace, &SubscriptionId::new("sub_a").unwrap());
-        assert!(!Filter::default().wants(&stream, None, "delivery.delivered"));
-        for kind in ["delivery.delivered", "scan.exploded"] {
+        let deliveries = StreamId::delivery(&workspace, &SubscriptionId::new("sub_a").unwrap());
+        let audit = StreamId::audit(&workspace, &Token::new("writer").unwrap());
+        assert!(!Filter::default().wants(&deliveries, None, "delivery.delivered"));
+        assert!(!Filter::default().wants(&audit, None, "audit.read"));
+        for kind in ["delivery.delivered", "audit.refused", "scan.exploded"] {
             let filter = Filter {
                 kinds: ["scan.started".to_owned(), kind.to_owned()].into(),
                 ..Filter::default()
