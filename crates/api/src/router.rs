@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, OriginalUri, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -154,10 +154,12 @@ async fn let_in(
         };
         return open_to_all(&gateway, asked, request, next).await;
     }
+    // As it was sent: what is nested sees the rest of its path alone.
+    let sent = request.extensions().get::<OriginalUri>();
     let knock = admit::Request {
         operation: operations::of(request.method(), path),
         token: auth::bearer(request.headers()),
-        subject: request.uri().to_string(),
+        subject: sent.map_or(request.uri(), |sent| &sent.0).to_string(),
         from,
         traceparent,
     };
