@@ -91,6 +91,18 @@ impl Error {
             Self::Full(_) | Self::Busy(_) | Self::Unreachable(_) | Self::Tls { .. }
         )
     }
+    /// Whether it is about this one item, and not about the store: other items are stored and read as ever.
+    pub fn is_of_the_item(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge { .. }
+                | Self::FileTooLarge { .. }
+                | Self::NoFiles
+                | Self::Get { .. }
+                | Self::Damaged { .. }
+        )
+    }
+
     pub fn code(&self) -> &'static str {
         match self {
             Self::TooLarge { .. } | Self::FileTooLarge { .. } => "evidence_too_large",

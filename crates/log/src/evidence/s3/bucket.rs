@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use mirage_domain::id::{Digest, WorkspaceId};
@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::failed;
 use super::index::{Index, Place};
+use super::looked::Looked;
 use super::pack::{self, Entry, Reading};
 use crate::evidence::Error;
 
@@ -29,25 +30,6 @@ pub(super) struct Bucket {
     /// The folder for items that are read in pieces; none: the system's.
     pub(super) scratch: Option<PathBuf>,
     looked: Looked,
-}
-
-/// How often each workspace's packs were listed: whoever waited while a listing began needs no other.
-#[derive(Default)]
-struct Looked {
-    begun: Mutex<HashMap<WorkspaceId, u64>>,
-    one: tokio::sync::Mutex<()>,
-}
-
-impl Looked {
-    fn times(&self, workspace: &WorkspaceId) -> u64 {
-        let begun = self.begun.lock().expect("no holder panics");
-        begun.get(workspace).copied().unwrap_or(0)
-    }
-
-    fn set(&self, workspace: &WorkspaceId, times: u64) {
-        let mut begun = self.begun.lock().expect("no holder panics");
-        begun.insert(workspace.clone(), times);
-    }
 }
 
 impl Bucket {
@@ -82,21 +64,20 @@ impl Bucket {
 
     /// Lists a workspace's packs if this process has not yet.
     pub(super) async fn known(&self, workspace: &WorkspaceId) -> Result<(), Error> {
-        match self.looked.times(workspace) {
-            0 => self.refresh(workspace).await,
-            _ => Ok(()),
+        match self.looked.has(workspace) {
+            true => Ok(()),
+            false => self.refresh(workspace).await,
         }
     }
 
     /// Takes in the packs that others made, and forgets those that are gone. All are listed: names begin with the time
     /// by somebody's clock, so a new one may stand before an old one.
     pub(super) async fn refresh(&self, workspace: &WorkspaceId) -> Result<(), Error> {
-        let asked = self.looked.times(workspace);
-        let _one = self.looked.one.lock().await;
-        let begun = self.looked.times(workspace);
-        if begun > asked {
-            return Ok(());
-        }
+        let list = async || self.take_in(workspace).await;
+        self.looked.again(workspace, list).await
+    }
+
+    async fn take_in(&self, workspace: &WorkspaceId) -> Result<(), Error> {
         let mut known = self.index.packs(workspace)?;
         let unseen = self.unseen(workspace, &mut known).await?;
         for gone in known.keys() {
@@ -114,7 +95,6 @@ impl Bucket {
                 self.index.take(workspace, name, size, entries).await?;
             }
         }
-        self.looked.set(workspace, begun + 1);
         Ok(())
     }
 

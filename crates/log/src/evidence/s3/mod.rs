@@ -15,6 +15,7 @@ mod copied;
 mod failed;
 mod index;
 mod large;
+mod looked;
 mod options;
 mod pack;
 mod write;
