@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 use crate::collectors::{self, CollectError, Collector, Found, Frame, Settings};
 use crate::node::Node;
 use crate::probe::network::Network;
+use crate::probe::store_failures::StoreFailures;
 use crate::seed;
 use buffer::Buffer;
 pub use context::LoadError;
@@ -106,7 +107,7 @@ async fn run_seed(
         .evidence
         .get(&node.workspace, context.seeds)
         .await
-        .map_err(Error::Evidence)?;
+        .map_err(|error| Error::Evidence(error.into()))?;
     let Some(Ok(seeds)) = list.as_deref().map(seed::decode) else {
         return writer
             .fail(buffer, "no-seed-list", &context.seeds.to_string())
@@ -140,8 +141,9 @@ async fn run_module(
     task: Task,
 ) -> Result<Ended, Error> {
     let manifest = collector.manifest();
-    let frame = frame(context, manifest, buffer);
     let network = context.network.task(manifest);
+    let failures_before = network.store_failures().count();
+    let frame = frame(context, manifest, buffer, network.store_failures());
     let started = tokio::time::Instant::now();
     let ask = |input| {
         ask(
@@ -183,6 +185,10 @@ async fn run_module(
         }
     }
     drop(asked);
+    // What is in the buffer is found again: the attempt that comes next asks everything once more.
+    if let Some(error) = network.store_failures().beyond(failures_before) {
+        return Err(Error::Evidence(error));
+    }
     for (rule, detail) in network.refusals() {
         buffer.remark("egress-refused", rule, None, detail);
     }
@@ -197,9 +203,14 @@ async fn run_module(
     writer.finish(buffer, cost, failures).await
 }
 
-fn frame(context: &ScanContext, manifest: &'static Manifest, buffer: &Arc<Buffer>) -> Arc<Frame> {
+fn frame(
+    context: &ScanContext,
+    manifest: &'static Manifest,
+    buffer: &Arc<Buffer>,
+    failures: &Arc<StoreFailures>,
+) -> Arc<Frame> {
     let (buffer, now) = (buffer.clone(), context.node.now);
-    let node = context.node.clone();
+    let (node, failures) = (context.node.clone(), failures.clone());
     Arc::new(Frame {
         scan: context.scan.clone(),
         module: ModuleName::new(manifest.name).expect("a manifest's name is an id"),
@@ -208,13 +219,16 @@ fn frame(context: &ScanContext, manifest: &'static Manifest, buffer: &Arc<Buffer
         key: context.node.key.clone(),
         scope: context.scope.clone(),
         sink: Arc::new(move |reported| buffer.take(reported, now())),
-        keep: Arc::new(move |bytes| keep(node.clone(), bytes).boxed()),
+        keep: Arc::new(move |bytes| keep(node.clone(), failures.clone(), bytes).boxed()),
     })
 }
 
-async fn keep(node: Arc<Node>, bytes: Vec<u8>) -> Result<Digest, CollectError> {
-    let kept = node.evidence.put(&node.workspace, bytes).await;
-    kept.map_err(|error| CollectError::Unavailable(format!("evidence: {error}")))
+async fn keep(
+    node: Arc<Node>,
+    failures: Arc<StoreFailures>,
+    bytes: Vec<u8>,
+) -> Result<Digest, CollectError> {
+    failures.noted(node.evidence.put(&node.workspace, bytes).await)
 }
 
 /// Asks about one input; a failure, a panic or the deadline is its own and no other's.

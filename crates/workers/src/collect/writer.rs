@@ -1,6 +1,7 @@
 //! Writing a task's stream: the claim, commits of findings, the terminal event.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mirage_domain::event::Event;
@@ -28,7 +29,7 @@ pub enum Error {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
-    Evidence(evidence::Error),
+    Evidence(Arc<evidence::Error>),
     #[error(transparent)]
     Encode(#[from] EncodeError),
     #[error("the task is of the workspace {0}, which is not this node's")]
@@ -204,7 +205,7 @@ impl<'a> Writer<'a> {
         loop {
             match self.context.node.evidence.flush().await {
                 Err(error) if error.may_retry() && tries < TRIES_MAX => tries += 1,
-                done => return done.map_err(Error::Evidence),
+                done => return done.map_err(|error| Error::Evidence(error.into())),
             }
             wait(tries).await;
         }

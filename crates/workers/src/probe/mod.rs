@@ -13,6 +13,7 @@ pub mod network;
 pub mod policy;
 pub mod proxy;
 pub mod replay;
+pub mod store_failures;
 
 mod addresses;
 pub(crate) mod answer;

@@ -7,6 +7,7 @@ use mirage_domain::module::Manifest;
 use super::Probe;
 use super::live::{ScanProbe, TaskProbe};
 use super::replay::Replay;
+use super::store_failures::StoreFailures;
 
 /// Where a scan's modules look.
 #[derive(Clone)]
@@ -19,14 +20,14 @@ pub enum Network {
 /// The network as one task has it.
 pub enum TaskNetwork {
     Live(Box<TaskProbe>),
-    Stored(Arc<Replay>),
+    Stored(Arc<Replay>, Arc<StoreFailures>),
 }
 
 impl Network {
     pub fn task(&self, manifest: &'static Manifest) -> TaskNetwork {
         match self {
             Self::Live(probe) => TaskNetwork::Live(Box::new(probe.task(manifest))),
-            Self::Stored(replay) => TaskNetwork::Stored(replay.clone()),
+            Self::Stored(replay) => TaskNetwork::Stored(replay.clone(), Arc::default()),
         }
     }
 
@@ -42,7 +43,7 @@ impl TaskNetwork {
     pub fn probe(&self) -> &dyn Probe {
         match self {
             Self::Live(probe) => &**probe,
-            Self::Stored(replay) => &**replay,
+            Self::Stored(replay, _) => &**replay,
         }
     }
 
@@ -50,7 +51,15 @@ impl TaskNetwork {
     pub fn cost(&self) -> (u64, u64) {
         match self {
             Self::Live(probe) => probe.cost(),
-            Self::Stored(_) => (0, 0),
+            Self::Stored(..) => (0, 0),
+        }
+    }
+
+    /// Where failures of the evidence store are noted.
+    pub fn store_failures(&self) -> &Arc<StoreFailures> {
+        match self {
+            Self::Live(probe) => probe.store_failures(),
+            Self::Stored(_, failures) => failures,
         }
     }
 
@@ -58,7 +67,7 @@ impl TaskNetwork {
     pub fn refusals(&self) -> Vec<(String, String)> {
         match self {
             Self::Live(probe) => probe.refusals(),
-            Self::Stored(_) => Vec::new(),
+            Self::Stored(..) => Vec::new(),
         }
     }
 }

@@ -43,6 +43,7 @@ pub use post::{Courier, Posted};
 use super::counters::Counters;
 use super::exchange::Exchange;
 use super::policy::Egress;
+use super::store_failures::StoreFailures;
 use super::{DnsAnswer, Files, Handshake, HttpRequest, Line, OpenPort, Page, Probe, Transfer};
 use crate::collectors::CollectError;
 use cache::Cache;
@@ -112,6 +113,7 @@ impl Live {
             counters: Counters::default(),
             policy,
             evidence,
+            failures: Arc::default(),
         })
     }
 
@@ -134,6 +136,7 @@ pub struct ScanProbe {
     policy: Policy,
     egress: Egress,
     evidence: Arc<dyn EvidenceStore>,
+    failures: Arc<StoreFailures>,
     hosts: Hosts,
     pool: Pool,
     requests: AtomicU64,
@@ -190,6 +193,11 @@ impl TaskProbe {
         self.refused().clone()
     }
 
+    /// How the evidence store failed the scan so far.
+    pub fn store_failures(&self) -> &Arc<StoreFailures> {
+        &self.scan.failures
+    }
+
     fn refused(&self) -> std::sync::MutexGuard<'_, Vec<(String, String)>> {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -221,7 +229,7 @@ impl TaskProbe {
     async fn keep(&self, exchange: &Exchange) -> Result<Digest, CollectError> {
         let workspace = &self.scan.policy.workspace;
         let kept = self.scan.evidence.put(workspace, exchange.encode()).await;
-        kept.map_err(|error| CollectError::Unavailable(format!("evidence: {error}")))
+        self.scan.failures.noted(kept)
     }
 }
 
@@ -231,11 +239,8 @@ impl Files for TaskProbe {
         let opened = (self.scan.evidence)
             .open(&self.scan.policy.workspace, digest)
             .await;
-        match opened {
-            Ok(Some(stored)) => Ok(stored),
-            Ok(None) => Err(CollectError::Unavailable(format!("no evidence {digest}"))),
-            Err(error) => Err(CollectError::Unavailable(error.to_string())),
-        }
+        let opened = self.scan.failures.noted(opened)?;
+        opened.ok_or_else(|| CollectError::Unavailable(format!("no evidence {digest}")))
     }
 }
 
@@ -278,13 +283,11 @@ impl Probe for TaskProbe {
 
     async fn evidence(&self, digest: Digest) -> Result<Exchange, CollectError> {
         let workspace = &self.scan.policy.workspace;
-        match self.scan.evidence.get(workspace, digest).await {
-            Ok(Some(bytes)) => {
-                Exchange::decode(&bytes).map_err(|error| CollectError::Malformed(error.to_string()))
-            }
-            Ok(None) => Err(CollectError::Unavailable(format!("no evidence {digest}"))),
-            Err(error) => Err(CollectError::Unavailable(error.to_string())),
-        }
+        let bytes = self.scan.evidence.get(workspace, digest).await;
+        let bytes = self.scan.failures.noted(bytes)?;
+        let none = || CollectError::Unavailable(format!("no evidence {digest}"));
+        Exchange::decode(&bytes.ok_or_else(none)?)
+            .map_err(|error| CollectError::Malformed(error.to_string()))
     }
 
     fn spend(&self, what: &'static str, key: &str, max: u32) -> Result<(), CollectError> {
