@@ -98,6 +98,21 @@ pub async fn workspace(
     }
 }
 
+/// The id key of a workspace that is there; none if the workspace is not, or its key is not in the folder.
+pub async fn of_workspace(
+    log: &dyn EventLog,
+    keys: &Path,
+    workspace: &WorkspaceId,
+) -> Result<Option<IdKey>, OpenError> {
+    if !held(keys).contains(workspace) {
+        return Ok(None);
+    }
+    match fingerprint(log, workspace).await? {
+        Some(fingerprint) => find(keys, workspace, fingerprint).map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Where a workspace's key lies.
 pub fn path(keys: &Path, workspace: &WorkspaceId) -> PathBuf {
     keys.join(format!("{workspace}.key"))

@@ -8,7 +8,6 @@ use std::time::Duration;
 use async_nats::jetstream::context::Context;
 use async_nats::jetstream::kv::{self, CreateErrorKind, Entry, Operation, Store, UpdateErrorKind};
 use async_nats::jetstream::stream::StorageType;
-use mirage_domain::id::WorkspaceId;
 use tokio::sync::RwLock;
 
 use super::Error;
@@ -19,7 +18,6 @@ use crate::jetstream::early::patiently;
 pub struct Holders {
     context: Context,
     config: kv::Config,
-    workspace: WorkspaceId,
     store: RwLock<Store>,
 }
 
@@ -42,25 +40,23 @@ impl Holders {
         Ok(Self {
             context,
             config,
-            workspace: queue.workspace.clone(),
             store: RwLock::new(store),
         })
     }
 
     /// Takes a thing or keeps it; `Err` in the answer names who holds it.
     pub async fn take(&self, what: &str, holder: &str) -> Result<Result<(), String>, Error> {
-        let key = self.key(what);
-        let entry = self.entry(&key).await?;
+        let entry = self.entry(what).await?;
         let store = self.store.read().await.clone();
         let (value, doing) = (holder.to_owned().into(), "writing who holds beside");
         let is_taken = match entry {
             Some(entry) if entry.value != holder => return Ok(Err(name(&entry))),
-            Some(entry) => match store.update(&key, value, entry.revision).await {
+            Some(entry) => match store.update(what, value, entry.revision).await {
                 Ok(_) => true,
                 Err(error) if error.kind() == UpdateErrorKind::WrongLastRevision => false,
                 Err(error) => return Err(failed(doing)(error)),
             },
-            None => match store.create(&key, value).await {
+            None => match store.create(what, value).await {
                 Ok(_) => true,
                 Err(error) if error.kind() == CreateErrorKind::AlreadyExists => false,
                 Err(error) => return Err(failed(doing)(error)),
@@ -77,24 +73,19 @@ impl Holders {
 
     /// Who holds a thing now, if anybody does.
     pub async fn holder(&self, what: &str) -> Result<Option<String>, Error> {
-        let entry = self.entry(&self.key(what)).await?;
+        let entry = self.entry(what).await?;
         Ok(entry.as_ref().map(name))
     }
 
     /// Gives a thing back, if it is this holder's.
     pub async fn release(&self, what: &str, holder: &str) -> Result<(), Error> {
-        let key = self.key(what);
-        let entry = self.entry(&key).await?;
+        let entry = self.entry(what).await?;
         let Some(entry) = entry.filter(|entry| entry.value == holder) else {
             return Ok(());
         };
         let store = self.store.read().await.clone();
-        let deleted = store.delete_expect_revision(&key, Some(entry.revision));
+        let deleted = store.delete_expect_revision(what, Some(entry.revision));
         deleted.await.map_err(failed("giving back beside"))
-    }
-
-    fn key(&self, what: &str) -> String {
-        format!("{}.{what}", self.workspace)
     }
 
     /// The entry as it is now; a bucket that is gone is made again, and empty.

@@ -5,14 +5,14 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use futures::FutureExt;
 use mirage_api::error::{Exit, Problem};
 use mirage_api::gateway::Gateway;
 use mirage_api::metrics::{self, Scraped};
 use mirage_api::{grpc, health, router};
-use mirage_log::queue::TaskQueue;
-use mirage_log::queue::in_process::InProcess;
+use mirage_log::EventLog;
 use mirage_workers::collect::{self, Limits};
-use mirage_workers::node::Node;
+use mirage_workers::node::tenants::{InThisProcess, Queues, Tenant, Tenants};
 use mirage_workers::{notify, orchestrate};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -94,11 +94,9 @@ type Ended = (&'static str, Result<(), Failure>);
 pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
     let roles = Role::named(&context.config.list("serve.roles"))?;
     let (node, cluster) = context.node_and_cluster().await?;
-    let queue = queue_for(
-        &roles,
-        cluster.as_ref().map(|cluster| cluster.queue.clone()),
-    )?;
+    let queues = queues_for(&roles, cluster.as_ref().map(|cluster| cluster.queues()))?;
     let (node, stop) = (Arc::new(node), CancellationToken::new());
+    let tenants = Arc::new(Tenants::of_keys(node.clone(), context.keys(), queues));
     let listener = context.listen().await?;
     let runner = match roles.contains(&Role::Project) || roles.contains(&Role::Api) {
         true => Some(Arc::new(context.runner_of(node.log.clone())?)),
@@ -135,7 +133,7 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
     let told = health::serve(listener, routes, stop.clone());
     spawn(&mut work, "listener", async { Ok(told.await?) });
     for role in &roles {
-        begin(context, *role, &node, &queue, &stop, &mut work);
+        begin(context, *role, &node.log, &tenants, &stop, &mut work);
     }
     if let Some(runner) = runner.clone().filter(|_| roles.contains(&Role::Project)) {
         let stopped = stop.clone().cancelled_owned();
@@ -182,30 +180,33 @@ fn spawn(
 fn begin(
     context: &Context,
     role: Role,
-    node: &Arc<Node>,
-    queue: &Arc<dyn TaskQueue>,
+    log: &Arc<dyn EventLog>,
+    tenants: &Arc<Tenants>,
     stop: &CancellationToken,
     work: &mut JoinSet<Ended>,
 ) {
-    let (node, queue, stop) = (node.clone(), queue.clone(), stop.clone());
+    let (log, tenants, stop) = (log.clone(), tenants.clone(), stop.clone());
     let limits = Limits {
         concurrency: context.config.parsed("serve.tasks").unwrap_or(1),
         ..Limits::default()
     };
     match role {
         Role::Orchestrate => spawn(work, role.as_str(), async move {
-            let served = orchestrate::serve(node, queue, stop, orchestrate::SCANS_MAX).await;
+            let served = orchestrate::serve(log, tenants, stop, orchestrate::SCANS_MAX).await;
             served.map_err(|error| wire::of_run(error).into())
         }),
         Role::Collect => spawn(work, role.as_str(), async move {
-            collect::serve(node, queue, stop, limits).await;
+            collect::serve(tenants, stop, limits).await;
             Ok(())
         }),
         Role::Notify => {
-            let webhook = Arc::new(context.webhook(&node));
+            let webhooks = context.webhooks();
             spawn(work, role.as_str(), async move {
-                let served = notify::serve(node, webhook, stop).await;
-                served.map_err(|error| wire::of_notify(error).into())
+                let served = tenants.each(stop, |Tenant { node, .. }, stop| {
+                    let webhook = Arc::new(webhooks.of(&node));
+                    notify::serve(node, webhook, stop).boxed()
+                });
+                served.await.map_err(|error| wire::of_notify(error).into())
             });
         }
         // Begun by the caller, who shares the runner and the listener among them.
@@ -213,21 +214,18 @@ fn begin(
     }
 }
 
-/// The queue of the cluster, or one within this process, which both ends of it must share.
-fn queue_for(
-    roles: &[Role],
-    queue: Option<Arc<dyn TaskQueue>>,
-) -> Result<Arc<dyn TaskQueue>, Problem> {
+/// The queues of the cluster, or those within this process, whose ends both must be in it.
+fn queues_for(roles: &[Role], queues: Option<Box<dyn Queues>>) -> Result<Box<dyn Queues>, Problem> {
     let is_half = roles.contains(&Role::Orchestrate) != roles.contains(&Role::Collect);
-    match queue {
-        Some(queue) => Ok(queue),
+    match queues {
+        Some(queues) => Ok(queues),
         None if is_half => {
             let detail =
                 "with a log in the data directory, orchestrate and collect belong into one process";
             let problem = Problem::new("usage", detail);
             Err(problem.try_this("--role orchestrate,collect, or a log on servers (log.servers)"))
         }
-        None => Ok(Arc::new(InProcess::default())),
+        None => Ok(Box::new(InThisProcess)),
     }
 }
 
@@ -281,9 +279,9 @@ mod tests {
 
     #[test]
     fn a_queue_within_the_process_needs_both_its_ends() {
-        assert!(queue_for(&[Role::Collect], None).is_err());
-        assert!(queue_for(&[Role::Orchestrate, Role::Project], None).is_err());
-        assert!(queue_for(&[Role::Project], None).is_ok());
-        assert!(queue_for(&Role::ALL, None).is_ok());
+        assert!(queues_for(&[Role::Collect], None).is_err());
+        assert!(queues_for(&[Role::Orchestrate, Role::Project], None).is_err());
+        assert!(queues_for(&[Role::Project], None).is_ok());
+        assert!(queues_for(&Role::ALL, None).is_ok());
     }
 }

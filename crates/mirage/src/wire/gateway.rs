@@ -8,7 +8,7 @@ use mirage_api::gateway::{Allowed, Gateway, Parts};
 use mirage_api::listener::{Files, Listener};
 use mirage_api::{admit, rates};
 use mirage_projections::Runner;
-use mirage_workers::node::{Node, Place};
+use mirage_workers::node::Node;
 use tokio::net::TcpListener;
 
 use crate::cli::Context;
@@ -23,7 +23,7 @@ impl Context {
             evidence: node.evidence.clone(),
             leases: node.leases.clone(),
             runner,
-            keys: Place(self.data.dir.clone()).keys(),
+            keys: self.keys(),
             // What the configuration says about scans goes for those that are asked for from afar.
             allowed: Allowed {
                 private: private(&self.config),

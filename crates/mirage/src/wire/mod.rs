@@ -41,6 +41,11 @@ impl Context {
             .map_err(|error| Problem::new("bad_id", format!("workspace `{name}`: {error}")))
     }
 
+    /// The folder of id keys.
+    pub(crate) fn keys(&self) -> PathBuf {
+        Place(self.data.dir.clone()).keys()
+    }
+
     /// Opens the data directory for work, and makes it where there is none.
     pub(crate) async fn node(&self) -> Result<Node, Failure> {
         Ok(self.node_and_cluster().await?.0)
@@ -107,10 +112,9 @@ impl Context {
         if log.read_stream(&stream, Position(0)).await?.is_empty() {
             return Ok(None);
         }
-        let keys = Place(self.data.dir.clone()).keys();
         let actor = caller().actor;
         Ok(Some(
-            keys::workspace(log, &keys, &workspace, actor, Timestamp::now).await?,
+            keys::workspace(log, &self.keys(), &workspace, actor, Timestamp::now).await?,
         ))
     }
 }
@@ -207,6 +211,7 @@ pub(crate) fn of_run(error: orchestrate::Error) -> Problem {
         orchestrate::Error::Encode(_)
         | orchestrate::Error::Collect(_)
         | orchestrate::Error::Lease(_)
+        | orchestrate::Error::Tenant(_)
         | orchestrate::Error::Ended
         | orchestrate::Error::Panicked => Problem::of("internal", &error),
     }

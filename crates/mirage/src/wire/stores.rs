@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use mirage_api::error::Problem;
+use mirage_domain::id::WorkspaceId;
 use mirage_log::evidence::s3::S3;
 use mirage_log::evidence::{Copyable, EvidenceStore, Files};
 use mirage_log::jetstream::{self, JetStream, SUBJECTS_MAX};
@@ -15,6 +17,7 @@ use mirage_log::sqlite::{self, Anchor, Sqlite};
 use mirage_log::{EventLog, OpenError};
 use mirage_projections::{ALL, Folder, Runner};
 use mirage_workers::leases::{LEASE, LeaseBucket, Leases};
+use mirage_workers::node::tenants::Queues;
 use mirage_workers::node::{Parts, Place};
 
 use super::servers;
@@ -142,16 +145,14 @@ impl Context {
         let log = Arc::new(JetStream::open(options).await?);
         let lease = self.config.span("serve.lease").unwrap_or(queue::LEASE);
         // The server takes zero for its own default.
-        let queue = log.queue(self.workspace()?, lease.max(LEASE_MIN));
+        let lease = lease.max(LEASE_MIN);
+        let queue = log.queue(self.workspace()?, lease);
         let queue = queue.await.map_err(lost)?;
         let holders = queue.holders(LEASE).await.map_err(lost)?;
         Ok(Shared {
             log: log.clone(),
             leases: Arc::new(LeaseBucket(holders)),
-            cluster: Some(Cluster {
-                log,
-                queue: Arc::new(queue),
-            }),
+            cluster: Some(Cluster { log, lease }),
         })
     }
 
@@ -171,13 +172,34 @@ struct Shared {
 /// What the nodes of a cluster meet at, beside what a node stands on.
 pub(crate) struct Cluster {
     pub(crate) log: Arc<JetStream>,
-    pub(crate) queue: Arc<dyn TaskQueue>,
+    lease: Duration,
 }
 
 impl Cluster {
+    pub(crate) fn queues(&self) -> Box<dyn Queues> {
+        Box::new(ClusterQueues {
+            log: self.log.clone(),
+            lease: self.lease,
+        })
+    }
+
     /// Refuses a new scan where the servers have as many streams as they bear.
     pub(super) async fn must_have_room(&self) -> Result<(), Problem> {
         must_have_room(self.log.facts().await?.subjects)
+    }
+}
+
+struct ClusterQueues {
+    log: Arc<JetStream>,
+    lease: Duration,
+}
+
+#[async_trait]
+impl Queues for ClusterQueues {
+    async fn open(&self, workspace: &WorkspaceId) -> Result<Arc<dyn TaskQueue>, queue::Error> {
+        Ok(Arc::new(
+            self.log.queue(workspace.clone(), self.lease).await?,
+        ))
     }
 }
 

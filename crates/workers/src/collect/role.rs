@@ -3,6 +3,7 @@
 //! **Invariant:** a task's message is acknowledged after its stream is over, never before.
 //! **Invariant:** a task that is let go of, for whatever reason, is delivered again.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::scans::{LOOK, Scan, Scans};
 use super::{Ended, Error, ScanContext, Task};
 use crate::node::Node;
+use crate::node::tenants::{Tenant, Tenants};
 
 /// A task that could not be run, or a queue that could not be asked, is tried again after this.
 const RETRY: Duration = Duration::from_secs(2);
@@ -32,6 +34,13 @@ pub struct Limits {
     pub grace: Duration,
 }
 
+impl Limits {
+    /// A place a task.
+    fn places(self) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(self.concurrency.max(1)))
+    }
+}
+
 impl Default for Limits {
     /// As many tasks as one scan has open at most; a grace that fits the half minute of most service managers.
     fn default() -> Self {
@@ -42,15 +51,22 @@ impl Default for Limits {
     }
 }
 
-/// Runs tasks of the node's workspace until `stop` is cancelled; then takes no more, lets the running ones end in the
-/// time of grace, and hands the rest back. What goes wrong with one task is logged, and the task delivered again.
-pub async fn serve(
-    node: Arc<Node>,
-    queue: Arc<dyn TaskQueue>,
-    stop: CancellationToken,
-    limits: Limits,
-) {
-    Arc::new(Service::new(node, queue, limits)).run(stop).await;
+/// Runs tasks of these workspaces until `stop` is cancelled; then takes no more, lets the running ones end in the time
+/// of grace, and hands the rest back. What goes wrong with one task is logged, and the task delivered again.
+///
+/// Workspaces take turns at the places: each waits in line for its next one.
+pub async fn serve(tenants: Arc<Tenants>, stop: CancellationToken, limits: Limits) {
+    let places = limits.places();
+    let each = tenants.each(stop, |Tenant { node, queue }, stop| {
+        let service = Arc::new(Service::new(node, queue, limits));
+        let work = service.run_in(places.clone(), stop);
+        async move {
+            work.await;
+            Ok::<_, Infallible>(())
+        }
+        .boxed()
+    });
+    let Ok(()) = each.await;
 }
 
 /// See the module's doc.
@@ -92,7 +108,11 @@ impl Service {
     }
 
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let places = Arc::new(Semaphore::new(self.limits.concurrency.max(1)));
+        let places = self.limits.places();
+        self.run_in(places, stop).await;
+    }
+
+    async fn run_in(self: Arc<Self>, places: Arc<Semaphore>, stop: CancellationToken) {
         let leave = CancellationToken::new();
         let mut running = JoinSet::new();
         while let Some((place, delivery)) = self.next(&places, &stop).await {

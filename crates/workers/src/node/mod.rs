@@ -5,6 +5,7 @@ mod commands;
 mod embedded;
 mod import;
 mod running;
+pub mod tenants;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub struct Node {
     /// Names this process in leases and claims.
     pub holder: String,
     /// What it has in hand just now.
-    pub running: Running,
+    pub running: Arc<Running>,
     /// Module settings that are secrets, by `MODULE.KEY`.
     pub secrets: BTreeMap<String, String>,
     pub now: fn() -> Timestamp,

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::collect::{self, LoadError, context};
 use crate::leases::{self, RENEW};
 use crate::node::Node;
+use crate::node::tenants::TenantError;
 pub use embedded::run;
 use plan::{Plan, Planned};
 use post::Post;
@@ -40,7 +41,7 @@ pub enum Ended {
     Finished(Outcome),
     /// Another orchestrator has taken the plan over.
     Fenced,
-    /// Another process holds the scan's lease; nothing was done.
+    /// Another process holds the scan's lease, or alone has the key of its workspace; nothing was done.
     Held,
     /// This process was asked to leave; the scan can be resumed.
     Left,
@@ -62,6 +63,8 @@ pub enum Error {
     Finish(#[from] execute::Error<scan::Error>),
     #[error(transparent)]
     Lease(#[from] leases::Error),
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
     #[error("the log's reader ended")]
     Ended,
     #[error("an orchestrator panicked; its scan can be taken over")]

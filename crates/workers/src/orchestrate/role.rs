@@ -2,6 +2,8 @@
 //!
 //! It learns from the log what is to run, and from the leases what is in good hands. Two that run one scan all the same
 //! do no harm: the plan's stream lets one of them go on.
+//!
+//! **Invariant:** of the workspaces that wait for a place, the one that has the fewest comes next.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
@@ -10,40 +12,40 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt};
 use mirage_domain::event::Event;
-use mirage_domain::id::{Position, ScanId};
+use mirage_domain::id::{Position, ScanId, WorkspaceId};
 use mirage_domain::scan;
-use mirage_log::queue::TaskQueue;
-use mirage_log::{Filter, Read, Recorded};
+use mirage_log::{EventLog, Filter, Read, Recorded};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Ended, Error, Orchestrator, give_back, hold};
 use crate::leases::{LEASE, RENEW};
-use crate::node::Node;
+use crate::node::tenants::{Tenant, Tenants};
 
 /// Scans that one process runs at a time, unless its configuration says otherwise; each keeps its frontier in memory.
 pub const SCANS_MAX: usize = 16;
 /// A scan that could not be run, and a log that could not be read, is tried again after this.
 const RETRY: Duration = Duration::from_secs(15);
 
-/// Runs scans until `stop` is cancelled; then hands over what it runs. Up to `scans_max` at a time, oldest first.
+/// Runs scans of these workspaces until `stop` is cancelled; then hands over what it runs. Up to `scans_max` at a time,
+/// a workspace's oldest first.
 ///
 /// Ends with an error only if the log is damaged or newer than this program. It reads the whole log once at its start.
 pub async fn serve(
-    node: Arc<Node>,
-    queue: Arc<dyn TaskQueue>,
+    log: Arc<dyn EventLog>,
+    tenants: Arc<Tenants>,
     stop: CancellationToken,
     scans_max: usize,
 ) -> Result<(), Error> {
     let mut service = Service {
-        node,
-        queue,
+        log,
+        tenants,
         scans_max: scans_max.max(1),
         position: Position(0),
         wanted: Vec::new(),
         running: JoinSet::new(),
-        leaves: HashMap::new(),
+        places: HashMap::new(),
     };
     let watched = loop {
         match service.watch(&stop).await {
@@ -65,19 +67,20 @@ pub async fn serve(
 }
 
 struct Service {
-    node: Arc<Node>,
-    queue: Arc<dyn TaskQueue>,
+    log: Arc<dyn EventLog>,
+    tenants: Arc<Tenants>,
     scans_max: usize,
     /// Read up to here.
     position: Position,
     /// Scans that are not over, oldest first.
     wanted: Vec<Wanted>,
     running: JoinSet<(ScanId, Result<Ended, Error>)>,
-    /// How to make each running scan leave.
-    leaves: HashMap<ScanId, CancellationToken>,
+    /// The workspace of each running scan, and how to make it leave.
+    places: HashMap<ScanId, (WorkspaceId, CancellationToken)>,
 }
 
 struct Wanted {
+    workspace: WorkspaceId,
     scan: ScanId,
     /// Nothing is to be scheduled: it needs nobody.
     is_paused: bool,
@@ -86,8 +89,8 @@ struct Wanted {
 
 impl Service {
     async fn watch(&mut self, stop: &CancellationToken) -> Result<(), Error> {
-        let node = self.node.clone();
-        let mut log = node.log.read(self.position, Filter::All);
+        let log = self.log.clone();
+        let mut log = log.read(self.position, Filter::All);
         let mut tick = tokio::time::interval(RENEW);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut is_live = false;
@@ -121,21 +124,22 @@ impl Service {
         let Some(scan) = stream.scan.as_ref() else {
             return false;
         };
-        if stream.workspace != self.node.workspace || stream.category.as_str() != "scan" {
+        if stream.category.as_str() != "scan" {
             return false;
         }
         for entry in &recorded.commit.events {
             if let Event::Scan(event) = &entry.event {
-                self.apply_event(scan, event);
+                self.apply_event(&stream.workspace, scan, event);
             }
         }
         true
     }
 
-    fn apply_event(&mut self, scan: &ScanId, event: &scan::Event) {
+    fn apply_event(&mut self, workspace: &WorkspaceId, scan: &ScanId, event: &scan::Event) {
         let is_paused = match event {
             scan::Event::Started(_) => {
                 self.wanted.push(Wanted {
+                    workspace: workspace.clone(),
                     scan: scan.clone(),
                     is_paused: false,
                     not_before: Instant::now(),
@@ -153,7 +157,7 @@ impl Service {
             }
         };
         // A paused scan would keep a place that another one could use.
-        if is_paused && let Some(leave) = self.leaves.get(scan) {
+        if is_paused && let Some((_, leave)) = self.places.get(scan) {
             leave.cancel();
         }
         let known = self.wanted.iter_mut().find(|wanted| wanted.scan == *scan);
@@ -164,27 +168,38 @@ impl Service {
 
     /// Starts what is to run, as far as there is room.
     fn start(&mut self) {
-        let now = Instant::now();
-        for wanted in &mut self.wanted {
-            if self.leaves.len() >= self.scans_max {
+        while self.places.len() < self.scans_max {
+            let Some((workspace, scan)) = self.next() else {
                 return;
-            }
-            let is_due = !wanted.is_paused && wanted.not_before <= now;
-            if !is_due || self.leaves.contains_key(&wanted.scan) {
-                continue;
-            }
-            let (node, queue, scan) = (self.node.clone(), self.queue.clone(), wanted.scan.clone());
+            };
             let leave = CancellationToken::new();
-            self.leaves.insert(scan.clone(), leave.clone());
+            let place = (workspace.clone(), leave.clone());
+            self.places.insert(scan.clone(), place);
+            let tenants = self.tenants.clone();
             self.running.spawn(async move {
-                let run = AssertUnwindSafe(run(node, queue, scan.clone(), leave)).catch_unwind();
-                (scan, run.await.unwrap_or(Err(Error::Panicked)))
+                let run = run(&tenants, &workspace, scan.clone(), leave);
+                let run = AssertUnwindSafe(run).catch_unwind().await;
+                (scan, run.unwrap_or(Err(Error::Panicked)))
             });
         }
     }
 
+    /// The oldest scan that is due of the workspace that has the fewest places.
+    fn next(&self) -> Option<(WorkspaceId, ScanId)> {
+        let now = Instant::now();
+        let is_due = |wanted: &&Wanted| {
+            !wanted.is_paused && wanted.not_before <= now && !self.places.contains_key(&wanted.scan)
+        };
+        let due = self.wanted.iter().filter(is_due);
+        let next = due.min_by_key(|wanted| {
+            let places = self.places.values();
+            places.filter(|place| place.0 == wanted.workspace).count()
+        })?;
+        Some((next.workspace.clone(), next.scan.clone()))
+    }
+
     fn ended(&mut self, scan: ScanId, ended: Result<Ended, Error>) {
-        self.leaves.remove(&scan);
+        self.places.remove(&scan);
         let wait = match ended {
             Ok(Ended::Finished(_)) => {
                 self.wanted.retain(|wanted| wanted.scan != scan);
@@ -205,18 +220,21 @@ impl Service {
     }
 
     async fn hand_over(&mut self) {
-        self.leaves.values().for_each(CancellationToken::cancel);
+        self.places.values().for_each(|(_, leave)| leave.cancel());
         while self.running.join_next().await.is_some() {}
     }
 }
 
 /// Runs one scan whose tasks others collect.
 async fn run(
-    node: Arc<Node>,
-    queue: Arc<dyn TaskQueue>,
+    tenants: &Tenants,
+    workspace: &WorkspaceId,
     scan: ScanId,
     leave: CancellationToken,
 ) -> Result<Ended, Error> {
+    let Some(Tenant { node, queue }) = tenants.get(workspace).await? else {
+        return Ok(Ended::Held);
+    };
     if !hold(&node, &scan).await? {
         return Ok(Ended::Held);
     }

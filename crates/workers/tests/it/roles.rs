@@ -17,6 +17,7 @@ use mirage_log::queue::jetstream::{Config, JetStreamQueue};
 use mirage_log::queue::{self, Delivery, Incarnation, TaskQueue, Ticket};
 use mirage_workers::collect::{self, Limits};
 use mirage_workers::leases::{LeaseBucket, LeaseFile, Leases};
+use mirage_workers::node::tenants::Tenants;
 use mirage_workers::node::{Caller, Node, ScanRequest};
 use mirage_workers::orchestrate::{self, Ended, SCANS_MAX};
 use mirage_world::{Config as WorldConfig, World};
@@ -32,47 +33,53 @@ use crate::scans::{entities, node, request};
 const SHORT: Duration = Duration::from_millis(400);
 
 /// What one process runs until it is stopped.
-struct Role {
+pub(crate) struct Role {
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
 
 impl Role {
-    async fn orchestrate(dir: &Path, queue: Arc<dyn TaskQueue>) -> Self {
+    pub(crate) async fn orchestrate(dir: &Path, queue: Arc<dyn TaskQueue>) -> Self {
         Self::orchestrate_as(node(dir).await, queue)
     }
 
     fn orchestrate_as(node: Arc<Node>, queue: Arc<dyn TaskQueue>) -> Self {
         let stop = CancellationToken::new();
-        let serving = orchestrate::serve(node, queue, stop.clone(), SCANS_MAX);
+        let (log, tenants) = (node.log.clone(), Arc::new(Tenants::one(node, queue)));
+        let serving = orchestrate::serve(log, tenants, stop.clone(), SCANS_MAX);
         let running = tokio::spawn(async move { serving.await.unwrap() });
         Self { stop, running }
     }
 
-    async fn collect(dir: &Path, queue: Arc<dyn TaskQueue>) -> Self {
-        let (node, stop) = (node(dir).await, CancellationToken::new());
+    pub(crate) async fn collect(dir: &Path, queue: Arc<dyn TaskQueue>) -> Self {
+        Self::collect_as(node(dir).await, queue)
+    }
+
+    pub(crate) fn collect_as(node: Arc<Node>, queue: Arc<dyn TaskQueue>) -> Self {
+        let stop = CancellationToken::new();
         let limits = Limits {
             grace: Duration::ZERO,
             ..Limits::default()
         };
-        let running = tokio::spawn(collect::serve(node, queue, stop.clone(), limits));
+        let tenants = Arc::new(Tenants::one(node, queue));
+        let running = tokio::spawn(collect::serve(tenants, stop.clone(), limits));
         Self { stop, running }
     }
 
-    async fn leave(self) {
+    pub(crate) async fn leave(self) {
         self.stop.cancel();
         self.running.await.unwrap();
     }
 }
 
-async fn started(dir: &Path, request: ScanRequest) -> (Arc<Node>, ScanId) {
+pub(crate) async fn started(dir: &Path, request: ScanRequest) -> (Arc<Node>, ScanId) {
     let node = node(dir).await;
     let started = node.commands.start(request, &Caller::user("tester")).await;
     (node, started.unwrap().0)
 }
 
 /// What the scan claims: module, parent, relation, entity; ids hang on the workspace's key, so none is among it.
-async fn claims(node: &Node, scan: &ScanId) -> BTreeSet<String> {
+pub(crate) async fn claims(node: &Node, scan: &ScanId) -> BTreeSet<String> {
     let commits = history(node, scan).await;
     let (mut found, mut names) = (Vec::new(), HashMap::new());
     for recorded in &commits {
@@ -93,7 +100,7 @@ async fn claims(node: &Node, scan: &ScanId) -> BTreeSet<String> {
     found.into_iter().map(claim).collect()
 }
 
-fn assert_same(one: &BTreeSet<String>, other: &BTreeSet<String>) {
+pub(crate) fn assert_same(one: &BTreeSet<String>, other: &BTreeSet<String>) {
     let differing: Vec<_> = one.symmetric_difference(other).take(20).collect();
     assert!(!one.is_empty() && differing.is_empty(), "{differing:#?}");
 }
@@ -102,13 +109,13 @@ fn is_planned(event: &Event) -> bool {
     matches!(event, Event::Plan(plan::Event::Scheduled(_)))
 }
 
-async fn until_finished(node: &Node, scan: &ScanId) {
+pub(crate) async fn until_finished(node: &Node, scan: &ScanId) {
     let is_finished = |event: &Event| matches!(event, Event::Scan(scan::Event::Finished(_)));
     until(node, scan, is_finished).await;
 }
 
 /// Every task has one end, and nothing stands after it.
-async fn assert_in_order(node: &Node, scan: &ScanId) {
+pub(crate) async fn assert_in_order(node: &Node, scan: &ScanId) {
     let commits = history(node, scan).await;
     assert_each_task_ends_once(&commits);
     let mut over = HashSet::new();
@@ -129,7 +136,7 @@ async fn assert_same_as_undisturbed(node: &Node, scan: &ScanId, world: &World) {
 }
 
 /// Names, records, web servers, pages, certificates: modules that build on one another.
-fn all_of_the_company(world: &World) -> ScanRequest {
+pub(crate) fn all_of_the_company(world: &World) -> ScanRequest {
     let modules = [
         "crawl",
         "crtsh",
