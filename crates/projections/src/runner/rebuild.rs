@@ -25,7 +25,7 @@ impl Runner {
         let home = progress.home.clone();
         let mut store = follow::blocking(view, {
             let home = home.clone();
-            move || Store::build(&*home, view)
+            move || Store::build(&*home, view)?.written_behind()
         })
         .await?;
         loop {

@@ -9,6 +9,7 @@
 //! **Invariant:** the checkpoint names the last commit whose rows stand in the store, with its hash and the log hash.
 //! **Invariant:** a batch begins by taking the view for itself and reads the checkpoint again: processes take turns.
 
+mod behind;
 pub mod meilisearch;
 pub(crate) mod neo4j;
 pub(crate) mod postgres;
@@ -25,6 +26,7 @@ use mirage_log::Recorded;
 
 use crate::operations::Operations;
 use crate::{Db, Error, Registered};
+use behind::Behind;
 
 /// How long an old build or an abandoned one stays, for those who still read or write it.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
@@ -109,8 +111,9 @@ pub trait Target: Send {
     /// Streams that are set aside.
     fn quarantined(&mut self) -> Result<HashSet<String>, Error>;
 
-    /// Writes what was begun: rows that are absent, and the checkpoint with them or after them.
-    fn finish(&mut self, operations: &Operations, last: Checkpoint) -> Result<(), Error>;
+    /// Writes what was begun: rows that are absent, and the checkpoint with them or after them. Of the rows nobody needs
+    /// any afterwards: their memory may be taken.
+    fn finish(&mut self, operations: &mut Operations, last: Checkpoint) -> Result<(), Error>;
 
     /// Lets go of what was begun.
     fn abandon(&mut self);
@@ -161,6 +164,12 @@ impl Store {
         })
     }
 
+    /// The same build, whose rows are written while those of the next batch are made.
+    pub(crate) fn written_behind(self) -> Result<Self, Error> {
+        let target = Behind::new(self.view, self.target)?;
+        Ok(Self { target, ..self })
+    }
+
     pub fn view(&self) -> &'static Registered {
         self.view
     }
@@ -181,7 +190,9 @@ impl Store {
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn rewind(&mut self) {
         self.target.begin().expect("a store that answers");
-        let rewound = self.target.finish(&Operations::default(), Checkpoint::NONE);
+        let rewound = self
+            .target
+            .finish(&mut Operations::default(), Checkpoint::NONE);
         rewound.expect("a store that answers");
         self.checkpoint = Checkpoint::NONE;
     }
@@ -230,7 +241,7 @@ impl Store {
             quarantine::apply(view, recorded, operations, &mut self.quarantined);
         }
         let last = Checkpoint::of(last);
-        self.target.finish(&self.operations, last)?;
+        self.target.finish(&mut self.operations, last)?;
         self.checkpoint = last;
         Ok(Some(last.position))
     }

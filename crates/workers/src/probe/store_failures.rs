@@ -1,4 +1,4 @@
-//! Failures of the evidence store while tasks run: they say nothing about the sources that were asked.
+//! Failures of the evidence store: they say nothing about the sources that were asked.
 //!
 //! Tasks share answers, and so the failure to keep one: every attempt that met a failure ends with it, and its task is
 //! run again.

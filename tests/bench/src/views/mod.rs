@@ -10,6 +10,7 @@ mod neo4j;
 mod postgres;
 mod reads;
 mod rebuild;
+mod upserts;
 mod words;
 
 use std::path::Path;

@@ -67,7 +67,7 @@ impl Target for Index {
         self.written(asked.quarantined_streams(self.build.checkpoint().position))
     }
 
-    fn finish(&mut self, operations: &Operations, last: Checkpoint) -> Result<(), Error> {
+    fn finish(&mut self, operations: &mut Operations, last: Checkpoint) -> Result<(), Error> {
         let payloads = rows::payloads(operations);
         self.written(self.server.add(&self.build, payloads))?;
         // Whoever was slower takes nothing back. Should two still cross, the batches between come again.

@@ -107,7 +107,7 @@ impl Target for Writing {
         Ok(streams.into_iter().collect())
     }
 
-    fn finish(&mut self, operations: &Operations, last: Checkpoint) -> Result<(), Error> {
+    fn finish(&mut self, operations: &mut Operations, last: Checkpoint) -> Result<(), Error> {
         let written = self.write_once(operations, last);
         match written.map_err(|cause| self.fault(cause))? {
             true => Ok(()),

@@ -285,7 +285,7 @@ impl Target for Build {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    fn finish(&mut self, operations: &Operations, last: Checkpoint) -> Result<(), Error> {
+    fn finish(&mut self, operations: &mut Operations, last: Checkpoint) -> Result<(), Error> {
         let finished = self.finished(operations, last);
         self.write(finished)?;
         self.is_begun = false;

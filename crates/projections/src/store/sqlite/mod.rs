@@ -193,7 +193,7 @@ impl Target for File {
         quarantined(&self.connection).map_err(|error| Error::write(self.view, error))
     }
 
-    fn finish(&mut self, operations: &Operations, last: Checkpoint) -> Result<(), Error> {
+    fn finish(&mut self, operations: &mut Operations, last: Checkpoint) -> Result<(), Error> {
         let finished = finish(&self.connection, self.view, operations, last);
         finished.map_err(|error| Error::write(self.view, error))
     }

@@ -284,7 +284,7 @@ fn a_batch_that_ends_late_takes_no_checkpoint_back() {
     let mut late = home.open(view()).unwrap();
     let before = late.begin().unwrap();
     fold(&home, &history.commits()[20..]);
-    late.finish(&Operations::default(), before).unwrap();
+    late.finish(&mut Operations::default(), before).unwrap();
     assert!(asked(&home) == dumped(&given::<Search>(&history)));
 }
 
