@@ -4,7 +4,7 @@
 //! **Never:** more questions to a view at once than `ASKING_MAX`; who comes later waits shortly, then is told so.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -138,6 +138,11 @@ impl Gateway {
             proxies: settings.proxies,
             ..self
         }
+    }
+
+    /// The folder of id keys.
+    pub fn keys(&self) -> &Path {
+        &self.keys
     }
 
     /// Commands within the principal's workspace.

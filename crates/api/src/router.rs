@@ -84,11 +84,15 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(deliveries::list))
         .routes(routes!(deliveries::resend))
         .routes(routes!(subscriptions::rotate))
+        .routes(routes!(teams::list, teams::create))
+        .routes(routes!(teams::change, teams::remove))
+        .routes(routes!(teams::add, teams::leave))
         .routes(routes!(users::change))
         .routes(routes!(users::password))
         .routes(routes!(users::offer, users::totp))
         .routes(routes!(views::list))
         .routes(routes!(whoami::get))
+        .routes(routes!(workspaces::list, workspaces::create))
         .split_for_parts()
 }
 

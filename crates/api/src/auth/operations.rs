@@ -93,9 +93,17 @@ pub static ALL: &[Operation] = &[
     op("list_deliveries", Method::GET, "/subscriptions/{subscription}/deliveries", OVERSEE),
     op("resend_delivery", Method::POST, "/subscriptions/{subscription}/deliveries/{cursor}/resend", ADMIT),
     op("rotate_secret", Method::POST, "/subscriptions/{subscription}/secret", ADMIT),
+    op("list_teams", Method::GET, "/teams", SEE_ADMITTED),
+    op("create_team", Method::POST, "/teams", ADMIT),
+    op("remove_team", Method::DELETE, "/teams/{team}", ADMIT),
+    op("set_team", Method::PUT, "/teams/{team}", ADMIT),
+    op("remove_from_team", Method::DELETE, "/teams/{team}/members/{user}", ADMIT),
+    op("add_to_team", Method::PUT, "/teams/{team}/members/{user}", ADMIT),
     op("change_user", Method::PATCH, "/users/{user}", ADMIT),
     op("list_views", Method::GET, "/views", READ),
     op("whoami", Method::GET, "/whoami", READ),
+    op("list_workspaces", Method::GET, "/workspaces", SEE_ADMITTED),
+    op("create_workspace", Method::POST, "/workspaces", ADMIT),
 ];
 
 /// What needs no credential, for it gives one out. Nothing else is open.

@@ -184,7 +184,7 @@ async fn set(
 }
 
 /// A user by its sign-in name.
-async fn named(gateway: &Gateway, name: &str) -> Result<UserId, Problem> {
+pub(super) async fn named(gateway: &Gateway, name: &str) -> Result<UserId, Problem> {
     let absent = || Problem::new("no_such_user", format!("`{name}`"));
     let name = sign_in_name(name).map_err(|error| Problem::of("bad_value", &error))?;
     gateway.identities.user_id(&name).await?.ok_or_else(absent)

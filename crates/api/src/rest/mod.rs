@@ -25,10 +25,12 @@ pub mod search;
 pub mod sessions;
 pub mod sign_in;
 pub mod subscriptions;
+pub mod teams;
 pub mod users;
 pub mod views;
 pub mod whoami;
 pub mod why;
+pub mod workspaces;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ mod reads;
 mod refusing;
 mod rig;
 mod sign_in;
+mod tenancy;
 mod tls;
 mod webhooks;
 mod writes;

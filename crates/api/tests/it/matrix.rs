@@ -15,6 +15,7 @@ pub(crate) struct Ids {
     pub(crate) finding: String,
     pub(crate) entity: String,
     pub(crate) subscription: String,
+    pub(crate) team: String,
 }
 
 impl Ids {
@@ -25,6 +26,7 @@ impl Ids {
             finding: "0".repeat(32),
             entity: "0".repeat(32),
             subscription: format!("sub_{}", "a".repeat(26)),
+            team: format!("tea_{}", "a".repeat(26)),
         }
     }
 }
@@ -42,6 +44,7 @@ pub(crate) async fn ids(rig: &Rig, n: usize) -> Ids {
         finding: first(get("/findings?limit=1").await, "finding_id"),
         entity: first(get("/entities?limit=1").await, "entity_id"),
         subscription: subscription(rig, &key).await,
+        team: team(rig, &key).await,
     }
 }
 
@@ -50,6 +53,13 @@ async fn subscription(rig: &Rig, key: &str) -> String {
     let made = request(key, Method::POST, "/subscriptions", Some(body));
     let made = rig.send(made).await.good();
     made["subscription_id"].as_str().unwrap().to_owned()
+}
+
+async fn team(rig: &Rig, key: &str) -> String {
+    let body = json!({"name": "x", "role": "viewer"});
+    let made = request(key, Method::POST, "/teams", Some(body));
+    let made = rig.send(made).await.good();
+    made["team_id"].as_str().unwrap().to_owned()
 }
 
 /// A request of an operation that is sound, about these ids.
@@ -61,6 +71,8 @@ fn call(operation: &Operation, ids: &Ids) -> (String, Option<Value>) {
         .replace("{entity}", &ids.entity)
         .replace("{key}", "key_unknown")
         .replace("{subscription}", &ids.subscription)
+        .replace("{team}", &ids.team)
+        .replace("{user}", "usr_unknown")
         .replace("{cursor}", "3.1")
         .replace("{module}", "dns")
         .replace("{position}", "3")
@@ -77,6 +89,8 @@ fn call(operation: &Operation, ids: &Ids) -> (String, Option<Value>) {
         "change_scan" => Some(json!({"is_archived": true})),
         "create_subscription" => Some(json!({"name": "x", "url": "https://example.com/"})),
         "change_subscription" => Some(json!({"is_paused": true})),
+        "create_team" => Some(json!({"name": "x", "role": "viewer"})),
+        "set_team" => Some(json!({"role": "viewer"})),
         "mark_finding" => Some(json!({"verdict": "confirmed"})),
         _ => None,
     };
@@ -130,6 +144,7 @@ async fn a_foreign_id_is_answered_as_one_that_there_is_not() {
             &foreign.finding,
             &foreign.entity,
             &foreign.subscription,
+            &foreign.team,
         ];
         if !is_of_id.iter().any(|id| path.contains(id.as_str())) {
             continue;
