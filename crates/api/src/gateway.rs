@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -81,6 +81,8 @@ pub struct Gateway {
     keys: PathBuf,
     commands: Mutex<HashMap<WorkspaceId, Arc<Commands>>>,
     opened: Mutex<Vec<Opened>>,
+    /// Views that were seen: who asks is not kept waiting for them to begin.
+    built: Mutex<BTreeSet<&'static str>>,
     turns: Arc<Semaphore>,
 }
 
@@ -119,6 +121,7 @@ impl Gateway {
             keys: parts.keys,
             commands: Mutex::default(),
             opened: Mutex::default(),
+            built: Mutex::default(),
             turns: Arc::new(Semaphore::new(ASKING_MAX)),
         }
     }
@@ -274,23 +277,34 @@ impl Gateway {
         }
     }
 
-    /// Waits for a view within a bound, in nobody's turn.
+    /// Waits for a view within a bound, in nobody's turn; also for one that was never built.
     async fn reached(self: &Arc<Self>, view: &'static str, least: Position) -> Result<(), Problem> {
-        if least == Position(0) {
+        if least == Position(0) && self.built().contains(view) {
             return Ok(());
         }
         let began = Instant::now();
         loop {
-            let at = self.blocking(move |gateway| gateway.position(view)).await?;
-            if at >= least {
-                return Ok(());
-            }
+            let behind = match self.blocking(move |gateway| gateway.position(view)).await {
+                Ok(at) if at >= least => {
+                    self.built().insert(view);
+                    return Ok(());
+                }
+                Ok(at) => {
+                    let detail = format!("{view} stands at {at}, {least} is asked for");
+                    Problem::new("view_behind", detail)
+                }
+                Err(problem) if problem.row.code == "view_behind" => problem,
+                Err(problem) => return Err(problem),
+            };
             if began.elapsed() > CATCH_UP_MAX {
-                let detail = format!("{view} stands at {at}, {least} is asked for");
-                return Err(Problem::new("view_behind", detail));
+                return Err(behind);
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    fn built(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
+        self.built.lock().expect("no holder panics")
     }
 
     async fn turn(&self) -> Result<tokio::sync::OwnedSemaphorePermit, Problem> {

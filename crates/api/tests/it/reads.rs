@@ -1,5 +1,7 @@
 //! Reads: pages, moments, parameters, and what an answer may tell.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
 use serde_json::Value;
@@ -78,6 +80,20 @@ async fn a_read_of_the_past_names_its_position_and_a_future_one_is_refused() {
     assert_eq!(awaited.code(), "no_such_position");
     let refused = rig.get("/findings?at=tomorrow").await;
     assert_eq!(refused.code(), "bad_query");
+}
+
+#[tokio::test]
+async fn a_read_waits_for_views_that_nobody_has_folded_yet() {
+    let mut rig = Rig::new().await;
+    let runner = rig.without_views();
+    let later = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        runner.fold_to_head().await.unwrap();
+    });
+    for path in ["/scans", "/search?q=host"] {
+        rig.get(path).await.good();
+    }
+    later.await.unwrap();
 }
 
 #[tokio::test]

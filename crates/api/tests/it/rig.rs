@@ -133,6 +133,15 @@ impl Rig {
         self.router = router::routes(self.gateway.clone());
     }
 
+    /// The gateway begun anew beside a node that has no views yet; they are the caller's to fold.
+    pub(crate) fn without_views(&mut self) -> Arc<Runner> {
+        let views = self.dir.path().join("elsewhere");
+        let runner = Arc::new(Runner::open(&views, self.log.clone()).unwrap());
+        self.gateway = Arc::new(gateway(self.dir.path(), self.log.clone(), runner.clone()));
+        self.router = router::routes(self.gateway.clone());
+        runner
+    }
+
     /// Issues a key beside the gateway.
     pub(crate) async fn issue(
         &self,

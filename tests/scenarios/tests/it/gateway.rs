@@ -108,6 +108,49 @@ pub(crate) async fn issue(place: &Place, role: &str) -> Result<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_workspace_that_begins_while_the_node_runs_is_worked_for_and_seen_by_no_other()
+-> Result<()> {
+    let world = World::start(Config::default()).await?;
+    let mut served = Served::start(&world).await?;
+    let first = served.key.clone();
+    let mut second = served.place.command(&[
+        "api-keys", "issue", "test", "--role", "analyst", "-o", "jsonl",
+    ])?;
+    second.env("MIRAGE_WORKSPACE", "second");
+    let issued = Running::start(second)?
+        .end()
+        .await?
+        .expect(&[0])?
+        .objects()?;
+    let key = issued.first().and_then(|issued| issued["api_key"].as_str());
+    served.key = key.context("a key")?.to_owned();
+    let scan = [
+        "scan",
+        world.domain(),
+        "--profile",
+        "active",
+        "--yes",
+        "--allow-private",
+        COMPANY,
+        "--modules",
+        "dns",
+    ];
+    let started = served.objects(&scan).await?;
+    let id = started[0]["scan_id"].as_str().context("a scan")?.to_owned();
+    until("the scan is over", async || {
+        let scan = served.objects(&["scans", "get", &id]).await?;
+        Ok((scan[0]["state"] == "finished").then_some(()))
+    })
+    .await?;
+    let found = served.objects(&["findings"]).await?;
+    ensure!(found.len() > 1, "{found:?}");
+    served.key = first;
+    ensure!(served.objects(&["scans"]).await?.is_empty());
+    served.over(&["scans", "get", &id]).await?.expect(&[3])?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scan_over_the_gateway_is_read_alike_on_both_ways() -> Result<()> {
     let world = World::start(Config::default()).await?;
     let served = Served::start(&world).await?;
