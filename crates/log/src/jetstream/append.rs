@@ -60,33 +60,34 @@ pub(super) async fn append(
     }
     let after = expected.map_or(Position(0), |tip| tip.position);
     let _permit = window.enter(commit.bytes.len()).await;
-    let deadline = Instant::now() + PATIENCE;
+    let begun = Instant::now();
     let mut wait = ANSWER_FIRST;
-    loop {
+    let silence = loop {
         let headers = headers(
             &commit,
             &[(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, after)],
         );
-        let silence = match publish(asker, &subject, headers, &commit, wait).await? {
+        match publish(asker, &subject, headers, &commit, wait).await? {
             Sent::At(position, false) => return Ok(tip(&commit, position)),
-            Sent::At(..) | Sent::Late => None,
-            Sent::Silence(error) => Some(error),
-        };
-        // The expectation pins the place: what stands there now is this commit, or somebody else's.
-        let next = asker.next_of(&subject, Position(after.0 + 1)).await;
-        match (next.map_err(unavailable)?, silence) {
-            (Some(next), _) if is_same(&next, &commit) => return Ok(tip(&commit, next.position)),
-            (None, Some(error)) if Instant::now() >= deadline => {
-                return Err(AppendError::Unavailable(error));
-            }
-            // Once more; should the first one land after all, this one comes late and finds it.
-            (None, Some(error)) => {
+            Sent::At(..) | Sent::Late => break None,
+            Sent::Silence(error) if begun.elapsed() >= PATIENCE => break Some(error),
+            // Once more, without a question before: it would be met by the same silence. Should the first one have
+            // landed, or land after all, this one comes late and finds it.
+            Sent::Silence(error) => {
                 tracing::debug!(%error, "appending again");
                 sleep(PAUSE).await;
-                wait = longer(wait);
+                if begun.elapsed() > LEADERLESS_MAX {
+                    wait = longer(wait);
+                }
             }
-            _ => return Err(conflict(asker, &commit).await),
         }
+    };
+    // The expectation pins the place: what stands there now is this commit, or somebody else's.
+    let next = asker.next_of(&subject, Position(after.0 + 1)).await;
+    match (next.map_err(unavailable)?, silence) {
+        (Some(next), _) if is_same(&next, &commit) => Ok(tip(&commit, next.position)),
+        (None, Some(error)) => Err(AppendError::Unavailable(error)),
+        _ => Err(conflict(asker, &commit).await),
     }
 }
 
@@ -95,6 +96,8 @@ fn follows(commit: &EncodedCommit, expected: Option<Tip>) -> bool {
         && commit.version.0 == expected.map_or(0, |tip| tip.version.0) + 1
 }
 
+/// A leader that is lost is replaced within about this; until then a try waits no longer than the first.
+const LEADERLESS_MAX: Duration = Duration::from_secs(10);
 /// Between two tries of the same publish.
 const PAUSE: Duration = Duration::from_millis(100);
 
