@@ -39,16 +39,16 @@ impl Behind {
     pub(super) fn new(
         view: &'static Registered,
         mut target: Box<dyn Target>,
-    ) -> Result<Box<dyn Target>, Error> {
+    ) -> Result<Self, Error> {
         let checkpoint = target.begin();
         target.abandon();
-        Ok(Box::new(Self {
+        Ok(Self {
             view,
             checkpoint: checkpoint?,
             writer: Writer::start(target),
             is_writing: false,
             spare: Operations::default(),
-        }))
+        })
     }
 
     /// Waits for the batch on its way.
@@ -61,7 +61,7 @@ impl Behind {
     }
 
     /// The build, once all that was handed over is written.
-    fn back(mut self: Box<Self>) -> Result<Box<dyn Target>, Error> {
+    fn back(mut self) -> Result<Box<dyn Target>, Error> {
         self.settle()?;
         let Writer {
             batches, thread, ..
@@ -130,7 +130,7 @@ impl Target for Behind {
         let view = self.view;
         Ok(match self.back()?.complete()? {
             Completed::Done => Completed::Done,
-            Completed::Behind(target) => Completed::Behind(Self::new(view, target)?),
+            Completed::Behind(target) => Completed::Behind(Box::new(Self::new(view, target)?)),
         })
     }
 
@@ -184,7 +184,8 @@ mod tests {
             fails_at,
         };
         let view = named("catalog").unwrap();
-        (Behind::new(view, Box::new(fake)).unwrap(), written)
+        let behind = Behind::new(view, Box::new(fake)).unwrap();
+        (Box::new(behind), written)
     }
 
     fn at(position: u64) -> Checkpoint {

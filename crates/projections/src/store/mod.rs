@@ -166,7 +166,7 @@ impl Store {
 
     /// The same build, whose rows are written while those of the next batch are made.
     pub(crate) fn written_behind(self) -> Result<Self, Error> {
-        let target = Behind::new(self.view, self.target)?;
+        let target = Box::new(Behind::new(self.view, self.target)?);
         Ok(Self { target, ..self })
     }
 
