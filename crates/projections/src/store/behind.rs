@@ -1,4 +1,4 @@
-//! A build that is written behind: the rows of one batch go into the store while those of the next are made.
+//! A build that is written behind: rows go into the store while those of the next batch are made.
 //!
 //! For a build alone, which nobody asks and nobody else writes: what was handed over and is not yet written is lost with
 //! the process, and so is the build.

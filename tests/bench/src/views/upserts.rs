@@ -1,4 +1,4 @@
-//! Bare multi-row upserts of a schema's rows into tables like its own, with their keys and indexes in place.
+//! Bare multi-row upserts of a schema's rows into tables like its own, their keys in place.
 //!
 //! A statement takes a column as an array, so it is prepared once; a transaction takes a batch of the runner's size.
 
