@@ -75,12 +75,14 @@ pub struct Row {
 /// Columns: code, status, exit, title, hint. Sorted by code.
 #[rustfmt::skip]
 pub const ALL: &[Row] = &[
+    row("access_denied", 403, Exit::SignIn, "the device was not let in", "ask for another code: `mirage login`"),
     row("ambiguous_id", 400, Exit::Usage, "the id fits several things", "write more of the id"),
     row("api_keys_full", 409, Exit::Conflict, "the workspace has as many API keys as it bears", "revoke one: `mirage api-keys revoke`"),
     row("archive_cut", 400, Exit::Verification, "the archive was cut short", "write it again: `mirage log export` goes on where it ends"),
     row("archive_damaged", 400, Exit::Verification, "the archive is not what was written", "use another copy, or export the log again"),
     row("archive_foreign", 400, Exit::Usage, "this is no archive of a log", "`mirage log export` writes one"),
     row("archive_newer", 400, Exit::Failed, "the archive was written by a newer version", "upgrade this program"),
+    row("authorization_pending", 400, Exit::StillRunning, "nobody has decided on the device yet", "ask again after the interval"),
     row("backup_ahead", 409, Exit::Conflict, "the backup holds more than the log", "restore the log from it, or back up into another directory"),
     row("backup_damaged", 500, Exit::Verification, "the backup is not what was written", "use another backup; `mirage log verify --data BACKUP` names the position"),
     row("backup_unfinished", 409, Exit::Verification, "the backup was never completed", "run `mirage log backup` again: it goes on where it stopped"),
@@ -95,6 +97,7 @@ pub const ALL: &[Row] = &[
     row("bad_seed", 400, Exit::Usage, "the seed is not recognised", "say what it is: --seed KIND:VALUE"),
     row("bad_setting", 400, Exit::Usage, "the setting is not valid", "`mirage modules info NAME` lists the settings of a module"),
     row("bad_time", 400, Exit::Usage, "this is no time", "write 2026-11-03T10:00:00Z, 2026-11-03, yesterday, or -2h"),
+    row("bad_user_code", 403, Exit::NotFound, "no device waits with this code", "look at the code again, or let the device ask for another"),
     row("bad_value", 422, Exit::Usage, "a value is not acceptable", "the detail says which and why"),
     row("body_too_large", 413, Exit::Usage, "the body of the request is too large", "send less"),
     row("code_needed", 401, Exit::SignIn, "a one-time code is needed", "send the code that the authenticator shows"),
@@ -109,6 +112,7 @@ pub const ALL: &[Row] = &[
     row("evidence_too_large", 413, Exit::Failed, "the evidence is too large", "ask for less"),
     row("evidence_unreadable", 503, Exit::Unreachable, "the evidence store cannot be used", "`mirage doctor` says what is wrong with it"),
     row("evidence_write_failed", 503, Exit::Unreachable, "the evidence cannot be written", "`mirage doctor` says what is wrong with it"),
+    row("expired_token", 401, Exit::SignIn, "the code of the device is not good, or not any more", "ask for another code: `mirage login`"),
     row("folder_foreign", 409, Exit::Usage, "the directory holds something else", "name an empty directory"),
     row("forbidden", 403, Exit::SignIn, "the role of this credential does not allow that", "ask an owner of the workspace"),
     row("id_key_missing", 503, Exit::Failed, "the id key of the workspace is missing or another one", "put the key file back from a backup"),
@@ -171,6 +175,7 @@ pub const ALL: &[Row] = &[
     row("sign_in_failed", 401, Exit::SignIn, "the sign-in failed", "check name, password and one-time code"),
     row("sign_in_needed", 401, Exit::SignIn, "sign-in is needed", "send an API key (`mirage api-keys issue`) or an access token (/api/v1/sign-in)"),
     row("signing_keys_unusable", 503, Exit::Failed, "the keys that sign access tokens cannot be used", "look at the folder access-tokens beside the id keys"),
+    row("slow_down", 400, Exit::StillRunning, "the device asks too often", "ask again after the seconds of Retry-After"),
     row("still_running", 504, Exit::StillRunning, "it still runs", "give it more time with --timeout, or `mirage watch` it"),
     row("subscriptions_full", 409, Exit::Conflict, "the workspace has as many subscriptions as it bears", "remove one: `mirage hooks rm`"),
     row("too_many_requests", 429, Exit::Unreachable, "too many requests", "try again after the seconds of Retry-After"),

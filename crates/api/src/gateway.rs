@@ -24,6 +24,7 @@ use tokio::sync::Semaphore;
 use crate::admit;
 use crate::audit::Audit;
 use crate::auth::Principal;
+use crate::auth::devices::Devices;
 use crate::auth::identities::Identities;
 use crate::error::Problem;
 use crate::live::{Limits, Live};
@@ -74,6 +75,7 @@ pub struct Gateway {
     pub now: fn() -> Timestamp,
     pub live: Live,
     pub audit: Audit,
+    pub devices: Devices,
     pub rates: Rates,
     /// Networks of proxies whose word on where a request came from is taken.
     pub proxies: Vec<IpNet>,
@@ -109,6 +111,7 @@ impl Gateway {
                 parts.now,
             ),
             audit: Audit::new(parts.log.clone(), parts.now),
+            devices: Devices::default(),
             rates: Rates::new(admit::Settings::default().rates),
             proxies: Vec::new(),
             log: parts.log,

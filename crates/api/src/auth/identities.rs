@@ -4,6 +4,7 @@
 //! taken away a moment ago opens nothing, however long a token would last.
 //! **Never:** an answer that tells whether a name, a workspace or a membership exists to who did not prove a password.
 
+pub mod device;
 pub mod manage;
 
 use std::net::IpAddr;
@@ -148,7 +149,9 @@ impl Identities {
             role,
             version,
         };
-        let granted = self.open(holder, step, method).await?;
+        let granted = self
+            .open(holder, user::Proof::Password { step }, method)
+            .await?;
         self.limiter
             .give_back(&account, asked.address, Instant::now());
         Ok(granted)
@@ -266,13 +269,13 @@ impl Identities {
     async fn open(
         &self,
         holder: Holder,
-        step: Option<u64>,
+        proof: user::Proof,
         method: Method,
     ) -> Result<Granted, Problem> {
         let fresh = RefreshToken::random(holder.session.clone()).map_err(no_random)?;
         let sign_in = user::Command::SignIn(user::SignIn {
             session: holder.session.clone(),
-            step,
+            proof,
         });
         // First the user's stream: it refuses a code that was used, and says that the session is one of the user's.
         let stream = StreamId::user(&holder.user);

@@ -4,6 +4,7 @@
 //! **Never:** an answer that tells whether a key, a user or a workspace exists.
 
 pub mod api_key;
+pub mod devices;
 pub mod identities;
 pub mod key_ring;
 pub mod limiter;

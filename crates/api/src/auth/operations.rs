@@ -50,6 +50,8 @@ pub static ALL: &[Operation] = &[
     op("issue_api_key", Method::POST, "/api-keys", ADMIT),
     op("revoke_api_key", Method::DELETE, "/api-keys/{key}", ADMIT),
     op("list_audit", Method::GET, "/audit", AUDIT),
+    op("confirm_device", Method::POST, "/device/confirm", SELF),
+    op("show_device", Method::POST, "/device/show", SELF),
     op("diff", Method::GET, "/diff", READ),
     op("list_entities", Method::GET, "/entities", READ),
     op("get_entity", Method::GET, "/entities/{entity}", READ),
@@ -109,6 +111,8 @@ pub static ALL: &[Operation] = &[
 /// What needs no credential, for it gives one out. Nothing else is open.
 #[rustfmt::skip]
 pub static OPEN: &[Operation] = &[
+    op("begin_device", Method::POST, "/device", &[]),
+    op("poll_device", Method::POST, "/device/token", &[]),
     op("refresh", Method::POST, "/refresh", &[]),
     op("sign_in", Method::POST, "/sign-in", &[]),
 ];

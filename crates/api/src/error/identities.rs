@@ -18,6 +18,7 @@ impl Coded for user::Error {
             | Self::Suspend(user::SuspendError::NoUser) => "no_such_user",
             Self::Totp(user::TotpError::None) => "no_second_factor",
             Self::SignIn(user::SignInError::NoCode) => "code_needed",
+            Self::SignIn(user::SignInError::SessionOver) => "access_denied",
             Self::SignIn(user::SignInError::MayNotEnter | user::SignInError::Used) => {
                 "sign_in_failed"
             }

@@ -94,7 +94,8 @@ impl IntoResponse for Refusal {
             let scheme = HeaderValue::from_static("Bearer realm=\"mirage\"");
             headers.insert(header::WWW_AUTHENTICATE, scheme);
         }
-        if matches!(status.as_u16(), 429 | 503) {
+        let is_busy = matches!(status.as_u16(), 429 | 503);
+        if is_busy || self.0.retry_after_s.is_some() {
             let seconds = self.0.retry_after_s.unwrap_or(RETRY_AFTER_S);
             headers.insert(header::RETRY_AFTER, seconds.into());
         }

@@ -8,6 +8,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod body;
 pub mod deliveries;
+pub mod devices;
 pub mod diff;
 pub mod entities;
 pub mod evidence;

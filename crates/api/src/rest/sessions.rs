@@ -28,7 +28,7 @@ pub(crate) struct SessionRow {
     user_id: UserId,
     #[schema(value_type = String)]
     workspace: mirage_domain::id::WorkspaceId,
-    /// `password` or `password-and-totp`.
+    /// `password`, `password-and-totp` or `device`.
     method: &'static str,
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,

@@ -4,6 +4,7 @@
 
 mod audit;
 mod description;
+mod devices;
 mod grpc;
 mod limits;
 mod live;

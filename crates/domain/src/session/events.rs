@@ -18,6 +18,8 @@ pub enum Method {
     Password,
     /// A password and a one-time code.
     PasswordAndTotp,
+    /// Somebody who was in allowed another device.
+    Device,
 }
 
 impl Method {
@@ -25,6 +27,7 @@ impl Method {
         match self {
             Self::Password => "password",
             Self::PasswordAndTotp => "password-and-totp",
+            Self::Device => "device",
         }
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use create::{CreateError, CreateUser, EMAIL_BYTES_MAX, NAME_BYTES_MAX, sign_in_name};
 pub use events::*;
 pub use set_password::{PHC_BYTES_MAX, SetPassword, SetPasswordError};
-pub use sign_in::{SESSIONS_MAX, SignIn, SignInError};
+pub use sign_in::{Proof, SESSIONS_MAX, SignIn, SignInError};
 pub use suspend::{Reinstate, Suspend, SuspendError};
 pub use totp::{RemoveTotp, SetTotp, TotpError};
 

@@ -6,12 +6,20 @@ use crate::id::SessionId;
 /// Sessions of a user that hold, at most; one more ends the oldest.
 pub const SESSIONS_MAX: usize = 64;
 
-/// Lets a session in, for somebody whose password and code were verified before.
+/// Lets a session in, for somebody whose proof was verified before.
 #[derive(Debug, Clone)]
 pub struct SignIn {
     pub session: SessionId,
-    /// The step of the code that was shown.
-    pub step: Option<u64>,
+    pub proof: Proof,
+}
+
+/// By what somebody proved to be the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// A password, and the step of the one-time code that was shown.
+    Password { step: Option<u64> },
+    /// Somebody who is in by this session allowed another device: what was shown for the one counts for the other.
+    Session(SessionId),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +31,8 @@ pub enum SignInError {
     /// RFC 6238, section 5.2: a code is accepted once.
     #[error("the one-time code was used before")]
     Used,
+    #[error("the session that allowed it is over")]
+    SessionOver,
 }
 
 pub(super) fn decide(user: &User, command: SignIn) -> Result<Vec<Event>, SignInError> {
@@ -30,12 +40,18 @@ pub(super) fn decide(user: &User, command: SignIn) -> Result<Vec<Event>, SignInE
         return Err(SignInError::MayNotEnter);
     }
     let mut events = Vec::new();
-    if let Some(totp) = &user.totp {
-        let step = command.step.ok_or(SignInError::NoCode)?;
-        if totp.step_used.is_some_and(|last| step <= last) {
-            return Err(SignInError::Used);
+    match (command.proof, &user.totp) {
+        (Proof::Session(session), _) if !user.sessions.contains(&session) => {
+            return Err(SignInError::SessionOver);
         }
-        events.push(TotpUsed { step }.into());
+        (Proof::Password { step }, Some(totp)) => {
+            let step = step.ok_or(SignInError::NoCode)?;
+            if totp.step_used.is_some_and(|last| step <= last) {
+                return Err(SignInError::Used);
+            }
+            events.push(TotpUsed { step }.into());
+        }
+        (Proof::Session(_), _) | (Proof::Password { .. }, None) => {}
     }
     let session = command.session;
     events.push(SignedIn { session }.into());
@@ -51,7 +67,8 @@ mod tests {
 
     fn command(number: usize, step: Option<u64>) -> SignIn {
         let session = session(number);
-        SignIn { session, step }
+        let proof = Proof::Password { step };
+        SignIn { session, proof }
     }
 
     fn session(number: usize) -> SessionId {
@@ -79,6 +96,22 @@ mod tests {
         }
         assert!(decide(&user, command(2, Some(8))).is_ok());
         assert_eq!(decide(&user, command(2, None)), Err(SignInError::NoCode));
+    }
+
+    #[test]
+    fn a_session_lets_another_in_as_long_as_it_holds() {
+        let by = |number| SignIn {
+            session: session(2),
+            proof: Proof::Session(session(number)),
+        };
+        let before = [with_codes(), vec![in_by(1)]].concat();
+        assert_eq!(decide(&given(before.clone()), by(1)), Ok(vec![in_by(2)]));
+        let unknown = decide(&given(before.clone()), by(3));
+        assert_eq!(unknown, Err(SignInError::SessionOver));
+        let phc = Sealable::Open("$argon2id$".into());
+        let changed = [before, vec![PasswordSet { phc }.into()]].concat();
+        let refused = decide(&given(changed), by(1));
+        assert_eq!(refused, Err(SignInError::SessionOver));
     }
 
     #[test]
