@@ -19,6 +19,7 @@ mod ids;
 mod import;
 mod known;
 mod log;
+mod login;
 mod manual;
 mod mark;
 mod marks;
@@ -103,6 +104,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Keys for programs that speak to the gateway
     ApiKeys(api_keys::Arguments),
+    Login(login::LoginArguments),
+    Logout(login::LogoutArguments),
     Audit(audit::Arguments),
     /// Who is told by webhook what happens
     Hooks(hooks::Arguments),
@@ -221,6 +224,8 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Scan(arguments) => scan::run(context, *arguments).await,
         Command::Serve(arguments) => serve::run(context, &arguments).await,
         Command::ApiKeys(arguments) => api_keys::run(context, arguments).await,
+        Command::Login(arguments) => login::login(context, &arguments).await,
+        Command::Logout(_) => login::logout(context).await,
         Command::Audit(arguments) => audit::run(context, &arguments).await,
         Command::Hooks(arguments) => hooks::run(context, arguments).await,
         Command::Nodes(arguments) => nodes::run(context, &arguments).await,

@@ -24,8 +24,8 @@ pub(super) fn read(config: &mut Config, matches: &ArgMatches) {
         }),
     );
     file(config, Layer::Here, Path::new(FILE));
-    if let Some(path) = user_file() {
-        file(config, Layer::User, &path);
+    if let Some(folder) = user_folder() {
+        file(config, Layer::User, &folder.join(FILE));
     }
     file(config, Layer::System, &Path::new("/etc/mirage").join(FILE));
     defaults(config);
@@ -79,7 +79,8 @@ fn is_service_link(rest: &str) -> bool {
     rest == "PORT" || rest.starts_with("SERVICE_") || after_port.is_some_and(is_number)
 }
 
-fn user_file() -> Option<PathBuf> {
+/// Where a user keeps what is set for this program.
+pub(crate) fn user_folder() -> Option<PathBuf> {
     let absolute = |name: &str| {
         let path = PathBuf::from(std::env::var_os(name)?);
         path.is_absolute().then_some(path)
@@ -89,7 +90,7 @@ fn user_file() -> Option<PathBuf> {
         "macos" => absolute("HOME").map(|home| home.join("Library/Application Support")),
         _ => absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config"))),
     };
-    folder.map(|folder| folder.join("mirage").join(FILE))
+    folder.map(|folder| folder.join("mirage"))
 }
 
 fn file(config: &mut Config, layer: fn(PathBuf) -> Layer, path: &Path) {

@@ -5,7 +5,7 @@
 //! **Never:** a secret shown.
 
 mod keys;
-mod layers;
+pub(crate) mod layers;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

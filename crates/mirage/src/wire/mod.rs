@@ -24,6 +24,7 @@ mod held;
 mod notify;
 pub(crate) mod remote;
 mod servers;
+pub(crate) mod signed_in;
 mod stores;
 
 pub(crate) use health::Dependencies;

@@ -1,6 +1,6 @@
 //! The gateway of a node, asked in place of a data directory.
 //!
-//! `--server URL` names it, with the API key of the configuration.
+//! `--server URL` names it, with the API key of the configuration, else with the session of `mirage login`.
 //!
 //! **Never:** a redirect that is followed: the credential goes to the server that was named, and nowhere else.
 
@@ -11,6 +11,7 @@ use mirage_domain::id::Position;
 use reqwest::{Certificate, Method, Url, redirect};
 use serde_json::Value;
 
+use super::signed_in::SignedIn;
 use crate::cli::Context;
 use crate::output::{Failure, Listing, values};
 
@@ -29,13 +30,35 @@ pub(crate) type Query<'a> = Vec<(&'a str, Option<String>)>;
 /// See the module's doc.
 pub(crate) struct Remote {
     client: reqwest::Client,
-    base: Url,
-    api_key: String,
+    pub(crate) base: Url,
+    credential: Credential,
+}
+
+/// What a request shows of who asks.
+enum Credential {
+    /// Nothing: for what gives a credential out.
+    None,
+    ApiKey(String),
+    Session(SignedIn),
 }
 
 impl Context {
     /// The server that is to be asked, if one is named.
     pub(crate) fn remote(&self) -> Result<Option<Remote>, Failure> {
+        let Some(mut remote) = self.stranger()? else {
+            return Ok(None);
+        };
+        // What somebody has set goes before what is kept.
+        let api_key = self.config.get("server.api_key").map(str::to_owned);
+        remote.credential = match api_key {
+            Some(api_key) => Credential::ApiKey(api_key),
+            None => Credential::Session(SignedIn::find(&remote.base)?),
+        };
+        Ok(Some(remote))
+    }
+
+    /// The same as somebody who is not in, or only by what `mirage login` keeps.
+    pub(crate) fn stranger(&self) -> Result<Option<Remote>, Failure> {
         let Some(url) = self.config.get("server.url") else {
             return Ok(None);
         };
@@ -47,11 +70,6 @@ impl Context {
         if !matches!(base.scheme(), "http" | "https") || !base.username().is_empty() {
             return Err(wrong(&"http or https, without a name or a password").into());
         }
-        let needed = || {
-            Problem::new("sign_in_needed", "no API key is set")
-                .try_this("set MIRAGE_SERVER_API_KEY, or server.api_key in mirage.toml")
-        };
-        let api_key = self.config.get("server.api_key").ok_or_else(needed)?;
         let mut client = reqwest::Client::builder()
             .connect_timeout(CONNECT_MAX)
             .timeout(ANSWER_MAX)
@@ -70,11 +88,10 @@ impl Context {
         let client = client
             .build()
             .map_err(|error| Problem::of("internal", &error))?;
-        let api_key = api_key.to_owned();
         Ok(Some(Remote {
             client,
             base,
-            api_key,
+            credential: Credential::None,
         }))
     }
 
@@ -107,12 +124,41 @@ impl Remote {
         url
     }
 
+    /// The same as who has signed in there.
+    pub(crate) fn signed_in(self) -> Result<Self, Failure> {
+        let credential = Credential::Session(SignedIn::find(&self.base)?);
+        Ok(Self { credential, ..self })
+    }
+
+    /// The request with what it shows of who asks.
+    async fn of_caller(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::RequestBuilder, Failure> {
+        Ok(match &self.credential {
+            Credential::None => request,
+            Credential::ApiKey(key) => request.bearer_auth(key),
+            Credential::Session(session) => request.bearer_auth(session.access(self).await?),
+        })
+    }
+
+    /// Asks as a stranger, whoever else may be in.
+    pub(crate) async fn open_post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
+        let request = self.client.post(self.url(path, &Vec::new())).json(body);
+        self.answer(request).await
+    }
+
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
+        let request = self.of_caller(request).await?;
+        self.answer(request).await
+    }
+
+    async fn answer(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
         let lost = |error: reqwest::Error| {
             // The address stands in the message; what lies below it is the cause.
             Failure::from(Problem::of("server_unreachable", &error))
         };
-        let sent = request.bearer_auth(&self.api_key).send().await;
+        let sent = request.send().await;
         let mut response = sent.map_err(lost)?;
         let status = response.status();
         let mut body = Vec::new();
@@ -148,10 +194,8 @@ impl Remote {
         out: &mut dyn std::io::Write,
     ) -> Result<(), Failure> {
         let lost = |error: reqwest::Error| Problem::of("server_unreachable", &error);
-        let request = self
-            .client
-            .get(self.url(path, &Vec::new()))
-            .bearer_auth(&self.api_key);
+        let request = self.client.get(self.url(path, &Vec::new()));
+        let request = self.of_caller(request).await?;
         let mut response = request.send().await.map_err(lost)?;
         let status = response.status();
         if !status.is_success() {
@@ -278,7 +322,7 @@ mod tests {
         Remote {
             client: reqwest::Client::new(),
             base: base.parse().unwrap(),
-            api_key: String::new(),
+            credential: Credential::None,
         }
     }
 

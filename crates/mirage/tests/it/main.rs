@@ -10,6 +10,7 @@ mod diff;
 mod forms;
 mod graph;
 mod log;
+mod login;
 mod marks;
 mod nodes;
 mod place;

@@ -2,7 +2,7 @@
 //!
 //! **Never:** a password as an argument, where every process of the machine could read it.
 
-mod secret;
+pub(in crate::cli) mod secret;
 
 use mirage_api::auth::identities::Identities;
 use mirage_api::auth::identities::manage::NewUser;

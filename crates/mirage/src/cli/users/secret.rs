@@ -21,6 +21,15 @@ pub(super) fn read(context: &Context) -> Result<String, Problem> {
     }
 }
 
+/// A password that there is already, typed once.
+pub(in crate::cli) fn known(context: &Context) -> Result<String, Problem> {
+    if !context.may_ask() {
+        return line(io::stdin().lock());
+    }
+    let _hidden = Hidden::begin();
+    ask("Password: ")
+}
+
 fn ask(question: &str) -> Result<String, Problem> {
     let mut stderr = io::stderr();
     // Nobody who sees no question is hindered from answering it.
