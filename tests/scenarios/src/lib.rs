@@ -3,11 +3,14 @@
 //! A [`Place`] is a data directory with the program to run on it, a [`Running`] one run of the program.
 //! Each test has a world and a place of its own; what it waits for is looked at again and again, up to a deadline.
 
+mod node;
 mod place;
 pub mod python;
 mod running;
+pub mod subscribers;
 
 pub use mirage_faults::scan::{ended_once, same};
+pub use node::{listening, serve, serve_at};
 pub use place::{Place, Session};
 pub use running::{Ran, Running};
 

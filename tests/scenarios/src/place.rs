@@ -32,6 +32,12 @@ impl Place {
         Ok(Self { dir, home })
     }
 
+    /// With its data below this folder: on a disk where durable writes cost what they cost.
+    pub fn new_in(folder: &Path) -> Result<Self> {
+        let (dir, home) = (tempfile::tempdir_in(folder)?, tempfile::tempdir()?);
+        Ok(Self { dir, home })
+    }
+
     pub fn data(&self) -> &Path {
         self.dir.path()
     }

@@ -92,6 +92,7 @@ impl Role {
 type Ended = (&'static str, Result<(), Failure>);
 
 pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
+    open_as_many_files_as_allowed();
     let roles = Role::named(&context.config.list("serve.roles"))?;
     let (node, cluster) = context.node_and_cluster().await?;
     let queues = queues_for(&roles, cluster.as_ref().map(|cluster| cluster.queues()))?;
@@ -158,6 +159,25 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
     ));
     until_asked(context, work, stop).await
 }
+
+/// Each connection is a file. The soft limit is what shells begin with, the hard one is the operator's word.
+#[cfg(unix)]
+fn open_as_many_files_as_allowed() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, raised)
+    {
+        tracing::warn!(%error, "the limit of open files stays where it is");
+    }
+}
+
+#[cfg(not(unix))]
+fn open_as_many_files_as_allowed() {}
 
 /// What a gateway does beside answering.
 async fn tend(gateway: Arc<Gateway>, stop: CancellationToken) -> Result<(), Failure> {

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use mirage_ecosystem::{npm, root};
-use mirage_scenarios::Place;
+use mirage_scenarios::{Place, serve};
 use serde_json::Value;
 
-use crate::serve::{ran, serve};
+use crate::ran::ran;
 
 /// A copy of the descriptions, changed in one place.
 fn changed(file: &str, from: &str, to: &str) -> Result<tempfile::TempDir> {

@@ -3,4 +3,4 @@
 mod buf;
 mod grpc_code;
 mod prometheus;
-mod serve;
+mod ran;

@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use mirage_ecosystem::root;
-use mirage_scenarios::Place;
+use mirage_scenarios::{Place, serve};
 use mirage_servers::promtool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::serve::{ran, serve};
+use crate::ran::ran;
 
 /// The body of a plain request.
 async fn get(url: &str, path: &str) -> Result<String> {

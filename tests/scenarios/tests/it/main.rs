@@ -15,5 +15,6 @@ mod provenance;
 mod rederive;
 mod scope;
 mod secrets;
+mod subscribers;
 mod webhooks;
 mod whole;
