@@ -16,6 +16,7 @@ mod million;
 mod read;
 mod row;
 mod scan;
+mod subscribers;
 mod views;
 
 use std::path::{Path, PathBuf};
@@ -59,6 +60,7 @@ const ALL: &[(&str, Measure)] = &[
     ("read", |dir, _| read::run(dir)),
     ("recovery", |_, _| jetstream::recovery()),
     ("scan", |dir, _| scan::run(dir)),
+    ("subscribers", |dir, _| subscribers::run(dir)),
     ("views", views::run),
 ];
 

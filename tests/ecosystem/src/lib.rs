@@ -26,3 +26,25 @@ pub fn npm(what: &str, name: &str) -> Option<Command> {
     );
     None
 }
+
+/// A script of `tests/it` that uses packages of npm, for Node; where either is missing, `what` is skipped visibly.
+pub fn node(what: &str, script: &str) -> Option<Command> {
+    let packages = mirage_servers::npm().join("package.json");
+    let has_node = || Command::new("node").arg("--version").output().is_ok();
+    if !packages.exists() || !has_node() {
+        skip(
+            what,
+            "its npm packages are not installed; `cargo xtask test` does so where there are node and npm",
+        );
+        return None;
+    }
+    let mut command = Command::new("node");
+    command.arg(tests().join(script));
+    command.env("MIRAGE_NPM", packages);
+    Some(command)
+}
+
+/// The folder of the tests and of their scripts.
+fn tests() -> std::path::PathBuf {
+    root().join("tests/ecosystem/tests/it")
+}
