@@ -16,6 +16,8 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("prov", "prov>=2"),
     ("pydot", "pydot>=3"),
     ("pyshacl", "pyshacl>=0.26"),
+    ("redbot", "redbot==2.7.1"),
+    ("schemathesis", "schemathesis==4.32.0"),
 ];
 
 /// Makes sure that tests find the libraries; the reason why they do not is an answer, and no failure.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
@@ -37,14 +37,17 @@ struct Ready {
     dependencies: Vec<Dependency>,
 }
 
+/// How a node is can be said of this moment alone; without a word, a cache may choose how long it repeats it.
+const OF_NOW: [(HeaderName, &str); 1] = [(header::CACHE_CONTROL, "no-store")];
+
 pub fn routes(readiness: Arc<dyn Readiness>) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(|| async { (OF_NOW, "ok\n") }))
         .route("/readyz", get(ready))
         .with_state(readiness)
 }
 
-async fn ready(State(readiness): State<Arc<dyn Readiness>>) -> (StatusCode, Json<Ready>) {
+async fn ready(State(readiness): State<Arc<dyn Readiness>>) -> impl IntoResponse {
     let dependencies = readiness.dependencies().await;
     let is_ready = dependencies.iter().all(|dependency| dependency.is_ready);
     let status = match is_ready {
@@ -57,7 +60,7 @@ async fn ready(State(readiness): State<Arc<dyn Readiness>>) -> (StatusCode, Json
         version,
         dependencies,
     };
-    (status, Json(ready))
+    (status, OF_NOW, Json(ready))
 }
 
 /// Answers until `stop` is cancelled.

@@ -78,11 +78,14 @@ async fn scrape(State(scraped): State<Arc<Scraped>>) -> Response {
     if looked.is_err() {
         gauge!(LOG_UP).set(0.0);
     }
-    let text = [(
-        header::CONTENT_TYPE,
-        "text/plain; version=0.0.4; charset=utf-8",
-    )];
-    (text, handle().render()).into_response()
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        ),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, handle().render()).into_response()
 }
 
 /// Measures what stands still between two scrapes.

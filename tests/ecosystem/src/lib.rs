@@ -48,3 +48,25 @@ pub fn node(what: &str, script: &str) -> Option<Command> {
 fn tests() -> std::path::PathBuf {
     root().join("tests/ecosystem/tests/it")
 }
+
+/// A script of `tests/it` that uses a library of Python; where it is missing, `what` is skipped visibly.
+pub fn python(what: &str, library: &str, script: &str) -> Option<Command> {
+    let binary = mirage_faults::program("mirage").ok();
+    let target = binary.as_deref().and_then(Path::parent)?.parent()?;
+    let own = target.join("python/bin/python3");
+    let python = match own.exists() {
+        true => own,
+        false => "python3".into(),
+    };
+    let mut asked = Command::new(&python);
+    asked.args(["-c", &format!("import {library}")]);
+    if !asked.output().is_ok_and(|output| output.status.success()) {
+        let why =
+            format!("python3 or its library {library} is missing; `cargo xtask test` installs it");
+        skip(what, &why);
+        return None;
+    }
+    let mut command = Command::new(python);
+    command.arg(tests().join(script));
+    Some(command)
+}

@@ -2,7 +2,9 @@
 
 mod buf;
 mod descriptions;
+mod fuzz_rest;
 mod grpc_code;
+mod http;
 mod prometheus;
 mod ran;
 mod streams;
