@@ -1,4 +1,4 @@
-//! Ten thousand subscribers of one node: does each hear everything in order, how late, and what does one cost.
+//! Ten thousand subscribers of one node: does each hear all in order, how late, at what cost.
 
 use std::path::Path;
 

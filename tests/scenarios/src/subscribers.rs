@@ -1,4 +1,4 @@
-//! Many subscribers of one node over WebSockets, while events are appended: what each of them hears, and when.
+//! Many subscribers of one node over WebSockets: what each hears, and when, while it is appended.
 //!
 //! The node is a process of its own; whoever asks for the load is the clients' process, and the one that appends.
 //! **Invariant:** a reader hears each event once and in order, or says at which one it did not.

@@ -1,4 +1,4 @@
-//! A crowd at the live streams of a node. `cargo xtask bench --only subscribers` brings twenty times as many.
+//! A crowd at the live streams of a node; `cargo xtask bench --only subscribers` brings more.
 
 use std::fs;
 use std::process::Command;
