@@ -6,7 +6,7 @@ use mirage_domain::entity::Kind;
 use mirage_domain::id::{Cursor, EntityId, FindingId, ModuleName, Position, ScanId, WorkspaceId};
 use serde::Serialize;
 
-use super::hits::{Document, STEPS_MAX};
+use super::hits::{Document, STEPS_MAX, STEPS_OF_COUNTS};
 use super::page::{After, Found, Page};
 use super::query::Query;
 use super::{facets, snippet, source, walk};
@@ -127,7 +127,12 @@ impl<'db> Reader<'db> {
 
     /// How the findings that match are spread.
     pub fn facets(&self, query: &Query, filter: &Filter) -> Result<facets::Facets, Error> {
-        facets::of(source::of(self, query, filter, None)?)
+        let patient = Self {
+            workspace: self.workspace.clone(),
+            steps_max: self.steps_max.saturating_mul(STEPS_OF_COUNTS),
+            ..*self
+        };
+        facets::of(source::of(&patient, query, filter, None)?)
     }
 
     /// Findings with words nearly like those of a query, best first, at most `limit`: for a search without a hit. A
