@@ -21,7 +21,7 @@ pub const INTERVAL: Duration = Duration::from_secs(5);
 /// Devices that wait at once, and those of one address: somebody who asks for many hinders nobody else.
 const WAITING_MAX: usize = 4_096;
 const WAITING_OF_ADDRESS_MAX: usize = 16;
-/// Codes that a person may type in a row, right or wrong; then one for each [`GUESS_REFILL`].
+/// Codes that a person may type in a row, right or wrong; then one a minute.
 pub const GUESSES: u32 = 10;
 const GUESS_REFILL: Duration = Duration::from_secs(60);
 /// No vowels, so that no word comes out, and nothing that is read as something else (RFC 8628, section 6.1).
