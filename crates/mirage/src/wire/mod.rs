@@ -12,7 +12,7 @@ use mirage_log::backup::Folders;
 use mirage_log::{EventLog, keys};
 use mirage_projections::catalog::{Catalog, Reader};
 use mirage_projections::{Db, Projection, Runner};
-use mirage_workers::collect::LoadError;
+use mirage_workers::collect::{self, LoadError};
 use mirage_workers::node::{self, Caller, Node, Place};
 use mirage_workers::probe::proxy::Proxy;
 use mirage_workers::{notify as notifying, orchestrate};
@@ -209,6 +209,10 @@ pub(crate) fn of_run(error: orchestrate::Error) -> Problem {
         orchestrate::Error::Read(error) => error.into(),
         orchestrate::Error::Append(error) => error.into(),
         orchestrate::Error::Finish(error) => error.into(),
+        // What the disk or the store needs is for its owner to see, and not a fault inside.
+        orchestrate::Error::Collect(collect::Error::Evidence(error)) => {
+            Problem::of(error.code(), &*error)
+        }
         orchestrate::Error::Encode(_)
         | orchestrate::Error::Collect(_)
         | orchestrate::Error::Lease(_)
@@ -253,4 +257,20 @@ pub(crate) fn default_dir() -> Option<PathBuf> {
         _ => absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share"))),
     };
     data.map(|data| data.join("mirage"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use mirage_log::evidence;
+
+    use super::*;
+
+    #[test]
+    fn a_scan_that_ends_for_a_full_disk_says_so() {
+        let full = Arc::new(evidence::Error::Full("no space left".into()));
+        let problem = of_run(collect::Error::Evidence(full).into());
+        assert_eq!(problem.row.code, "disk_full");
+    }
 }

@@ -12,8 +12,8 @@ use crate::error::Cause;
 use crate::row::{Row, parsed};
 use crate::{Error, Value};
 
-/// Steps of one walk, each about a microsecond where a list is leapt through: a page takes no longer than 50 ms. A walk
-/// that is longer is cut, and says where it goes on.
+/// Steps of one walk: 100 000 took 109 ms where lists are leapt through (a million findings, release build). A walk that
+/// is longer is cut, and says where it goes on.
 pub(super) const STEPS_MAX: u32 = 25_000;
 /// So many times as many for counts, which do not go on.
 pub(super) const STEPS_OF_COUNTS: u32 = 4;

@@ -9,13 +9,13 @@
 //! **Invariant:** the checkpoint names the last commit whose rows stand in the store, with its hash and the log hash.
 //! **Invariant:** a batch begins by taking the view for itself and reads the checkpoint again: processes take turns.
 
-mod behind;
 pub mod meilisearch;
 pub(crate) mod neo4j;
 pub(crate) mod postgres;
 mod quarantine;
 mod remote;
 pub(crate) mod sqlite;
+mod write_behind;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use mirage_log::Recorded;
 
 use crate::operations::Operations;
 use crate::{Db, Error, Registered};
-use behind::Behind;
+use write_behind::WriteBehind;
 
 /// How long an old build or an abandoned one stays, for those who still read or write it.
 pub(crate) const LINGER: Duration = Duration::from_secs(60);
@@ -166,7 +166,7 @@ impl Store {
 
     /// The same build, whose rows are written while those of the next batch are made.
     pub(crate) fn written_behind(self) -> Result<Self, Error> {
-        let target = Box::new(Behind::new(self.view, self.target)?);
+        let target = Box::new(WriteBehind::new(self.view, self.target)?);
         Ok(Self { target, ..self })
     }
 

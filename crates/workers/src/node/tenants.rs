@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +14,6 @@ use mirage_domain::id::WorkspaceId;
 use mirage_log::queue::in_process::InProcess;
 use mirage_log::queue::{self, TaskQueue};
 use mirage_log::{OpenError, keys};
-use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +48,8 @@ impl Queues for InThisProcess {
 /// See the module's doc.
 pub struct Tenants {
     known: Mutex<BTreeMap<WorkspaceId, Tenant>>,
+    /// Workspaces whose trouble was logged.
+    told: Mutex<HashSet<WorkspaceId>>,
     /// Where further ones come from.
     more: Option<More>,
 }
@@ -74,6 +75,7 @@ impl Tenants {
         let workspace = node.workspace.clone();
         Self {
             known: Mutex::new(BTreeMap::from([(workspace, Tenant { node, queue })])),
+            told: Mutex::default(),
             more: None,
         }
     }
@@ -82,37 +84,52 @@ impl Tenants {
     pub fn of_keys(node: Arc<Node>, keys: PathBuf, queues: Box<dyn Queues>) -> Self {
         Self {
             known: Mutex::default(),
+            told: Mutex::default(),
             more: Some(More { node, keys, queues }),
         }
     }
 
     /// A workspace by its name; none if it is another process's.
     pub async fn get(&self, workspace: &WorkspaceId) -> Result<Option<Tenant>, TenantError> {
-        let mut known = self.known.lock().await;
-        if let Some(tenant) = known.get(workspace) {
+        if let Some(tenant) = self.known().get(workspace) {
             return Ok(Some(tenant.clone()));
         }
         let Some(more) = &self.more else {
             return Ok(None);
         };
-        let tenant = more.open(workspace).await?;
-        if let Some(tenant) = &tenant {
-            tracing::info!(%workspace, "this process works for it");
-            known.insert(workspace.clone(), tenant.clone());
-        }
-        Ok(tenant)
+        // In nobody's way: a server may take its time.
+        let Some(opened) = more.open(workspace).await? else {
+            return Ok(None);
+        };
+        // Who was first counts: the ends of a queue within the process must meet.
+        let mut known = self.known();
+        let tenant = known.entry(workspace.clone()).or_insert(opened).clone();
+        Ok(Some(tenant))
     }
 
     /// All of them, in order of name; what cannot be opened is logged, and tried again when it is next asked for.
     async fn all(&self) -> Vec<Tenant> {
         if let Some(more) = &self.more {
             for workspace in more.held() {
-                if let Err(error) = self.get(&workspace).await {
-                    tracing::warn!(%workspace, %error, "a workspace cannot be worked for; tried again");
+                match self.get(&workspace).await {
+                    Ok(_) => drop(self.told().remove(&workspace)),
+                    // It is tried every second, and said once.
+                    Err(error) if self.told().insert(workspace.clone()) => {
+                        tracing::warn!(%workspace, %error, "a workspace cannot be worked for; tried again");
+                    }
+                    Err(_) => {}
                 }
             }
         }
-        self.known.lock().await.values().cloned().collect()
+        self.known().values().cloned().collect()
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<WorkspaceId, Tenant>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn told(&self) -> MutexGuard<'_, HashSet<WorkspaceId>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does `work` for each of them, from when it is here until `stop`; then waits until all have ended. The first

@@ -94,6 +94,15 @@ impl Served {
         Running::start(command)?.end().await
     }
 
+    /// Until a scan of the server is over.
+    async fn ends(&self, scan: &str) -> Result<()> {
+        until("the scan is over", async || {
+            let scan = self.objects(&["scans", "get", scan]).await?;
+            Ok((scan[0]["state"] == "finished").then_some(()))
+        })
+        .await
+    }
+
     pub(crate) async fn objects(&self, words: &[&str]) -> Result<Vec<Value>> {
         let words = [words, &["-o", "jsonl"]].concat();
         self.over(&words).await?.expect(&[0])?.objects()
@@ -137,11 +146,7 @@ async fn a_workspace_that_begins_while_the_node_runs_is_worked_for_and_seen_by_n
     ];
     let started = served.objects(&scan).await?;
     let id = started[0]["scan_id"].as_str().context("a scan")?.to_owned();
-    until("the scan is over", async || {
-        let scan = served.objects(&["scans", "get", &id]).await?;
-        Ok((scan[0]["state"] == "finished").then_some(()))
-    })
-    .await?;
+    served.ends(&id).await?;
     let found = served.objects(&["findings"]).await?;
     ensure!(found.len() > 1, "{found:?}");
     served.key = first;
@@ -174,11 +179,7 @@ async fn a_scan_over_the_gateway_is_read_alike_on_both_ways() -> Result<()> {
         served.objects(&scan).await? == started,
         "the same key started another scan"
     );
-    until("the scan is over", async || {
-        let scan = served.objects(&["scans", "get", &id]).await?;
-        Ok((scan[0]["state"] == "finished").then_some(()))
-    })
-    .await?;
+    served.ends(&id).await?;
     let here = Place::new()?;
     here.session(&world)?
         .usual(&world)

@@ -14,7 +14,7 @@ use crate::operations::Operations;
 use crate::{Db, Error, Registered};
 
 /// See the module's doc.
-pub(super) struct Behind {
+pub(super) struct WriteBehind {
     view: &'static Registered,
     /// As of what was handed over.
     checkpoint: Checkpoint,
@@ -34,7 +34,7 @@ struct Writer {
     thread: JoinHandle<Box<dyn Target>>,
 }
 
-impl Behind {
+impl WriteBehind {
     /// Over a build that is pinned: nobody replaces it.
     pub(super) fn new(
         view: &'static Registered,
@@ -103,7 +103,7 @@ fn write(
         .inspect_err(|_| target.abandon())
 }
 
-impl Target for Behind {
+impl Target for WriteBehind {
     fn begin(&mut self) -> Result<Checkpoint, Error> {
         Ok(self.checkpoint)
     }
@@ -177,14 +177,14 @@ mod tests {
         }
     }
 
-    fn behind(fails_at: u64) -> (Box<dyn Target>, Arc<Mutex<Vec<u64>>>) {
+    fn write_behind(fails_at: u64) -> (Box<dyn Target>, Arc<Mutex<Vec<u64>>>) {
         let written = Arc::default();
         let fake = Fake {
             written: Arc::clone(&written),
             fails_at,
         };
         let view = named("catalog").unwrap();
-        let behind = Behind::new(view, Box::new(fake)).unwrap();
+        let behind = WriteBehind::new(view, Box::new(fake)).unwrap();
         (Box::new(behind), written)
     }
 
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn all_that_was_handed_over_is_written_before_the_build_is_complete() {
-        let (mut target, written) = behind(0);
+        let (mut target, written) = write_behind(0);
         for position in 1..=3 {
             target
                 .finish(&mut Operations::default(), at(position))
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_failed_is_told_with_the_next_one_and_nothing_follows_it() {
-        let (mut target, written) = behind(2);
+        let (mut target, written) = write_behind(2);
         for position in 1..=2 {
             target
                 .finish(&mut Operations::default(), at(position))
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn the_last_batch_that_failed_keeps_the_build_from_completing() {
-        let (mut target, _) = behind(1);
+        let (mut target, _) = write_behind(1);
         target.finish(&mut Operations::default(), at(1)).unwrap();
         assert!(target.complete().is_err());
     }
