@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use mirage_faults::scan::COMPANY;
 use mirage_faults::{program, without_configuration};
 use mirage_scenarios::python;
-use mirage_scenarios::{Place, Ran, Running, until, web_ports};
+use mirage_scenarios::{Place, Ran, Running, listening, until, web_ports};
 use mirage_world::{Config, World};
 use serde_json::Value;
 
@@ -71,14 +71,7 @@ impl Served {
         command.envs(configured.map(|(name, value)| (format!("MIRAGE_{name}"), value)));
         command.env("SSL_CERT_FILE", world.ca_file());
         let mut node = Running::start(command)?;
-        let url = until("the node says where it listens", async || {
-            ensure!(!node.is_over()?, "the node ended: {}", node.said()?);
-            let said = node.said()?;
-            let at = said.find("http://").map(|at| &said[at..]);
-            let url = at.and_then(|at| at.split_once("/readyz"));
-            Ok(url.map(|(url, _)| url.to_owned()))
-        });
-        let url = url.await?;
+        let url = listening(&mut node).await?;
         Ok((node, url))
     }
 
