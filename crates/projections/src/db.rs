@@ -156,6 +156,18 @@ impl Db {
         Ok(())
     }
 
+    /// From now on a store with a wall between workspaces shows the rows of this one.
+    pub(crate) fn look_into(&self, workspace: &WorkspaceId) -> Result<(), Error> {
+        #[cfg(test)]
+        if let Some(beside) = &self.beside {
+            beside.look_into(workspace)?;
+        }
+        match &self.source {
+            Source::Postgres(reader) => self.answered(reader.look_into(workspace)),
+            Source::Sqlite(_) | Source::Neo4j(_) | Source::Meilisearch(_) => Ok(()),
+        }
+    }
+
     /// From now on every answer is made without these findings: they do not stand.
     pub fn exclude(&self, fallen: &[FindingId]) -> Result<(), Error> {
         #[cfg(test)]
@@ -278,11 +290,17 @@ impl Db {
             }
             Source::Meilisearch(_) => unreachable!("its documents are asked for by `meilisearch`"),
         };
-        tables.iter().try_for_each(|(table, keys)| {
-            let order = format!("\"{}\"", keys.join("\", \""));
-            let sql = format!("SELECT * FROM \"{table}\" ORDER BY {order}");
-            self.each(&sql, &[], |row| take(table, row))
-        })
+        let mut each = || {
+            tables.iter().try_for_each(|(table, keys)| {
+                let order = format!("\"{}\"", keys.join("\", \""));
+                let sql = format!("SELECT * FROM \"{table}\" ORDER BY {order}");
+                self.each_alone(&sql, &[], |row| take(table, row))
+            })
+        };
+        match &self.source {
+            Source::Postgres(reader) => self.answered(reader.above_the_wall(each))?,
+            _ => each(),
+        }
     }
 
     /// Asks several things of one moment of the store.

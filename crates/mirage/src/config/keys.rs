@@ -149,6 +149,7 @@ const FIXED: &[Line] = &[
     ("catalog.certificate", Form::Text, None, None, "File of this program's certificate"),
     ("catalog.key", Form::Text, None, None, "File of the certificate's key"),
     ("catalog.password", Form::Secret, None, None, "Password of the catalog's server"),
+    ("catalog.reader", Form::Text, None, None, "PostgreSQL's role in which questions are asked, so that row-level security holds them"),
     ("catalog.url", Form::Text, None, None, "PostgreSQL for the catalog, postgres://USER@HOST:PORT/DATABASE, instead of a file"),
     ("color", Form::Choice(COLORS), Some("color"), Some("auto"), "When to use colour"),
     ("data", Form::Text, Some("data"), None, "The data directory"),

@@ -107,6 +107,7 @@ fn catalog(config: &Config) -> Result<Option<Arc<dyn Home>>, Problem> {
         password: text(config, "catalog.password"),
         ca_file: path(config, "catalog.ca"),
         certificate: identity(config, "catalog"),
+        reader: text(config, "catalog.reader"),
         ..PostgresOptions::default()
     };
     Ok(Some(Arc::new(Postgres::new(&options)?)))

@@ -80,6 +80,7 @@ impl<'db> Reader<'db> {
         sql: Sql,
         read: impl FnMut(&Row<'_>) -> Result<T, Cause>,
     ) -> Result<Vec<T>, Error> {
+        self.db.look_into(&self.workspace)?;
         self.db.rows(&sql.text, &sql.values, read)
     }
 

@@ -192,13 +192,11 @@ impl Build {
 
 fn open(home: &Postgres, view: &'static Registered, client: &Client) -> Result<i64, Fault> {
     let builds = home.builds(view);
-    if let Some(number) = builds.live(client)? {
-        client.enter(&builds.schema(number))?;
-        return Ok(number);
-    }
     in_turn(home, view, client, || match builds.live(client)? {
         Some(number) => {
             client.enter(&builds.schema(number))?;
+            // It may be of a program, or of a configuration, that knew another wall.
+            builds.raise(client, number)?;
             Ok(number)
         }
         None => builds.make(client, true).map(|(number, _)| number),
@@ -317,8 +315,7 @@ impl Target for Build {
 
     fn into_db(mut self: Box<Self>) -> Result<Db, Error> {
         self.committed()?;
-        let opened = Reader::over(self.client, None);
-        let reader = opened.map_err(|error| Error::open(self.view, error))?;
+        let reader = Reader::over(self.client, &self.home, self.view)?;
         Ok(Db::on_postgres(self.view, reader))
     }
 }

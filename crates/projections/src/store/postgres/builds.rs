@@ -10,6 +10,7 @@ use tokio_postgres::Error;
 use super::client::{Client, is_absent};
 use super::deferred::Deferred;
 use super::text;
+use super::wall::Wall;
 use crate::Registered;
 use crate::store::{FRAME, LINGER};
 
@@ -17,6 +18,7 @@ use crate::store::{FRAME, LINGER};
 #[derive(Clone, Copy)]
 pub(super) struct Builds<'a> {
     pub(super) prefix: &'a str,
+    pub(super) wall: &'a Wall,
     pub(super) view: &'static Registered,
 }
 
@@ -89,7 +91,13 @@ impl Builds<'_> {
         let deferred = (!is_complete).then(|| Deferred::from(client)).transpose()?;
         // What every view has beside its own stays in order.
         client.run(&text::schema(FRAME))?;
+        self.raise(client, build)?;
         Ok((build, deferred))
+    }
+
+    /// Puts up the wall of a build whose schema the connection has entered, within a transaction that holds the lock.
+    pub(super) fn raise(&self, client: &Client, build: i64) -> Result<(), Error> {
+        self.wall.raise(client, self.prefix, &self.schema(build))
     }
 
     /// Says that somebody is at work on a build.

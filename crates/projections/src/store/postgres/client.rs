@@ -37,6 +37,8 @@ pub(crate) struct Client {
     statements: RefCell<HashMap<String, Statement>>,
     /// Where names without a schema are looked for.
     schema: RefCell<String>,
+    /// Of which workspace rows are seen behind the wall.
+    workspace: RefCell<String>,
 }
 
 impl Client {
@@ -64,6 +66,7 @@ impl Client {
             inner: Arc::new(inner),
             statements: RefCell::default(),
             schema: RefCell::default(),
+            workspace: RefCell::default(),
         })
     }
 
@@ -82,6 +85,18 @@ impl Client {
         Ok(())
     }
 
+    /// From now on the rows of this workspace are seen (`wall`).
+    pub(super) fn look_into(&self, workspace: &str) -> Result<(), Error> {
+        if *self.workspace.borrow() != workspace {
+            self.rows(
+                "SELECT set_config('mirage.workspace', ?, false)",
+                &[&workspace],
+            )?;
+            workspace.clone_into(&mut self.workspace.borrow_mut());
+        }
+        Ok(())
+    }
+
     /// Statements of this program's own, without values.
     pub(super) fn run(&self, sql: &str) -> Result<(), Error> {
         wait(self.inner.batch_execute(sql))
@@ -89,6 +104,8 @@ impl Client {
 
     /// Takes what was begun back; a connection that cannot is lost, and so is what was begun.
     pub(super) fn roll_back(&self) {
+        // What was set within the transaction is taken back, too.
+        self.workspace.borrow_mut().clear();
         if let Err(error) = self.run("ROLLBACK") {
             tracing::debug!(error = %error, "a transaction ends with its connection");
         }

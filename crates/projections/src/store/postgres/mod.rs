@@ -18,6 +18,7 @@ mod reader;
 mod text;
 mod tls;
 mod value;
+mod wall;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ use idle::Idle;
 pub use options::Options;
 pub(crate) use reader::Reader;
 use tls::Tls;
+use wall::Wall;
 
 /// One database of a PostgreSQL server, from 15 on.
 #[derive(Clone)]
@@ -42,7 +44,8 @@ struct Server {
     config: Config,
     tls: Option<Tls>,
     prefix: String,
-    idle: Arc<Idle>,
+    wall: Wall,
+    idle: Idle,
 }
 
 impl Postgres {
@@ -52,14 +55,18 @@ impl Postgres {
         Ok(Self(Arc::new(Server {
             tls: options.tls(&config)?,
             prefix: options.prefix()?,
-            idle: Arc::default(),
+            wall: Wall::new(options.reader()?),
+            idle: Idle::default(),
             config,
         })))
     }
 
     fn builds(&self, view: &'static Registered) -> Builds<'_> {
-        let prefix = &self.0.prefix;
-        Builds { prefix, view }
+        Builds {
+            prefix: &self.0.prefix,
+            wall: &self.0.wall,
+            view,
+        }
     }
 
     fn connect(&self, view: &'static Registered) -> Result<Client, Error> {
@@ -78,7 +85,7 @@ impl Postgres {
         let open = |error| Error::open(view, error);
         while let Some(client) = self.0.idle.take() {
             match enter(&client) {
-                Ok(Some(())) => return Ok(Some(Reader::again(client, Some(self.0.idle.clone())))),
+                Ok(Some(())) => return Ok(Some(Reader::again(client, self))),
                 Ok(None) => return Ok(None),
                 // The server may have been started anew since that one asked last.
                 Err(error) if client.is_closed() || may_retry(&error) => {}
@@ -87,10 +94,7 @@ impl Postgres {
         }
         let client = self.connect(view)?;
         match enter(&client).map_err(open)? {
-            Some(()) => {
-                let reader = Reader::over(client, Some(self.0.idle.clone())).map_err(open)?;
-                Ok(Some(reader))
-            }
+            Some(()) => Reader::over(client, self, view).map(Some),
             None => Ok(None),
         }
     }

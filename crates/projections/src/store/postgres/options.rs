@@ -16,6 +16,8 @@ use crate::Error;
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// Silence after which a connection is asked whether it still stands.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Longest name of a role.
+const NAME_MAX: usize = 63;
 /// Longest prefix: the name of a schema has 63 bytes, and view, version and build follow.
 const PREFIX_MAX: usize = 20;
 
@@ -30,6 +32,9 @@ pub struct Options {
     pub ca_file: Option<PathBuf>,
     /// PEM: a certificate of ours with its chain, and its key.
     pub certificate: Option<(PathBuf, PathBuf)>,
+    /// The role in which questions are asked, made and granted by the operator; if none is named, one of this program's
+    /// own, where the user may make one.
+    pub reader: Option<String>,
     /// What names of schemas begin with, so that several can share a database; `mirage` if empty.
     pub prefix: String,
 }
@@ -39,6 +44,7 @@ impl fmt::Debug for Options {
         f.debug_struct("Options")
             .field("ca_file", &self.ca_file)
             .field("certificate", &self.certificate)
+            .field("reader", &self.reader)
             .field("prefix", &self.prefix)
             .finish_non_exhaustive()
     }
@@ -83,9 +89,19 @@ impl Options {
         }
     }
 
+    pub(super) fn reader(&self) -> Result<Option<&str>, Error> {
+        match self.reader.as_deref() {
+            Some(role)
+                if role.is_empty() || role.len() > NAME_MAX || !role.bytes().all(is_plain) =>
+            {
+                let trouble = "`catalog.reader`: a role is at most 63 of `a-z0-9_`";
+                Err(Error::options(trouble))
+            }
+            role => Ok(role),
+        }
+    }
+
     pub(super) fn prefix(&self) -> Result<String, Error> {
-        let is_plain =
-            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         match self.prefix.as_str() {
             "" => Ok("mirage".to_owned()),
             prefix if prefix.len() <= PREFIX_MAX && prefix.bytes().all(is_plain) => {
@@ -94,6 +110,10 @@ impl Options {
             _ => Err(Error::options("a prefix is at most 20 of `a-z0-9_`")),
         }
     }
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'
 }
 
 #[cfg(test)]
@@ -148,6 +168,13 @@ mod tests {
         assert_eq!(prefix("other_1").unwrap(), "other_1");
         for wrong in ["a\"b", "A", &"a".repeat(21)] {
             assert!(prefix(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["", "a\"b", "A", &"a".repeat(64)] {
+            let options = Options {
+                reader: Some(wrong.to_owned()),
+                ..with("postgres://localhost")
+            };
+            assert!(options.reader().is_err(), "{wrong}");
         }
     }
 }

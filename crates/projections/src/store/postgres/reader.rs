@@ -1,16 +1,14 @@
 //! A connection that asks a build of a view; it goes back to its home for the next question.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
-use mirage_domain::id::FindingId;
+use mirage_domain::id::{FindingId, WorkspaceId};
 use tokio_postgres::Error;
 
-use super::build;
 use super::client::{Answer, Client};
-use super::idle::Idle;
-use crate::Value;
+use super::{Postgres, build};
 use crate::store::Checkpoint;
+use crate::{Registered, Value};
 
 /// For connections that ask: nothing is written but what has fallen, which is of the connection alone. A condition on
 /// it must stay a hash in memory; looked through for each row it would take for ever.
@@ -25,23 +23,48 @@ pub(crate) struct Reader {
     client: Option<Client>,
     /// Something is left out.
     has_fallen: Cell<bool>,
-    home: Option<Arc<Idle>>,
+    home: Postgres,
 }
 
 impl Reader {
     /// A fresh connection within a build's schema.
-    pub(super) fn over(client: Client, home: Option<Arc<Idle>>) -> Result<Self, Error> {
-        client.run(SESSION)?;
+    pub(super) fn over(
+        client: Client,
+        home: &Postgres,
+        view: &'static Registered,
+    ) -> Result<Self, crate::Error> {
+        home.0.wall.enter(&client, view)?;
+        let made = client.run(SESSION);
+        made.map_err(|error| crate::Error::open(view, error))?;
         Ok(Self::again(client, home))
     }
 
     /// A connection that has asked before.
-    pub(super) fn again(client: Client, home: Option<Arc<Idle>>) -> Self {
+    pub(super) fn again(client: Client, home: &Postgres) -> Self {
         Self {
             client: Some(client),
             has_fallen: Cell::new(false),
-            home,
+            home: home.clone(),
         }
+    }
+
+    /// From now on the rows of this workspace are seen.
+    pub(crate) fn look_into(&self, workspace: &WorkspaceId) -> Result<(), Error> {
+        self.client().look_into(workspace.as_str())
+    }
+
+    /// Asks what belongs to no workspace: a dump, which is the operator's.
+    pub(crate) fn above_the_wall<T>(
+        &self,
+        ask: impl FnOnce() -> Result<T, crate::Error>,
+    ) -> Result<Result<T, crate::Error>, Error> {
+        let (wall, client) = (&self.home.0.wall, self.client());
+        let was_held = wall.leave(client)?;
+        let asked = ask();
+        if was_held {
+            wall.again(client)?;
+        }
+        Ok(asked)
     }
 
     fn client(&self) -> &Client {
@@ -92,9 +115,8 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let Some((client, home)) = self.client.take().zip(self.home.take()) else {
-            return;
-        };
-        home.put(client, self.has_fallen.get());
+        if let Some(client) = self.client.take() {
+            self.home.0.idle.put(client, self.has_fallen.get());
+        }
     }
 }
