@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, MatchedPath, OriginalUri, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use mirage_log::trace::TARGET;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -31,7 +34,7 @@ use crate::origin;
 use crate::rest::answer::Refusal;
 use crate::rest::sign_in::Source;
 use crate::rest::*;
-use crate::trace::Trace;
+use crate::trace::{self, Trace};
 
 /// Where the interface lies.
 pub const BASE: &str = "/api/v1";
@@ -250,12 +253,14 @@ impl Called {
 /// Gives a request its trace, an answer its safe headers, and a refusal its document.
 async fn dress(mut request: Request, next: Next) -> Response {
     let (began, called) = (Instant::now(), Called::default());
-    let trace = Trace::of(request.headers());
+    let trace = trace::of(request.headers());
     request.extensions_mut().insert(trace);
     request.extensions_mut().insert(called.clone());
     let method = request.method().clone();
-    let mut response = next.run(request).await;
+    let span = span(&trace, &method);
+    let mut response = next.run(request).instrument(span.clone()).await;
     let (operation, took) = (called.0.get().copied(), began.elapsed());
+    end(span, operation, response.status());
     metrics::answered(operation, response.status(), took);
     tracing::info!(
         trace_id = trace.id(),
@@ -283,6 +288,31 @@ async fn dress(mut request: Request, next: Next) -> Response {
         headers.insert("trace-id", id);
     }
     response
+}
+
+/// What a request is within its trace; it names neither who asks nor for what.
+fn span(trace: &Trace, method: &Method) -> Span {
+    tracing::error_span!(
+        target: TARGET,
+        "request",
+        trace_id = trace.id(),
+        span_id = trace.span(),
+        parent_id = trace.parent(),
+        is_sampled = trace.is_sampled(),
+        otel.kind = "server",
+        otel.name = Empty,
+        otel.status = Empty,
+        http.request.method = method.as_str(),
+        http.response.status_code = Empty,
+    )
+}
+
+fn end(span: Span, operation: Option<&str>, status: StatusCode) {
+    span.record("otel.name", operation.unwrap_or("no operation"));
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status", "error");
+    }
 }
 
 /// The document of a refusal.

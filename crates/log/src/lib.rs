@@ -22,6 +22,7 @@ pub mod queue;
 pub mod seal;
 pub mod sqlite;
 pub mod tls;
+pub mod trace;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;

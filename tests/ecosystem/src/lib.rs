@@ -44,6 +44,31 @@ pub fn node(what: &str, script: &str) -> Option<Command> {
     Some(command)
 }
 
+/// The program of a collector of traces; where it is missing, `what` is skipped visibly.
+pub fn collector(what: &str) -> Option<Command> {
+    let mut asked = own_python()?;
+    let print = "import pathlib, rotel; print(pathlib.Path(rotel.__file__).parent / 'rotel-agent')";
+    asked.args(["-c", print]);
+    let said = asked.output().ok().filter(|said| said.status.success());
+    let Some(said) = said else {
+        let why = "the package rotel of Python is missing; `cargo xtask test` installs it where it has one for this Python";
+        skip(what, why);
+        return None;
+    };
+    Some(Command::new(String::from_utf8_lossy(&said.stdout).trim()))
+}
+
+/// The Python that has the libraries, if any has.
+fn own_python() -> Option<Command> {
+    let binary = mirage_faults::program("mirage").ok();
+    let target = binary.as_deref().and_then(Path::parent)?.parent()?;
+    let own = target.join("python/bin/python3");
+    Some(Command::new(match own.exists() {
+        true => own,
+        false => "python3".into(),
+    }))
+}
+
 /// The folder of the tests and of their scripts.
 fn tests() -> std::path::PathBuf {
     root().join("tests/ecosystem/tests/it")
@@ -51,14 +76,7 @@ fn tests() -> std::path::PathBuf {
 
 /// A script of `tests/it` that uses a library of Python; where it is missing, `what` is skipped visibly.
 pub fn python(what: &str, library: &str, script: &str) -> Option<Command> {
-    let binary = mirage_faults::program("mirage").ok();
-    let target = binary.as_deref().and_then(Path::parent)?.parent()?;
-    let own = target.join("python/bin/python3");
-    let python = match own.exists() {
-        true => own,
-        false => "python3".into(),
-    };
-    let mut asked = Command::new(&python);
+    let mut asked = own_python()?;
     asked.args(["-c", &format!("import {library}")]);
     if !asked.output().is_ok_and(|output| output.status.success()) {
         let why =
@@ -66,7 +84,7 @@ pub fn python(what: &str, library: &str, script: &str) -> Option<Command> {
         skip(what, &why);
         return None;
     }
-    let mut command = Command::new(python);
+    let mut command = own_python()?;
     command.arg(tests().join(script));
     Some(command)
 }

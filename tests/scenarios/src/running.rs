@@ -64,10 +64,12 @@ impl Running {
 
     /// What it has told on stderr so far; leaves the position alone, which the program shares.
     pub fn said(&self) -> Result<String> {
-        let mut bytes = vec![0; self.err.metadata()?.len() as usize];
-        let read = std::os::unix::fs::FileExt::read_at(&self.err, &mut bytes, 0)?;
-        bytes.truncate(read);
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        so_far(&self.err)
+    }
+
+    /// What it has printed on stdout so far.
+    pub fn printed(&self) -> Result<String> {
+        so_far(&self.out)
     }
 
     pub fn is_over(&mut self) -> Result<bool> {
@@ -112,6 +114,13 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn so_far(file: &File) -> Result<String> {
+    let mut bytes = vec![0; file.metadata()?.len() as usize];
+    let read = std::os::unix::fs::FileExt::read_at(file, &mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn text(file: &mut File) -> Result<String> {

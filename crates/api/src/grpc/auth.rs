@@ -19,7 +19,7 @@ use crate::gateway::Gateway;
 use crate::origin;
 use crate::rest::answer::Refusal;
 use crate::router::{ANSWER_MAX, Called};
-use crate::trace::Trace;
+use crate::trace::{self, Trace};
 
 /// Lets a call through to its method, with its principal.
 pub(super) async fn let_in(
@@ -28,7 +28,7 @@ pub(super) async fn let_in(
     next: Next,
 ) -> Response {
     let trace = request.extensions().get::<Trace>().copied();
-    let trace = trace.unwrap_or_else(|| Trace::of(request.headers()));
+    let trace = trace.unwrap_or_else(|| trace::of(request.headers()));
     // Whoever does not speak gRPC is answered in HTTP.
     if let Err(problem) = is_call(&request) {
         return Refusal::from(problem).into_response();

@@ -6,7 +6,7 @@ use super::status;
 use crate::auth::Principal;
 use crate::error::Problem;
 use crate::rest::Writer;
-use crate::trace::Trace;
+use crate::trace::{self, Trace};
 
 /// The credential, as a stream looks at it again and again.
 #[derive(Clone)]
@@ -21,14 +21,15 @@ pub(super) struct Call<Q> {
 }
 
 impl<Q> Call<Q> {
-    fn of(request: Request<Q>) -> Result<Self, (Problem, Trace)> {
+    fn of(request: Request<Q>) -> Result<Self, Box<(Problem, Trace)>> {
         let (metadata, extensions, asked) = request.into_parts();
         let trace = extensions.get::<Trace>().copied();
-        let trace = trace.unwrap_or_else(|| Trace::of(&metadata.into_headers()));
+        let trace = trace.unwrap_or_else(|| trace::of(&metadata.into_headers()));
         // Put there by the door, once operation and role were found to fit.
         let let_in = extensions.get::<Principal>().zip(extensions.get::<Token>());
         let Some((who, token)) = let_in else {
-            return Err((Problem::new("sign_in_needed", "nobody was let in"), trace));
+            let problem = Problem::new("sign_in_needed", "nobody was let in");
+            return Err(Box::new((problem, trace)));
         };
         Ok(Self {
             who: who.clone(),
@@ -53,7 +54,7 @@ pub(super) async fn answered<Q, A, F>(
 where
     F: Future<Output = Result<A, Problem>>,
 {
-    let call = Call::of(request).map_err(|(problem, trace)| status::of(&problem, &trace))?;
+    let call = Call::of(request).map_err(|refused| status::of(&refused.0, &refused.1))?;
     let trace = call.trace;
     let answered = answer(call).await;
     answered

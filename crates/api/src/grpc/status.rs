@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn status(problem: &Problem) -> Status {
-        let trace = Trace::of(&axum::http::HeaderMap::new());
+        let trace = Trace::begin();
         of(problem, &trace)
     }
 

@@ -42,15 +42,20 @@ mod watch;
 mod why;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use mirage_api::error::{Exit, Problem};
-use tracing_subscriber::EnvFilter;
+use opentelemetry_sdk::trace::SpanProcessor;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 pub(crate) use global::{Context, Global};
 
 use crate::config::Config;
 use crate::output::Failure;
+use crate::wire::traces;
 
 /// What a command answers.
 pub(crate) type Answer = Result<Exit, Failure>;
@@ -153,10 +158,10 @@ pub(crate) fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => return refusal::of_clap(&error, &words),
     };
-    tell_inside(line.global.verbose);
+    let verbose = line.global.verbose;
     let context = Context::new(line.global, config);
     let form = context.output.form;
-    match start(context, line.command) {
+    match start(context, line.command, verbose) {
         Ok(exit) => exit.code().into(),
         Err(Failure::ClosedPipe) => Exit::Done.code().into(),
         Err(Failure::Problem(problem)) => {
@@ -170,8 +175,8 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// Logs go to stderr as JSON, so that no text from outside can forge a line.
-fn tell_inside(verbose: u8) {
+/// Logs go to stderr as JSON, so that no text from outside can forge a line; spans to whom the configuration names.
+fn tell_inside(verbose: u8, exporter: Option<Arc<dyn SpanProcessor>>) {
     let level = match verbose {
         0 => "error",
         1 => "info",
@@ -185,14 +190,17 @@ fn tell_inside(verbose: u8) {
         "mirage_workers",
     ];
     let filter = own.map(|name| format!("{name}={level}")).join(",");
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt::layer()
         .json()
         .with_writer(std::io::stderr)
-        .with_env_filter(EnvFilter::new(filter))
+        .with_filter(EnvFilter::new(filter));
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(exporter.map(traces::Told))
         .init();
 }
 
-fn start(context: Context, command: Command) -> Answer {
+fn start(context: Context, command: Command, verbose: u8) -> Answer {
     if let Some(fault) = context
         .config
         .faults
@@ -203,7 +211,16 @@ fn start(context: Context, command: Command) -> Answer {
     }
     let runtime =
         tokio::runtime::Runtime::new().map_err(|error| Problem::of("internal", &error))?;
+    // Whoever mends a configuration is not held up by it.
+    let exporter = match command.bears_faults() {
+        true => None,
+        false => traces::exporter(&context.config, runtime.handle().clone())?,
+    };
+    tell_inside(verbose, exporter.clone());
     let ended = runtime.block_on(within_timeout(&context, command));
+    if let Some(exporter) = exporter {
+        traces::end(&*exporter);
+    }
     // Threads that wait for the log or a page end with the process.
     runtime.shutdown_background();
     ended

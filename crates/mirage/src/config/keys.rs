@@ -213,6 +213,8 @@ const FIXED: &[Line] = &[
     ("server.ca", Form::Text, None, None, "File of certificates that sign the server's"),
     ("server.url", Form::Text, Some("server"), None, "Ask the gateway at https://HOST:PORT instead of a data directory"),
     ("timeout", Form::Span, Some("timeout"), None, "Give up waiting after this time"),
+    ("traces.headers", Form::Secret, None, None, "Headers for the collector of traces, NAME=VALUE, separated by commas"),
+    ("traces.url", Form::Text, None, None, "Collector of traces that takes OTLP over HTTP, http://HOST:4318"),
     ("workspace", Form::Text, Some("workspace"), Some("default"), "The workspace"),
 ];
 

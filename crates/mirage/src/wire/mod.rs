@@ -26,6 +26,7 @@ pub(crate) mod remote;
 mod servers;
 pub(crate) mod signed_in;
 mod stores;
+pub(crate) mod traces;
 
 pub(crate) use health::Dependencies;
 pub(crate) use stores::{Cluster, Data};

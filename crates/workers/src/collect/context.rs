@@ -9,6 +9,7 @@ use mirage_domain::id::{Digest, Position, ScanId, StreamId};
 use mirage_domain::scan::{self, Origin, Requested};
 use mirage_domain::scope::Scope;
 use mirage_domain::task;
+use mirage_log::trace::Trace;
 use mirage_log::{Filter, Read, ReadError};
 
 use super::ScanContext;
@@ -40,14 +41,28 @@ pub enum LoadError {
 
 /// Reads the request of a scan.
 pub(crate) async fn request(node: &Node, scan: &ScanId) -> Result<Requested, LoadError> {
+    Ok(traced_request(node, scan).await?.0)
+}
+
+/// The same, with the span within which it is run.
+pub(crate) async fn traced_request(
+    node: &Node,
+    scan: &ScanId,
+) -> Result<(Requested, Trace), LoadError> {
     let stream = StreamId::scan(&node.workspace, scan);
     let commits = node.log.read_stream(&stream, Position(0)).await?;
-    let mut events = commits.iter().flat_map(|recorded| &recorded.commit.events);
-    let requested = events.find_map(|entry| match &entry.event {
-        Event::Scan(scan::Event::Requested(requested)) => Some(requested.clone()),
-        _ => None,
+    let requested = commits.iter().find_map(|recorded| {
+        let mut events = recorded.commit.events.iter();
+        events.find_map(|entry| match &entry.event {
+            Event::Scan(scan::Event::Requested(requested)) => Some((requested, &recorded.commit)),
+            _ => None,
+        })
     });
-    requested.ok_or_else(|| LoadError::Absent(scan.clone()))
+    let (requested, commit) = requested.ok_or_else(|| LoadError::Absent(scan.clone()))?;
+    let sent = commit.traceparent.as_deref();
+    let sent: Option<Trace> = sent.and_then(|sent| sent.parse().ok());
+    let trace = sent.map_or_else(|| Trace::begin_of(scan.as_str()), |sent| sent.child());
+    Ok((requested.clone(), trace))
 }
 
 async fn evidence(node: &Node, digest: Digest, what: &'static str) -> Result<Vec<u8>, LoadError> {

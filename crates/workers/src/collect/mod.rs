@@ -24,7 +24,10 @@ use mirage_domain::plan::{Input, Scheduled};
 use mirage_domain::scope::Scope;
 use mirage_domain::task;
 use mirage_log::commit::Causation;
+use mirage_log::trace::{TARGET, Trace};
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::collectors::{self, CollectError, Collector, Found, Frame, Settings};
 use crate::node::Node;
@@ -61,6 +64,8 @@ pub struct Task {
     pub scheduled: Scheduled,
     /// The plan's event that scheduled it.
     pub cause: Causation,
+    /// Within the plan's span.
+    pub trace: Trace,
     /// Somebody may have run it before.
     pub is_again: bool,
     pub cancel: CancellationToken,
@@ -79,6 +84,38 @@ pub enum Ended {
 
 /// Runs a task to its end, or lets go of it.
 pub async fn run(context: &ScanContext, task: Task) -> Result<Ended, Error> {
+    let span = span(context, &task);
+    let ended = run_in_span(context, task).instrument(span.clone()).await;
+    if ended.is_err() {
+        span.record("otel.status", "error");
+    }
+    ended
+}
+
+/// What a task is within its trace; it does not name what is asked about.
+fn span(context: &ScanContext, task: &Task) -> Span {
+    let Task {
+        scheduled, trace, ..
+    } = task;
+    tracing::error_span!(
+        target: TARGET,
+        "task",
+        trace_id = trace.id(),
+        span_id = trace.span(),
+        parent_id = trace.parent(),
+        is_sampled = trace.is_sampled(),
+        otel.kind = "consumer",
+        otel.name = format!("task {}", scheduled.module),
+        otel.status = Empty,
+        scan.id = %context.scan,
+        task.id = %scheduled.task,
+        task.module = scheduled.module.as_str(),
+        task.inputs = scheduled.inputs.len(),
+        task.is_again = task.is_again,
+    )
+}
+
+async fn run_in_span(context: &ScanContext, task: Task) -> Result<Ended, Error> {
     let Some(mut writer) = Writer::claim(context, &task).await? else {
         return Ok(Ended::Over);
     };

@@ -188,7 +188,7 @@ impl Service {
             return Err(Error::Workspace(ticket.workspace.clone()));
         }
         let scan = self.scans.get(&ticket.scan);
-        let Some((scheduled, cause)) = scan.scheduled(ticket).await? else {
+        let Some(placed) = scan.scheduled(ticket).await? else {
             tracing::warn!(task.id = %ticket.task, "no plan knows this task; dropped");
             return Ok(Ended::Over);
         };
@@ -197,8 +197,9 @@ impl Service {
             return Ok(Ended::Over);
         }
         let task = Task {
-            scheduled,
-            cause,
+            scheduled: placed.scheduled,
+            cause: placed.cause,
+            trace: placed.trace,
             is_again: ticket.is_again,
             cancel: leave.clone(),
         };

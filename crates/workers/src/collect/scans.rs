@@ -10,6 +10,7 @@ use mirage_domain::plan::{self, Scheduled};
 use mirage_log::Recorded;
 use mirage_log::commit::Causation;
 use mirage_log::queue::Ticket;
+use mirage_log::trace::Trace;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
@@ -22,6 +23,14 @@ const IDLE_MAX: usize = 16;
 const COMMITS_MAX: usize = 8;
 /// How often the plan of a scan is looked at for tasks that it ended.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
+
+/// A task as the plan has it.
+pub(super) struct Placed {
+    pub(super) scheduled: Scheduled,
+    /// The event that says it.
+    pub(super) cause: Causation,
+    pub(super) trace: Trace,
+}
 
 /// See the module's doc.
 pub(super) struct Scans {
@@ -107,11 +116,8 @@ impl Scan {
         self.context.get_or_try_init(load).await
     }
 
-    /// What the plan says about a ticket's task, and the event that says it; `None` if it says nothing.
-    pub(super) async fn scheduled(
-        &self,
-        ticket: &Ticket,
-    ) -> Result<Option<(Scheduled, Causation)>, Error> {
+    /// What the plan says about a ticket's task; `None` if it says nothing.
+    pub(super) async fn scheduled(&self, ticket: &Ticket) -> Result<Option<Placed>, Error> {
         let recorded = self.commit(ticket.position).await?;
         if recorded.commit.stream != self.plan {
             return Ok(None);
@@ -120,7 +126,13 @@ impl Scan {
         Ok(events.find_map(|(entry, index)| match &entry.event {
             Event::Plan(plan::Event::Scheduled(scheduled)) if scheduled.task == ticket.task => {
                 let commit = recorded.commit.id;
-                Some((scheduled.clone(), Causation { commit, index }))
+                let sent = recorded.commit.traceparent.as_deref();
+                let sent: Option<Trace> = sent.and_then(|sent| sent.parse().ok());
+                Some(Placed {
+                    scheduled: scheduled.clone(),
+                    cause: Causation { commit, index },
+                    trace: sent.map_or_else(Trace::begin, |sent| sent.child()),
+                })
             }
             _ => None,
         }))

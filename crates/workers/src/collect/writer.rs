@@ -262,7 +262,7 @@ impl<'a> Writer<'a> {
             command: None,
             correlation: Some(self.context.scan.to_string()),
             causation: Some(self.task.cause),
-            traceparent: None,
+            traceparent: Some(self.task.trace.to_string()),
             prev: self.tip.map(|tip| tip.hash),
             context: Some(Context {
                 task: scheduled.task.clone(),

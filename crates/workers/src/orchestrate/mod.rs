@@ -19,8 +19,11 @@ use mirage_domain::scan::{self, FinishScan, Outcome, State};
 use mirage_domain::{event::Event, task};
 use mirage_log::commit::{Actor, ActorKind, CommandKey, Entry};
 use mirage_log::queue::TaskQueue;
+use mirage_log::trace::{TARGET, Trace};
 use mirage_log::{AppendError, Filter, Read, ReadError, Recorded, execute};
 use tokio_util::sync::CancellationToken;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::collect::{self, LoadError, context};
 use crate::leases::{self, RENEW};
@@ -91,6 +94,7 @@ struct Orchestrator {
     scan: ScanId,
     frontier: Frontier,
     plan: Plan,
+    trace: Trace,
     post: Post,
     is_claimed: bool,
     /// Somebody else wrote into the plan after this orchestrator had claimed it.
@@ -99,12 +103,13 @@ struct Orchestrator {
 
 impl Orchestrator {
     async fn open(node: Arc<Node>, scan: ScanId, queue: Arc<dyn TaskQueue>) -> Result<Self, Error> {
-        let request = context::request(&node, &scan).await?;
+        let (request, trace) = context::traced_request(&node, &scan).await?;
         let modules = context::modules(&request);
         let manifests = modules.map(|collector| collector.manifest());
         Ok(Self {
             frontier: Frontier::new(scan.clone(), manifests),
-            plan: Plan::new(node.clone(), &scan),
+            plan: Plan::new(node.clone(), &scan, trace),
+            trace,
             post: Post::new(node.clone(), scan.clone(), queue),
             node,
             scan,
@@ -114,6 +119,33 @@ impl Orchestrator {
     }
 
     async fn follow(&mut self, leave: CancellationToken) -> Result<Ended, Error> {
+        let span = self.span();
+        let ended = self.follow_in_span(leave).instrument(span.clone()).await;
+        match &ended {
+            Ok(ended) => span.record("scan.ended", tracing::field::debug(ended)),
+            Err(_) => span.record("otel.status", "error"),
+        };
+        ended
+    }
+
+    /// What a scan in one hand is within its trace.
+    fn span(&self) -> Span {
+        let trace = &self.trace;
+        tracing::error_span!(
+            target: TARGET,
+            "scan",
+            trace_id = trace.id(),
+            span_id = trace.span(),
+            parent_id = trace.parent(),
+            is_sampled = trace.is_sampled(),
+            otel.kind = "consumer",
+            otel.status = Empty,
+            scan.id = %self.scan,
+            scan.ended = Empty,
+        )
+    }
+
+    async fn follow_in_span(&mut self, leave: CancellationToken) -> Result<Ended, Error> {
         let node = self.node.clone();
         let scan = Filter::Scan(self.scan.clone());
         let mut log = node.log.read(Position(0), scan);
@@ -328,6 +360,7 @@ impl Orchestrator {
         let envelope = execute::Envelope {
             command: Some(CommandKey { key, digest }),
             correlation: Some(scan.to_string()),
+            traceparent: Some(self.trace.to_string()),
             ..execute::Envelope::new(actor(), node.now)
         };
         node.commands

@@ -10,6 +10,7 @@ use mirage_domain::id::{Cursor, Digest, ModuleName, Position, ScanId, StreamId, 
 use mirage_domain::plan::{self, Input, Scheduled};
 use mirage_domain::task;
 use mirage_log::commit::{Causation, Commit, Entry, encode, event_bytes};
+use mirage_log::trace::Trace;
 use mirage_log::{AppendError, Recorded, Tip};
 use uuid::Uuid;
 
@@ -45,6 +46,8 @@ pub(super) struct Planned {
 pub(super) struct Plan {
     node: Arc<Node>,
     scan: ScanId,
+    /// The span in which all of it is decided.
+    trace: Trace,
     stream: StreamId,
     tip: Option<Tip>,
     last_commit: Uuid,
@@ -56,11 +59,12 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(node: Arc<Node>, scan: &ScanId) -> Self {
+    pub(super) fn new(node: Arc<Node>, scan: &ScanId, trace: Trace) -> Self {
         Self {
             stream: StreamId::plan(&node.workspace, scan),
             node,
             scan: scan.clone(),
+            trace,
             tip: None,
             last_commit: Uuid::nil(),
             positions: HashMap::new(),
@@ -334,7 +338,7 @@ impl Plan {
             command: None,
             correlation: Some(self.scan.to_string()),
             causation,
-            traceparent: None,
+            traceparent: Some(self.trace.to_string()),
             prev: tip.map(|tip| tip.hash),
             context: None,
             events: events

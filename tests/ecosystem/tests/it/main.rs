@@ -8,3 +8,4 @@ mod http;
 mod prometheus;
 mod ran;
 mod streams;
+mod traces;
