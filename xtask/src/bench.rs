@@ -1,5 +1,7 @@
 //! `bench`: runs the benchmark package in a release build and hands its arguments through.
 
+use std::path::Path;
+
 use anyhow::{Context, bail};
 
 use crate::workspace;
@@ -17,6 +19,27 @@ pub(crate) struct Arguments {
     /// Write the rows to this file as Markdown
     #[arg(long, value_name = "FILE")]
     record: Option<String>,
+}
+
+/// The load generator of the gateway's measurements, and its version.
+const OHA: [&str; 3] = ["oha", "--version", "1.16.0"];
+
+/// Installs the load generator into the target folder, unless it is there.
+fn load_generator() -> anyhow::Result<()> {
+    let target = workspace::debug_binary("mirage")?;
+    let target = target.parent().and_then(Path::parent);
+    let tools = target.context("a target folder")?.join("tools");
+    if tools.join("bin/oha").exists() {
+        return Ok(());
+    }
+    let mut install = workspace::cargo();
+    install.args(["install", "--locked", "--no-default-features", "--root"]);
+    let status = install.arg(&tools).args(OHA).status();
+    let status = status.context("starting cargo install")?;
+    match status.success() {
+        true => Ok(()),
+        false => bail!("installing {} ended with {status}", OHA[0]),
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -42,6 +65,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let status = build.status().context("starting cargo build")?;
     if !status.success() {
         bail!("building the programs ended with {status}");
+    }
+    if arguments
+        .only
+        .as_deref()
+        .is_none_or(|only| only == "gateway")
+    {
+        load_generator()?;
     }
     let mut command = workspace::cargo();
     command.args(["run", "--release", "--locked", "--package", PACKAGE, "--"]);

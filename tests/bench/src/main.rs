@@ -9,6 +9,7 @@ mod command;
 mod company;
 mod dns;
 mod evidence;
+mod gateway;
 mod import;
 mod jetstream;
 mod machine;
@@ -52,6 +53,7 @@ const ALL: &[(&str, Measure)] = &[
     ("command", |dir, _| command::run(dir)),
     ("dns", |dir, _| dns::run(dir)),
     ("evidence", |_, _| evidence::run()),
+    ("gateway", gateway::run),
     ("import", |dir, _| import::run(dir)),
     ("jetstream", |_, _| jetstream::run()),
     ("million", |dir, _| million::run(dir)),

@@ -3,6 +3,7 @@
 //! The log grows through the three sizes. At the smaller two the views follow; at the last each is rebuilt in a process
 //! of its own, so that its memory is its own, and a bare client then loads the same rows into the same tables.
 
+mod asked;
 mod fed;
 mod growth;
 mod made;
@@ -23,6 +24,7 @@ use mirage_log::sqlite::Sqlite;
 use mirage_projections::Runner;
 
 use crate::row::Row;
+pub(crate) use asked::Asked;
 use growth::Growth;
 use made::Company;
 pub(crate) use made::Company as Made;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use mirage_domain::id::Position;
+use mirage_domain::id::{EntityId, Position};
 use mirage_log::contract::{scan, workspace};
 use mirage_projections::catalog::{EntityFilter, FindingFilter, Page, Reader};
 use mirage_projections::{Db, graph, named, search};
@@ -112,6 +112,20 @@ impl Views {
 
     fn catalog(&self, at: Option<Position>) -> Result<Reader<'_>> {
         Ok(Reader::new(&self.catalog, &workspace(), at)?)
+    }
+
+    pub(super) fn first_findings(&self) -> Result<usize> {
+        let filter = FindingFilter {
+            scan: Some(scan()),
+            ..FindingFilter::default()
+        };
+        let listed = self.catalog(None)?.findings(&filter, &Page::first(ROWS))?;
+        Ok(listed.rows.len())
+    }
+
+    pub(super) fn entity(&self, id: EntityId) -> Result<usize> {
+        let found = self.catalog(None)?.entity(id)?;
+        Ok(found.context("an entity")?.claims.len())
     }
 
     fn neighbors(&self, at: Option<Position>, host: usize, place: usize) -> Result<usize> {
