@@ -8,6 +8,7 @@ use tokio_postgres::{Error as Fault, Row};
 use super::client::{Client, Commit, is_absent};
 use super::deferred::Deferred;
 use super::reader::Reader;
+use super::seen::Seen;
 use super::{Postgres, insert};
 use crate::operations::Operations;
 use crate::store::{Checkpoint, Completed, Target};
@@ -25,6 +26,8 @@ pub(super) struct Build {
     deferred: Option<Deferred>,
     /// Tables in which keys come twice.
     repeating: HashSet<&'static str>,
+    /// Of a rebuild.
+    seen: Seen,
     is_begun: bool,
     /// The last batch, on its way while a rebuild makes the rows of the next one.
     commit: Option<Commit>,
@@ -68,6 +71,7 @@ impl Build {
             is_pinned: false,
             deferred: None,
             repeating: HashSet::new(),
+            seen: Seen::default(),
             is_begun: false,
             commit: None,
         }
@@ -125,7 +129,7 @@ impl Build {
         let in_order = operations.tables().filter(|rows| {
             let deferred = self.deferred.as_ref();
             let key = deferred.and_then(|deferred| deferred.key(rows.table.name));
-            copies.extend(key.map(|key| insert::keyless(rows, key)));
+            copies.extend(key.map(|key| insert::keyless(rows, key, &mut self.seen)));
             key.is_none()
         });
         insert::execute(&self.client, in_order, &mut self.repeating)?;
@@ -144,6 +148,7 @@ impl Build {
         let commit = self.commit.take();
         let committed = self.write(commit.map_or(Ok(()), Commit::wait));
         if committed.is_err() {
+            self.seen.forget();
             self.client.roll_back();
         }
         committed
@@ -292,6 +297,7 @@ impl Target for Build {
 
     fn abandon(&mut self) {
         if std::mem::take(&mut self.is_begun) {
+            self.seen.forget();
             self.client.roll_back();
         }
     }

@@ -11,6 +11,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, Kind, ToSql, Type, to_sql_checked};
 
 use super::client::Client;
+use super::seen::Seen;
 use crate::Value;
 use crate::operations::Rows;
 
@@ -41,9 +42,10 @@ pub(super) fn execute<'a>(
     Ok(())
 }
 
-/// The copy of a table without a key: all rows but those whose key the batch has said before.
-pub(super) fn keyless(rows: &Rows, key: &[String]) -> (String, Bytes) {
-    (statement(rows), binary(firsts(rows, key)))
+/// The copy of a table without a key: all rows but those whose key the batch has said before, or one before it as far
+/// as that is remembered.
+pub(super) fn keyless(rows: &Rows, key: &[String], seen: &mut Seen) -> (String, Bytes) {
+    (statement(rows), binary(firsts(rows, key, seen)))
 }
 
 /// Copies rows; false, and nothing is written, if a key is there already.
@@ -64,14 +66,23 @@ fn statement(rows: &Rows) -> String {
 }
 
 /// The rows whose keys come for the first time.
-fn firsts<'a>(rows: &'a Rows, key: &[String]) -> impl Iterator<Item = &'a [Value]> {
+fn firsts<'a>(
+    rows: &'a Rows,
+    key: &[String],
+    seen: &mut Seen,
+) -> impl Iterator<Item = &'a [Value]> {
     let columns = rows.table.columns.iter().enumerate();
     let of_key = columns.filter(|(_, column)| key.iter().any(|key| key == *column));
     let of_key: Vec<usize> = of_key.map(|(at, _)| at).collect();
-    let mut known = HashSet::new();
+    // An event's rows come with it alone, so none of another batch has its cursor.
+    let may_repeat = !key.iter().any(|column| column == "cursor");
+    let (table, mut known) = (rows.table.name, HashSet::new());
     rows.lines().filter(move |line| {
         let key: Vec<&Value> = of_key.iter().map(|at| &line[*at]).collect();
-        known.insert(key)
+        if !known.insert(key.clone()) {
+            return false;
+        }
+        !may_repeat || seen.is_new(&(table, key))
     })
 }
 

@@ -15,6 +15,7 @@ mod idle;
 mod insert;
 mod options;
 mod reader;
+mod seen;
 mod text;
 mod tls;
 mod value;
