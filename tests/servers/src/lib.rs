@@ -35,7 +35,9 @@ mod wire;
 pub use authority::{Authority, Identity};
 pub use ledger::{LEDGER, REQUIRED};
 pub use meilisearch::{Meilisearch, meilisearch};
-pub use nats::{Nats, NatsNode, NatsOptions, Operator, VERSION as NATS_VERSION, nats, nats_with};
+pub use nats::{
+    Nats, NatsNode, NatsOptions, Operator, VERSION as NATS_VERSION, nats, nats_program, nats_with,
+};
 pub use neo4j::{
     GIVEN as NEO4J_GIVEN, Neo4j, Neo4jLock, VERSION as NEO4J_VERSION, java, neo4j, neo4j_alone,
     neo4j_locked,

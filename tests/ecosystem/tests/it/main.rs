@@ -1,6 +1,7 @@
 //! What other people's tools say about Mirage's interfaces, in one binary.
 
 mod buf;
+mod deploy;
 mod descriptions;
 mod fuzz_rest;
 mod grpc_code;

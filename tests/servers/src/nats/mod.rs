@@ -6,6 +6,7 @@ mod operator;
 use std::io::{BufRead, BufReader};
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 pub use configuration::NatsOptions;
@@ -57,6 +58,12 @@ pub fn nats_with(nodes: usize, options: &NatsOptions) -> Option<Nats> {
     Some(ports::with(nodes * 3, |ports| {
         start(&program, ports, options)
     }))
+}
+
+/// The server's program, for what it says by itself, or the reason is recorded and there is none.
+pub fn nats_program() -> Option<Command> {
+    let program = ledger::demand(NAME, find())?;
+    Some(Command::new(program.path))
 }
 
 /// The first nats-server that is new enough.
