@@ -34,6 +34,14 @@ pub(crate) struct Remote {
     credential: Credential,
 }
 
+/// What a node says of itself to everybody.
+pub(crate) struct Readiness {
+    /// Of `/readyz`.
+    pub(crate) document: Value,
+    /// Its clock, as HTTP writes it.
+    pub(crate) date: Option<String>,
+}
+
 /// What a request shows of who asks.
 enum Credential {
     /// Nothing: for what gives a credential out.
@@ -159,27 +167,30 @@ impl Remote {
             Failure::from(Problem::of("server_unreachable", &error))
         };
         let sent = request.send().await;
-        let mut response = sent.map_err(lost)?;
+        let response = sent.map_err(lost)?;
         let status = response.status();
-        let mut body = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(lost)? {
-            if body.len() + piece.len() > ANSWER_BYTES_MAX {
-                let detail = format!("an answer of more than {ANSWER_BYTES_MAX} bytes");
-                return Err(Problem::new("server_unreachable", detail).into());
-            }
-            body.extend_from_slice(&piece);
-        }
+        let body = body(response).await?;
         if !status.is_success() {
             return Err(refusal(status.as_u16(), &body).into());
         }
         if body.is_empty() {
             return Ok(Value::Null);
         }
-        let read = serde_json::from_slice(&body);
-        Ok(read.map_err(|error| {
-            let detail = format!("an answer that is no JSON: {error}");
-            Problem::new("server_unreachable", detail)
-        })?)
+        json(&body)
+    }
+
+    /// Whether the node is ready, and for what it waits.
+    pub(crate) async fn readiness(&self) -> Result<Readiness, Failure> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().push("readyz");
+        }
+        let lost = |error: reqwest::Error| Problem::of("server_unreachable", &error);
+        let response = self.client.get(url).send().await.map_err(lost)?;
+        let date = response.headers().get("date");
+        let date = date.and_then(|date| Some(date.to_str().ok()?.to_owned()));
+        let document = json(&body(response).await?)?;
+        Ok(Readiness { document, date })
     }
 
     /// One document.
@@ -289,6 +300,28 @@ impl Remote {
         }
         self.send(request).await
     }
+}
+
+/// All of an answer, if it is not too long.
+async fn body(mut response: reqwest::Response) -> Result<Vec<u8>, Failure> {
+    let lost = |error: reqwest::Error| Problem::of("server_unreachable", &error);
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(lost)? {
+        if body.len() + piece.len() > ANSWER_BYTES_MAX {
+            let detail = format!("an answer of more than {ANSWER_BYTES_MAX} bytes");
+            return Err(Problem::new("server_unreachable", detail).into());
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
+}
+
+fn json(body: &[u8]) -> Result<Value, Failure> {
+    let read = serde_json::from_slice(body);
+    Ok(read.map_err(|error| {
+        let detail = format!("an answer that is no JSON: {error}");
+        Problem::new("server_unreachable", detail)
+    })?)
 }
 
 /// The position that a document was made at.

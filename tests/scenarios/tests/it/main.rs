@@ -3,6 +3,7 @@
 mod bounds;
 mod cluster;
 mod copies;
+mod doctor_over;
 mod foreign_commits;
 mod gateway;
 mod graph;

@@ -6,6 +6,7 @@
 mod data;
 mod log;
 mod machine;
+mod remote;
 mod repair;
 mod servers;
 
@@ -25,7 +26,8 @@ const NEWEST: u64 = 1000;
 ///
 /// The configuration decides what there is to look at: a data directory, or the servers of a cluster with its nodes. Of the log
 /// and its evidence the newest thousand commits are looked at, with --deep all. --fix makes the repairs that lose
-/// nothing: views made anew, key files closed to others, stale leases given back.
+/// nothing: views made anew, key files closed to others, stale leases given back. With --server the node there is asked
+/// what it needs, how far its views are, and whether the credential is good.
 ///
 /// Exit codes: 0 nothing failed, 1 something did
 #[derive(Debug, clap::Args)]
@@ -141,6 +143,9 @@ static LISTING: Listing = Listing {
 };
 
 pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
+    if arguments.deep || arguments.fix {
+        context.must_be_here()?;
+    }
     let mut rows = context.output.rows(&LISTING)?;
     let mut is_failed = false;
     for mut line in checks(context, arguments.deep).await {
@@ -161,6 +166,17 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 
 async fn checks(context: &Context, is_deep: bool) -> Vec<Check> {
     let mut all = vec![configuration(context)];
+    match context.remote() {
+        Ok(None) => {}
+        Ok(Some(remote)) => {
+            all.extend(remote::checks(&remote).await);
+            return all;
+        }
+        Err(failure) => {
+            all.push(refused("server", &failure));
+            return all;
+        }
+    }
     let opened = match context.jetstream().await {
         None => context.log().await.map_err(|why| refused("log", &why)),
         Some(Ok(log)) => {
