@@ -33,7 +33,7 @@ fn load_generator() -> anyhow::Result<()> {
         return Ok(());
     }
     let mut install = workspace::cargo();
-    install.args(["install", "--locked", "--no-default-features", "--root"]);
+    install.args(["install", "--locked", "--root"]);
     let status = install.arg(&tools).args(OHA).status();
     let status = status.context("starting cargo install")?;
     match status.success() {

@@ -86,13 +86,13 @@ fn batches(source: &Connection, tables: &[Kept]) -> Result<Vec<Batch>> {
 }
 
 /// A thread that reads, hashes and decodes the log, and tells how much of it.
-struct Reader {
+pub(super) struct Reader {
     millionths: Arc<AtomicU64>,
     thread: JoinHandle<Result<()>>,
 }
 
 impl Reader {
-    fn start(data: PathBuf) -> Self {
+    pub(super) fn start(data: PathBuf) -> Self {
         let millionths = Arc::new(AtomicU64::new(0));
         let told = millionths.clone();
         let thread = std::thread::spawn(move || {
@@ -104,14 +104,14 @@ impl Reader {
         Self { millionths, thread }
     }
 
-    fn wait(&self, part: f64) {
+    pub(super) fn wait(&self, part: f64) {
         let wanted = (part * 1e6) as u64;
         while self.millionths.load(Ordering::Acquire) < wanted {
             std::thread::sleep(LOOK);
         }
     }
 
-    fn end(self) -> Result<()> {
+    pub(super) fn end(self) -> Result<()> {
         self.thread
             .join()
             .map_err(|_| anyhow!("the reader panicked"))?
