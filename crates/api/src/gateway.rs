@@ -29,6 +29,7 @@ use crate::auth::identities::Identities;
 use crate::error::Problem;
 use crate::live::{Limits, Live};
 use crate::rates::Rates;
+use crate::rest::flow::Flows;
 use crate::rest::moment::{At, Moment};
 
 /// Questions that are asked of the views at once.
@@ -77,6 +78,7 @@ pub struct Gateway {
     pub audit: Audit,
     pub devices: Devices,
     pub rates: Rates,
+    pub flows: Flows,
     /// Networks of proxies whose word on where a request came from is taken.
     pub proxies: Vec<IpNet>,
     leases: Arc<dyn Leases>,
@@ -113,6 +115,7 @@ impl Gateway {
             audit: Audit::new(parts.log.clone(), parts.now),
             devices: Devices::default(),
             rates: Rates::new(admit::Settings::default().rates),
+            flows: Flows::default(),
             proxies: Vec::new(),
             log: parts.log,
             evidence: parts.evidence,

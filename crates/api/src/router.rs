@@ -75,6 +75,7 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(modules::get))
         .routes(routes!(scans::list, scans::start))
         .routes(routes!(scans::get, scans::change))
+        .routes(routes!(exports::get))
         .routes(routes!(search::list))
         .routes(routes!(search::facets))
         .routes(routes!(sessions::list))

@@ -82,6 +82,7 @@ pub static ALL: &[Operation] = &[
     op("start_scan", Method::POST, "/scans", SCAN),
     op("get_scan", Method::GET, "/scans/{scan}", READ),
     op("change_scan", Method::PATCH, "/scans/{scan}", SCAN),
+    op("export_scan", Method::GET, "/scans/{scan}/export", READ),
     op("search", Method::GET, "/search", READ),
     op("count_search", Method::GET, "/search/facets", READ),
     op("list_sessions", Method::GET, "/sessions", SELF),

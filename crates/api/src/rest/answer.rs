@@ -12,6 +12,9 @@ use crate::error::Problem;
 /// Seconds after which a refused request may be worth another try.
 pub(crate) const RETRY_AFTER_S: u64 = 1;
 
+/// The position that an answer was made at, where its body is no JSON of ours.
+pub(crate) const AS_OF: HeaderName = HeaderName::from_static("mirage-as-of");
+
 /// A page of a list.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Page<T> {

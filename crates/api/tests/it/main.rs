@@ -5,6 +5,7 @@
 mod audit;
 mod description;
 mod devices;
+mod exports;
 mod grpc;
 mod limits;
 mod live;

@@ -79,6 +79,7 @@ fn call(operation: &Operation, ids: &Ids) -> (String, Option<Value>) {
         .replace("{sha256}", &"0".repeat(64));
     let query = match operation.id {
         "diff" => format!("?before={}", ids.scan),
+        "export_scan" => "?format=csv".to_owned(),
         "list_paths" => format!("?from={0}&to={0}", ids.entity),
         "search" | "count_search" => "?q=host".to_owned(),
         _ => String::new(),

@@ -42,7 +42,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
             let digest = digest(&hash)?;
             if let Some(remote) = context.remote()? {
                 let path = ["evidence", &digest.to_string()];
-                remote.bytes(&path, &mut stdout().lock()).await?;
+                remote
+                    .bytes(&path, &Vec::new(), &mut stdout().lock())
+                    .await?;
                 return Ok(Exit::Done);
             }
             let mut stored = get(context, digest).await?;

@@ -171,11 +171,7 @@ fn write(context: &Context, reader: &Reader<'_>, filter: &FindingFilter) -> Resu
 }
 
 /// Writes every finding that the filter lets through; answers how many.
-pub(super) fn into(
-    mut rows: Rows,
-    reader: &Reader<'_>,
-    filter: &FindingFilter,
-) -> Result<u64, Failure> {
+fn into(mut rows: Rows, reader: &Reader<'_>, filter: &FindingFilter) -> Result<u64, Failure> {
     let mut page = Page::first(PAGE_ROWS_MAX);
     loop {
         let listed = reader.findings(filter, &page)?;

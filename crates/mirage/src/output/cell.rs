@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use mirage_api::csv::plain;
 use serde_json::Value;
 
 /// What a field holds, where that changes how a table shows it.
@@ -12,22 +13,6 @@ pub(crate) enum Shape {
     Number,
     /// RFC 3339 UTC in machine forms, local time in tables.
     Time,
-}
-
-/// The value as plain text: lists joined by `separator`, objects as JSON.
-pub(super) fn plain(value: &Value, separator: &str) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Bool(true) => "yes".into(),
-        Value::Bool(false) => "no".into(),
-        Value::Number(number) => number.to_string(),
-        Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(|item| plain(item, separator)).collect();
-            items.join(separator)
-        }
-        Value::Object(_) => value.to_string(),
-    }
 }
 
 /// The value as a person reads it.

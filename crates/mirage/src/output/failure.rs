@@ -33,6 +33,15 @@ impl From<io::Error> for Failure {
     }
 }
 
+impl From<mirage_api::export::Error> for Failure {
+    fn from(error: mirage_api::export::Error) -> Self {
+        match error {
+            mirage_api::export::Error::Output(error) => error.into(),
+            mirage_api::export::Error::Problem(problem) => Self::Problem(problem),
+        }
+    }
+}
+
 macro_rules! failures {
     ($($error:ty),+) => {
         $(impl From<$error> for Failure {

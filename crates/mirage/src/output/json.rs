@@ -4,9 +4,8 @@
 
 use std::fmt::Write as _;
 
+use mirage_api::safe_text::steers;
 use serde_json::Value;
-
-use super::safe_text::steers;
 
 /// One line of JSON.
 pub(crate) fn line(value: &Value) -> String {

@@ -5,17 +5,16 @@
 //! **Never:** talk on stdout.
 
 mod cell;
-mod csv;
 mod failure;
 pub(crate) mod json;
 mod paint;
 mod rows;
-mod safe_text;
 mod table;
 
 use std::io::{self, Write};
 
 use mirage_api::error::Problem;
+pub(crate) use mirage_api::safe_text::SafeText;
 use mirage_domain::id::Position;
 use serde_json::Value;
 
@@ -23,7 +22,6 @@ pub(crate) use cell::Shape;
 pub(crate) use failure::Failure;
 pub(crate) use paint::{Color, Paint};
 pub(crate) use rows::Rows;
-pub(crate) use safe_text::SafeText;
 
 /// `-o`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -106,21 +104,9 @@ impl Output {
         Rows::new(self, listing, Box::new(io::stdout()))
     }
 
-    /// Begins a listing of every field as CSV, into `out`.
-    pub(crate) fn csv_into(
-        &self,
-        listing: &'static Listing,
-        out: Box<dyn Write>,
-    ) -> Result<Rows, Problem> {
-        let form = Form::Csv;
-        Rows::new(
-            &Self {
-                form,
-                ..self.clone()
-            },
-            listing,
-            out,
-        )
+    /// Refuses `--fields` that a listing has not.
+    pub(crate) fn must_fit(&self, listing: &'static Listing) -> Result<(), Problem> {
+        rows::pick_fields(self, listing).map(drop)
     }
 
     /// Writes one thing: `values` in the order of the listing's fields.

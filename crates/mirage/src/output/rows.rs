@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufWriter, Write};
 
+use mirage_api::csv;
 use mirage_api::error::Problem;
 use serde_json::Value;
 
-use super::{Failure, Form, Listing, Output, SafeText, cell, csv, json, table};
+use super::{Failure, Form, Listing, Output, SafeText, json, table};
 use crate::cli::suggest;
 
 /// A listing on its way out.
@@ -91,7 +92,7 @@ impl Rows {
     }
 
     fn key_line(&mut self, key: &Value) -> Result<(), Failure> {
-        let key = cell::plain(key, " ");
+        let key = csv::plain(key, " ");
         if self.written.insert(self.seed.hash_one(&key)) {
             writeln!(self.out, "{}", SafeText(&key))?;
             self.out.flush()?;
@@ -130,7 +131,10 @@ impl Rows {
 }
 
 /// The fields that are written, by index: as `--fields` names them, else all, or in a table the brief ones.
-fn pick_fields(output: &Output, listing: &'static Listing) -> Result<Vec<usize>, Problem> {
+pub(super) fn pick_fields(
+    output: &Output,
+    listing: &'static Listing,
+) -> Result<Vec<usize>, Problem> {
     let all = listing.fields;
     if output.fields.is_empty() {
         let is_table = output.form == Form::Table;

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use serde_json::Value;
 use unicode_width::UnicodeWidthStr;
 
+use super::SafeText;
 use super::cell::{Shape, human};
-use super::safe_text::SafeText;
 use super::{Field, Paint};
 
 /// Rows that are looked at before the widths are settled; a listing of any length runs in constant memory.

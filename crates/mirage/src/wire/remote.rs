@@ -19,6 +19,8 @@ use crate::output::{Failure, Listing, values};
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// How long an answer may take, its body included.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+/// How long one may take whose length nobody knows, as long as it goes on.
+const LONG_MAX: Duration = Duration::from_hours(24);
 /// Largest answer that is taken, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Rows that are asked for at once.
@@ -198,25 +200,29 @@ impl Remote {
         self.send(self.client.get(self.url(path, query))).await
     }
 
-    /// The bytes of an item, into a writer.
+    /// The bytes of an item of any length, into a writer; answers the position that they were made at.
     pub(crate) async fn bytes(
         &self,
         path: &[&str],
+        query: &Query<'_>,
         out: &mut dyn std::io::Write,
-    ) -> Result<(), Failure> {
+    ) -> Result<Position, Failure> {
         let lost = |error: reqwest::Error| Problem::of("server_unreachable", &error);
-        let request = self.client.get(self.url(path, &Vec::new()));
+        let request = self.client.get(self.url(path, query)).timeout(LONG_MAX);
         let request = self.of_caller(request).await?;
-        let mut response = request.send().await.map_err(lost)?;
+        let mut response = in_time(request.send()).await?.map_err(lost)?;
         let status = response.status();
         if !status.is_success() {
-            let body = response.bytes().await.map_err(lost)?;
+            let body = in_time(response.bytes()).await?.map_err(lost)?;
             return Err(refusal(status.as_u16(), &body).into());
         }
-        while let Some(piece) = response.chunk().await.map_err(lost)? {
+        let at = response.headers().get("mirage-as-of");
+        let at = at.and_then(|at| at.to_str().ok()?.parse().ok());
+        while let Some(piece) = in_time(response.chunk()).await?.map_err(lost)? {
             out.write_all(&piece)?;
         }
-        Ok(out.flush()?)
+        out.flush()?;
+        Ok(Position(at.unwrap_or_default()))
     }
 
     /// Every item of a list, page by page; answers the position that it was made at.
@@ -322,6 +328,12 @@ fn json(body: &[u8]) -> Result<Value, Failure> {
         let detail = format!("an answer that is no JSON: {error}");
         Problem::new("server_unreachable", detail)
     })?)
+}
+
+/// A step of an answer of any length.
+async fn in_time<T>(step: impl Future<Output = T>) -> Result<T, Problem> {
+    let late = |_| Problem::new("server_unreachable", "the server fell silent");
+    tokio::time::timeout(ANSWER_MAX, step).await.map_err(late)
 }
 
 /// The position that a document was made at.

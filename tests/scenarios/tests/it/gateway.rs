@@ -226,7 +226,38 @@ async fn a_scan_over_the_gateway_is_read_alike_on_both_ways() -> Result<()> {
     }
     let evidence = served.objects(&["findings"]).await?[1]["evidence"][0].clone();
     let words = ["evidence", "get", evidence.as_str().context("evidence")?];
-    ensure!(served.over(&words).await?.expect(&[0])?.out == served.place.mirage(&words).await?.out);
+    same_bytes(&served, &words).await?;
+    exported_alike(&served).await
+}
+
+/// Every form of an export, of now and of the past.
+async fn exported_alike(served: &Served) -> Result<()> {
+    for format in ["jsonl", "csv", "commits", "graphml", "gexf"] {
+        same_bytes(served, &["export", "@last", "--format", format]).await?;
+        same_bytes(served, &["export", "--format", format, "--at", "30"]).await?;
+    }
+    for format in ["graphml", "gexf", "dot", "json"] {
+        same_bytes(served, &["graph", "export", "--format", format]).await?;
+    }
+    let words = ["export", "--format", "csv", "--fields", "key,kind"];
+    same_bytes(served, &words).await?;
+    let out = served.place.home().join("over.csv");
+    let out = out.to_str().context("a path")?;
+    let words = ["export", "--format", "csv", "--out", out];
+    served.over(&words).await?.expect(&[0])?;
+    let here = served.place.mirage(&words[..3]).await?;
+    ensure!(std::fs::read(out)? == here.out);
+    let words = ["export", "scn_nothing", "--format", "csv", "--out", out];
+    served.over(&words).await?.expect(&[3])?;
+    ensure!(std::fs::read(out)? == here.out, "a file was touched");
+    Ok(())
+}
+
+/// What both ways write to stdout, whatever they say beside it.
+async fn same_bytes(served: &Served, words: &[&str]) -> Result<()> {
+    let here = served.place.mirage(words).await?.expect(&[0])?;
+    let over = served.over(words).await?.expect(&[0])?;
+    ensure!(!here.out.is_empty() && here.out == over.out, "{words:?}");
     Ok(())
 }
 

@@ -1,19 +1,17 @@
 //! `mirage graph export`: a scan's graph as a file for other programs.
 
 use std::fs::File;
-use std::io::{BufWriter, Write, stdout};
+use std::io::{Write, stdout};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use mirage_api::error::{Exit, Problem};
-use mirage_domain::id::{Position, ScanId};
-use mirage_projections::graph::{self, Format, Graph, Head, Written};
-use mirage_projections::{Error, Projection as _, catalog};
+use mirage_projections::graph::Format;
 
+use crate::cli::export::{self, Asked, Told};
 use crate::cli::global::AtArgument;
-use crate::cli::ids::{self, LAST};
+use crate::cli::ids::LAST;
 use crate::cli::{Answer, Context, known};
 use crate::output::Failure;
-use crate::wire::Views;
 
 /// Write a scan's graph for another program
 ///
@@ -41,65 +39,30 @@ fn formats() -> impl clap::builder::TypedValueParser<Value = Format> {
 }
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
-    let views = context.views().await?;
-    let catalog = views.reader(arguments.at.text())?;
-    let scan = ids::scan(&catalog, arguments.scan.as_deref().unwrap_or(LAST))?;
-    let mut out = open(&arguments.out)?;
-    let source = Source {
-        views: &views,
-        catalog: &catalog,
+    let asked = Asked {
+        scan: arguments.scan.as_deref().unwrap_or(LAST),
+        format: mirage_api::export::Format::Graph(arguments.format),
         at: &arguments.at,
     };
-    let (written, at) = write(source, scan, arguments.format, &mut out).await?;
-    context.output.say(format_args!(
-        "{} nodes and {} edges as of position {at}",
-        written.nodes, written.edges
-    ));
+    let remote = context.remote()?;
+    let out = open(&arguments.out)?;
+    let Told { at, written } = export::write(context, remote.as_ref(), &asked, out).await?;
+    context.output.say(match written {
+        Some(written) => format!(
+            "{} nodes and {} edges as of position {at}",
+            written.nodes, written.edges
+        ),
+        None => format!("as of position {at}"),
+    });
     Ok(Exit::Done)
 }
 
-/// What a graph is read from, and as of when.
-pub(in crate::cli) struct Source<'a> {
-    pub(in crate::cli) views: &'a Views,
-    pub(in crate::cli) catalog: &'a catalog::Reader<'a>,
-    pub(in crate::cli) at: &'a AtArgument,
-}
-
-/// Writes a scan's graph, and answers what it wrote and as of which position.
-pub(in crate::cli) async fn write(
-    source: Source<'_>,
-    scan: ScanId,
-    format: Format,
-    out: &mut dyn Write,
-) -> Result<(Written, Position), Failure> {
-    let Source { views, catalog, at } = source;
-    let db = views.db(Graph::NAME).await?;
-    let graph = super::as_of(&db, catalog, at)?;
-    let at = graph.position();
-    let time = time(views, at).await?;
-    let written = graph::write(&graph, &Head { scan, at, time }, format, out);
-    match written {
-        Ok(written) => Ok((written, at)),
-        Err(Error::Dump { source, .. }) => Err(source.into()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// When the log stood there.
-async fn time(views: &Views, at: Position) -> Result<Option<jiff::Timestamp>, Failure> {
-    match at {
-        Position(0) => Ok(None),
-        at => Ok(Some(views.log.commit(at).await?.commit.recorded_at)),
-    }
-}
-
-fn open(out: &str) -> Result<BufWriter<Box<dyn Write>>, Failure> {
-    let out: Box<dyn Write> = match out {
-        "-" => Box::new(stdout().lock()),
+fn open(out: &str) -> Result<Box<dyn Write>, Failure> {
+    Ok(match out {
+        "-" => Box::new(stdout()),
         path => Box::new(
             File::create(path)
                 .map_err(|error| Problem::new("output_failed", format!("{path}: {error}")))?,
         ),
-    };
-    Ok(BufWriter::new(out))
+    })
 }

@@ -1,7 +1,7 @@
 //! `mirage graph`: what hangs together with what, and files of it for other programs.
 
 mod components;
-pub(super) mod export;
+mod export;
 mod neighbors;
 mod path;
 

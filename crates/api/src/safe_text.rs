@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 
 /// A text that may come from anywhere. Its display form is one line.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SafeText<'a>(pub(crate) &'a str);
+pub struct SafeText<'a>(pub &'a str);
 
 impl fmt::Display for SafeText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -25,7 +25,7 @@ impl fmt::Display for SafeText<'_> {
 }
 
 /// Whether a character does something to a terminal or a reader's eye instead of showing itself.
-pub(crate) fn steers(c: char) -> bool {
+pub fn steers(c: char) -> bool {
     let turns = matches!(c,
         '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let hides = matches!(c,

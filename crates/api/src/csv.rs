@@ -4,13 +4,28 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
-use super::cell::plain;
-use super::safe_text::SafeText;
+use crate::safe_text::SafeText;
 
 /// Writes one record.
-pub(super) fn record(values: &[Value], out: &mut dyn Write) -> io::Result<()> {
+pub fn record(values: &[Value], out: &mut dyn Write) -> io::Result<()> {
     let cells: Vec<String> = values.iter().map(cell).collect();
     write!(out, "{}\r\n", cells.join(","))
+}
+
+/// The value as plain text: lists joined by `separator`, objects as JSON.
+pub fn plain(value: &Value, separator: &str) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Bool(true) => "yes".into(),
+        Value::Bool(false) => "no".into(),
+        Value::Number(number) => number.to_string(),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(|item| plain(item, separator)).collect();
+            items.join(separator)
+        }
+        Value::Object(_) => value.to_string(),
+    }
 }
 
 fn cell(value: &Value) -> String {
