@@ -109,6 +109,7 @@ pub const ALL: &[Row] = &[
     row("disk_full", 507, Exit::Failed, "the disk is full", "free some space; nothing was lost"),
     row("event_unfit", 500, Exit::Failed, "an event does not fit its view", "`mirage views ls` shows what is quarantined"),
     row("evidence_damaged", 500, Exit::Verification, "the evidence is not what was stored", "restore the evidence from a backup"),
+    row("evidence_incomplete", 409, Exit::Verification, "evidence of the scan is damaged or missing", "restore the evidence from a backup; `mirage evidence verify` beside the log names it"),
     row("evidence_too_large", 413, Exit::Failed, "the evidence is too large", "ask for less"),
     row("evidence_unreadable", 503, Exit::Unreachable, "the evidence store cannot be used", "`mirage doctor` says what is wrong with it"),
     row("evidence_write_failed", 503, Exit::Unreachable, "the evidence cannot be written", "`mirage doctor` says what is wrong with it"),

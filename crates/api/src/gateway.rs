@@ -34,6 +34,9 @@ use crate::rest::moment::{At, Moment};
 
 /// Questions that are asked of the views at once.
 const ASKING_MAX: usize = 64;
+/// Files that are taken in at once, and those of one workspace.
+const UPLOADS_MAX: usize = 4;
+const UPLOADS_OF_ONE_MAX: usize = 2;
 /// Who signs access tokens. The keys tell two installations apart, not the name.
 const ISSUER: &str = "mirage";
 /// How long a question waits for its turn before it is refused.
@@ -79,6 +82,8 @@ pub struct Gateway {
     pub devices: Devices,
     pub rates: Rates,
     pub flows: Flows,
+    /// Files that are taken in, or read to their end, at once.
+    pub uploads: Flows,
     /// Networks of proxies whose word on where a request came from is taken.
     pub proxies: Vec<IpNet>,
     leases: Arc<dyn Leases>,
@@ -116,6 +121,7 @@ impl Gateway {
             devices: Devices::default(),
             rates: Rates::new(admit::Settings::default().rates),
             flows: Flows::default(),
+            uploads: Flows::new(UPLOADS_MAX, UPLOADS_OF_ONE_MAX),
             proxies: Vec::new(),
             log: parts.log,
             evidence: parts.evidence,

@@ -43,6 +43,9 @@ pub(crate) const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// Longest time that an answer may take to begin.
 pub(crate) const ANSWER_MAX: Duration = Duration::from_secs(30);
 
+/// The same for what reads a whole file or a whole scan before.
+const LONG_ANSWER_MAX: Duration = Duration::from_hours(1);
+
 /// The operations and their description.
 fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
     OpenApiRouter::with_openapi(openapi::base())
@@ -65,6 +68,7 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(findings::chains))
         .routes(routes!(graph::neighbors))
         .routes(routes!(graph::paths))
+        .routes(routes!(imports::create))
         .routes(routes!(log::head))
         .routes(routes!(log::commit))
         .routes(routes!(marks::list))
@@ -76,6 +80,7 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(scans::list, scans::start))
         .routes(routes!(scans::get, scans::change))
         .routes(routes!(exports::get))
+        .routes(routes!(rederivations::create))
         .routes(routes!(search::list))
         .routes(routes!(search::facets))
         .routes(routes!(sessions::list))
@@ -166,10 +171,15 @@ async fn let_in(
         };
         return open_to_all(&gateway, asked, request, next).await;
     }
+    let operation = operations::of(request.method(), path);
+    let answer_max = match operation.is_some_and(Operation::is_long) {
+        true => LONG_ANSWER_MAX,
+        false => ANSWER_MAX,
+    };
     // As it was sent: what is nested sees the rest of its path alone.
     let sent = request.extensions().get::<OriginalUri>();
     let knock = admit::Request {
-        operation: operations::of(request.method(), path),
+        operation,
         token: auth::bearer(request.headers()),
         subject: sent.map_or(request.uri(), |sent| &sent.0).to_string(),
         from,
@@ -177,7 +187,7 @@ async fn let_in(
     };
     let (who, left) = admit::admit(&gateway, knock).await?;
     request.extensions_mut().insert(who);
-    let mut response = in_time(next.run(request)).await?;
+    let mut response = in_time(answer_max, next.run(request)).await?;
     left.tell(response.headers_mut());
     Ok(response)
 }
@@ -190,16 +200,19 @@ async fn open_to_all(
     next: Next,
 ) -> Result<Response, Refusal> {
     gateway.rates.knock(asked.from, Instant::now())?;
-    let response = in_time(next.run(request)).await?;
+    let response = in_time(ANSWER_MAX, next.run(request)).await?;
     if let Some(problem) = response.extensions().get::<Arc<Problem>>() {
         admit::refused(gateway, None, Problem::clone(problem), &asked).await;
     }
     Ok(response)
 }
 
-/// An answer that begins within [`ANSWER_MAX`].
-async fn in_time(answer: impl Future<Output = Response>) -> Result<Response, Refusal> {
-    match tokio::time::timeout(ANSWER_MAX, answer).await {
+/// An answer that begins in time.
+async fn in_time(
+    answer_max: Duration,
+    answer: impl Future<Output = Response>,
+) -> Result<Response, Refusal> {
+    match tokio::time::timeout(answer_max, answer).await {
         Ok(response) => Ok(response),
         Err(_) => Err(Problem::new("overloaded", "the answer took too long").into()),
     }

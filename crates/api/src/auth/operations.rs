@@ -37,6 +37,11 @@ pub struct Operation {
 }
 
 impl Operation {
+    /// Reads a whole file or a whole scan before it answers.
+    pub fn is_long(&self) -> bool {
+        matches!(self.id, "import_file" | "rederive_scan")
+    }
+
     /// A read of what not every reader may see: each one is on record.
     pub fn is_privileged_read(&self) -> bool {
         self.method == Method::GET && READ.iter().any(|role| !self.roles.contains(role))
@@ -66,6 +71,7 @@ pub static ALL: &[Operation] = &[
     op("mark_finding", Method::PUT, "/findings/{finding}/mark", JUDGE),
     op("why_finding", Method::GET, "/findings/{finding}/why", READ),
     op("list_paths", Method::GET, "/graph/paths", READ),
+    op("import_file", Method::POST, "/imports", SCAN),
     op("get_log_head", Method::GET, "/log", READ),
     op("get_commit", Method::GET, "/log/commits/{position}", AUDIT),
     op("list_marks", Method::GET, "/marks", READ),
@@ -83,6 +89,7 @@ pub static ALL: &[Operation] = &[
     op("get_scan", Method::GET, "/scans/{scan}", READ),
     op("change_scan", Method::PATCH, "/scans/{scan}", SCAN),
     op("export_scan", Method::GET, "/scans/{scan}/export", READ),
+    op("rederive_scan", Method::POST, "/scans/{scan}/rederive", SCAN),
     op("search", Method::GET, "/search", READ),
     op("count_search", Method::GET, "/search/facets", READ),
     op("list_sessions", Method::GET, "/sessions", SELF),

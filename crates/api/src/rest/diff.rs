@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use mirage_domain::entity::Kind;
-use mirage_domain::id::{EntityId, Position};
+use mirage_domain::id::{EntityId, ModuleName, Position};
 use mirage_projections::Projection;
 use mirage_projections::catalog::{Catalog, Difference, Reader, Side, diff};
 use serde::Serialize;
@@ -10,7 +10,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::answer::{Page, Refusal};
-use super::query::{Query, read_query};
+use super::moment::At;
+use super::query::{Query, read_query, words};
 use super::{Shared, ids};
 use crate::auth::Principal;
 use crate::error::Problem;
@@ -54,10 +55,14 @@ read_query! {
         /// The later scan; the default is the same one.
         #[serde(default)]
         after: Option<String>,
-        /// The earlier side as of this position; the default is the later side's.
+        /// The earlier side as of this position, or of this time in RFC 3339; the default is the later side's.
         #[serde(default)]
-        #[param(value_type = Option<u64>)]
-        from: Option<Position>,
+        #[param(value_type = Option<String>)]
+        from: Option<At>,
+        /// Only what these modules claim.
+        #[serde(default, deserialize_with = "words")]
+        #[param(value_type = Vec<String>, style = Form, explode = false)]
+        modules: Vec<ModuleName>,
         /// Where the stretch before ended: its `next_cursor`.
         #[serde(default)]
         cursor: Option<String>,
@@ -78,7 +83,10 @@ pub(crate) async fn list(
         let (at, entity) = cursor.split_once('-').ok_or_else(wrong)?;
         after = Some(entity.parse::<EntityId>().map_err(|_| wrong())?);
         let at = at.parse().map_err(|_| wrong())?;
-        moment.at = Some(super::moment::At::Position(Position(at)));
+        moment.at = Some(At::Position(Position(at)));
+    }
+    if let Some(At::Position(from)) = query.from {
+        moment.min_position = moment.min_position.max(Some(from));
     }
     let beside = gateway.clone();
     let compared = gateway.ask(&who, &moment, move |asking| {
@@ -92,17 +100,22 @@ pub(crate) async fn list(
         let after_scan = after_scan.unwrap_or_else(|| scan.clone());
         // Two moments that are read in turns each leave out in their own database what does not stand there.
         let db = beside.runner.db(Catalog::NAME)?;
-        let from = query.from.unwrap_or(later.position()).min(later.position());
-        let earlier = Reader::new(&db, later.workspace_id(), Some(from))?;
+        let earlier = Reader::new(&db, later.workspace_id(), None)?;
+        let from = match query.from {
+            None => later.position(),
+            Some(At::Position(from)) => from,
+            Some(At::Time(time)) => earlier.resolve_time(time)?,
+        };
+        let earlier = earlier.as_of(from);
         let before = Side {
             reader: &earlier,
             scan: &scan,
-            modules: &[],
+            modules: &query.modules,
         };
         let side = Side {
             reader: later,
             scan: &after_scan,
-            modules: &[],
+            modules: &query.modules,
         };
         Ok((diff(&before, &side, after)?, later.position()))
     });

@@ -29,32 +29,39 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Pieces that wait for a slow reader.
 const PIECES: usize = 4;
 
-/// The long answers of a gateway.
+/// Places for what takes long, some of them for one workspace.
 pub struct Flows {
     all: Arc<Semaphore>,
+    of_one_max: usize,
     of_each: Mutex<HashMap<WorkspaceId, Arc<Semaphore>>>,
 }
 
-/// A place among the long answers, free again when it is dropped.
+/// A place among them, free again when it is dropped.
 pub(crate) struct Place {
     _all: OwnedSemaphorePermit,
     _of_one: OwnedSemaphorePermit,
 }
 
 impl Default for Flows {
+    /// For long answers.
     fn default() -> Self {
-        Self {
-            all: Arc::new(Semaphore::new(FLOWS_MAX)),
-            of_each: Mutex::default(),
-        }
+        Self::new(FLOWS_MAX, FLOWS_OF_ONE_MAX)
     }
 }
 
 impl Flows {
+    pub fn new(all: usize, of_one_max: usize) -> Self {
+        Self {
+            all: Arc::new(Semaphore::new(all)),
+            of_one_max,
+            of_each: Mutex::default(),
+        }
+    }
+
     pub(crate) async fn place(&self, workspace: &WorkspaceId) -> Result<Place, Problem> {
         let of_one = {
             let mut of_each = self.of_each.lock().expect("no holder panics");
-            let fresh = || Arc::new(Semaphore::new(FLOWS_OF_ONE_MAX));
+            let fresh = || Arc::new(Semaphore::new(self.of_one_max));
             let of_one = of_each.entry(workspace.clone()).or_insert_with(fresh);
             of_one.clone()
         };
@@ -67,7 +74,7 @@ impl Flows {
             })
         };
         let place = tokio::time::timeout(PLACE_MAX, place).await.ok().flatten();
-        place.ok_or_else(|| Problem::new("overloaded", "too many long answers at once"))
+        place.ok_or_else(|| Problem::new("overloaded", "too much that takes long at once"))
     }
 }
 

@@ -119,10 +119,10 @@ pub(crate) async fn get(
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Changed {
     #[schema(value_type = String)]
-    scan_id: ScanId,
+    pub(crate) scan_id: ScanId,
     /// Reads with this as `min_position` show it.
     #[schema(value_type = u64)]
-    position: Position,
+    pub(crate) position: Position,
 }
 
 /// Start a scan; the same idempotency key with the same body answers as the first time

@@ -86,6 +86,7 @@ fn call(operation: &Operation, ids: &Ids) -> (String, Option<Value>) {
     };
     let body = match operation.id {
         "issue_api_key" => Some(json!({"name": "x", "role": "viewer"})),
+        "rederive_scan" => Some(json!({})),
         "start_scan" => Some(json!({"seeds": ["example.com"]})),
         "change_scan" => Some(json!({"is_archived": true})),
         "create_subscription" => Some(json!({"name": "x", "url": "https://example.com/"})),

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use mirage_api::error::{Exit, Problem};
+use mirage_domain::id::Position;
 use mirage_projections::Db;
-use mirage_projections::catalog::{Change, Difference, Reader, Side, diff};
+use mirage_projections::catalog::{Reader, Side, diff};
 use serde_json::Value;
 
+use super::time::At;
 use super::{Answer, Context, ids, known};
-use crate::output::{Failure, Field, Form, Listing, Shape, values};
+use crate::output::{Failure, Field, Form, Listing, Rows, Shape, values};
 use crate::wire::Views;
+use crate::wire::remote::{Query, Remote};
 
 /// Compare two scans, or one scan at two moments: new, gone and changed entities
 ///
@@ -56,7 +59,9 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 }
 
 async fn compare(context: &Context, arguments: &Arguments) -> Result<u64, Failure> {
-    context.must_be_here()?;
+    if let Some(remote) = context.remote()? {
+        return ask(context, &remote, query(arguments)?).await;
+    }
     let views = context.views().await?;
     let beside = views.beside()?;
     let (before, after) = readers(&views, &beside, arguments)?;
@@ -77,36 +82,91 @@ async fn compare(context: &Context, arguments: &Arguments) -> Result<u64, Failur
 
 /// Lists the differences and answers their number.
 pub(super) fn write(context: &Context, [before, after]: &[Side<'_>; 2]) -> Result<u64, Failure> {
-    let mut rows = context.output.rows(&LISTING)?;
-    let mut counts: BTreeMap<(&str, Change), u64> = BTreeMap::new();
+    let mut listed = Listed::begin(context)?;
     let mut from = None;
     loop {
         let stretch = diff(before, after, from)?;
         for difference in &stretch.differences {
-            *counts
-                .entry((difference.kind.as_str(), difference.change))
-                .or_default() += 1;
-            rows.push(values(&LISTING, &row(context, difference)))?;
+            listed.push(serde_json::to_value(difference).unwrap_or_default())?;
         }
         match stretch.next {
             Some(next) => from = Some(next),
             None => break,
         }
     }
-    let positions = [before, after].map(|side| side.reader.position().0);
-    let count = rows.end(Some(positions[1]))?;
-    if context.output.form == Form::Table {
-        tell(context, &counts, positions);
-    }
-    Ok(count)
+    let [before, after] = [before, after].map(|side| side.reader.position());
+    listed.end(Some(before), after)
 }
 
-/// A reader for each side.
-fn readers<'v>(
-    views: &'v Views,
-    beside: &'v Db,
-    arguments: &Arguments,
-) -> Result<(Reader<'v>, Reader<'v>), Failure> {
+/// The same over a server.
+pub(super) async fn ask(
+    context: &Context,
+    remote: &Remote,
+    mut query: Query<'_>,
+) -> Result<u64, Failure> {
+    let mut listed = Listed::begin(context)?;
+    // A stretch is as long as the server finds good.
+    query.push(("limit", None));
+    let pushed = remote.each(&["diff"], &query, None, |item| listed.push(item.clone()));
+    let (after, _) = pushed.await?;
+    listed.end(None, after)
+}
+
+/// Differences on their way out, and how many there are of each sort.
+struct Listed<'a> {
+    context: &'a Context,
+    rows: Rows,
+    counts: BTreeMap<(String, String), u64>,
+}
+
+impl<'a> Listed<'a> {
+    fn begin(context: &'a Context) -> Result<Self, Failure> {
+        Ok(Self {
+            context,
+            rows: context.output.rows(&LISTING)?,
+            counts: BTreeMap::new(),
+        })
+    }
+
+    fn push(&mut self, mut difference: Value) -> Result<(), Failure> {
+        let text = |name: &str| difference[name].as_str().unwrap_or_default().to_owned();
+        let sort = (text("kind"), text("change"));
+        *self.counts.entry(sort).or_default() += 1;
+        // A table has room for how many there are.
+        if self.context.output.form == Form::Table {
+            let count = difference["details"].as_array().map_or(0, Vec::len);
+            difference["details"] = match count {
+                0 => Value::Null,
+                count => count.into(),
+            };
+        }
+        self.rows.push(values(&LISTING, &difference))
+    }
+
+    fn end(self, before: Option<Position>, after: Position) -> Result<u64, Failure> {
+        let count = self.rows.end(Some(after.0))?;
+        let output = &self.context.output;
+        if output.form != Form::Table {
+            return Ok(count);
+        }
+        if self.counts.is_empty() {
+            output.say("nothing differs");
+        }
+        for ((kind, change), count) in &self.counts {
+            output.say(format_args!("{kind}: {count} {change}"));
+        }
+        output.say(match before {
+            Some(before) => {
+                format!("compared as of position {before} and position {after}")
+            }
+            None => format!("compared as of position {after}"),
+        });
+        Ok(count)
+    }
+}
+
+/// The moments of the two sides: none is now.
+fn moments(arguments: &Arguments) -> Result<[Option<String>; 2], Failure> {
     let usage = |why: &str, hint: &str| Failure::from(Problem::new("usage", why).try_this(hint));
     match (&arguments.after, arguments.at.as_deref()) {
         (Some(_), at) => {
@@ -116,7 +176,7 @@ fn readers<'v>(
                     "leave B out to compare A at two moments",
                 ));
             }
-            Ok((views.reader(at)?, views.reader(at)?))
+            Ok([at, at].map(|at| at.map(str::to_owned)))
         }
         (None, None) => Err(usage(
             "what is the scan to be compared with?",
@@ -131,40 +191,33 @@ fn readers<'v>(
             })?;
             let moment = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             let from = moment(from).unwrap_or_else(|| "0".to_owned());
-            Ok((
-                views.reader_of(beside, Some(&from))?,
-                views.reader(moment(until).as_deref())?,
-            ))
+            Ok([Some(from), moment(until)])
         }
     }
 }
 
-fn row(context: &Context, difference: &Difference) -> Value {
-    let mut row = serde_json::to_value(difference).unwrap_or_default();
-    // A table has room for how many there are.
-    if context.output.form == Form::Table
-        && let Some(members) = row.as_object_mut()
-    {
-        let count = difference.details.len();
-        let shown = if count == 0 {
-            Value::Null
-        } else {
-            count.into()
-        };
-        members.insert("details".to_owned(), shown);
-    }
-    row
+/// A reader for each side.
+fn readers<'v>(
+    views: &'v Views,
+    beside: &'v Db,
+    arguments: &Arguments,
+) -> Result<(Reader<'v>, Reader<'v>), Failure> {
+    let [from, until] = moments(arguments)?;
+    let earlier = match arguments.after {
+        Some(_) => views.reader(from.as_deref())?,
+        None => views.reader_of(beside, from.as_deref())?,
+    };
+    Ok((earlier, views.reader(until.as_deref())?))
 }
 
-fn tell(context: &Context, counts: &BTreeMap<(&str, Change), u64>, [before, after]: [u64; 2]) {
-    let output = &context.output;
-    if counts.is_empty() {
-        output.say("nothing differs");
-    }
-    for ((kind, change), count) in counts {
-        output.say(format_args!("{kind}: {count} {}", change.as_str()));
-    }
-    output.say(format_args!(
-        "compared as of position {before} and position {after}"
-    ));
+/// What a server is asked.
+fn query(arguments: &Arguments) -> Result<Query<'_>, Failure> {
+    let sent = |moment: &Option<String>| moment.as_deref().map(At::sent).transpose();
+    let [from, until] = moments(arguments)?;
+    Ok(vec![
+        ("before", Some(arguments.before.clone())),
+        ("after", arguments.after.clone()),
+        ("from", sent(&from)?),
+        ("at", sent(&until)?),
+    ])
 }

@@ -76,11 +76,7 @@ impl AtArgument {
 
     /// As a server reads it: a position, or a time in RFC 3339.
     pub(crate) fn sent(&self) -> Result<Option<String>, Problem> {
-        let at = self.text().map(At::read).transpose()?;
-        Ok(at.map(|at| match at {
-            At::Position(position) => position.to_string(),
-            At::Time(time) => time.to_string(),
-        }))
+        self.text().map(At::sent).transpose()
     }
 }
 

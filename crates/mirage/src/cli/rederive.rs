@@ -1,19 +1,25 @@
 //! `mirage rederive`: today's modules over what a scan kept, and what they see differently.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{ModuleName, ScanId};
-use mirage_domain::scan::{Limits, Origin};
 use mirage_log::Filter;
 use mirage_projections::catalog::{Side, State};
-use mirage_workers::node::{Node, ScanRequest};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 use super::global::KeyArgument;
-use super::scan::{follow, manifest};
-use super::{Answer, Context, diff, evidence, ids, known, scans};
+use super::scan::follow::{self, How};
+use super::scan::manifest;
+use super::{Answer, Context, diff, evidence, findings, ids, known};
 use crate::output::Failure;
 use crate::wire;
+use crate::wire::remote::Remote;
+
+/// Between two looks at a scan that a server runs.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Run today's modules over the evidence of a scan, and compare
 ///
@@ -48,11 +54,16 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 
 async fn derive(context: &Context, arguments: &Arguments) -> Result<u64, Failure> {
     let modules = modules(&arguments.modules)?;
+    if let Some(remote) = context.remote()? {
+        return ask(context, &remote, &modules, arguments).await;
+    }
     let of = finished(context, &arguments.scan).await?;
     // A finding without its evidence would silently be gone: better to say so before anything is written.
     evidence::verify_cited(context, &*context.log().await?, Filter::Scan(of.clone())).await?;
     let node = Arc::new(context.node_with_room().await?);
-    let fresh = start(&node, &of, &modules, arguments).await?;
+    let caller = arguments.key.caller(&words(&of, &modules));
+    let started = node.commands.rederive(&of, modules.clone(), &caller).await;
+    let (fresh, _) = started.map_err(wire::of_command)?;
     context
         .output
         .say(format_args!("scan {fresh} derives {of} anew"));
@@ -97,34 +108,63 @@ async fn finished(context: &Context, text: &str) -> Result<ScanId, Failure> {
     }
 }
 
-async fn start(
-    node: &Node,
-    of: &ScanId,
-    modules: &[ModuleName],
-    arguments: &Arguments,
-) -> Result<ScanId, Failure> {
-    let request = scans::request_of(node, of).await?;
-    let depth = request.limits.depth;
-    let request = ScanRequest {
-        modules: request
-            .modules
-            .into_iter()
-            .chain(modules.iter().cloned())
-            .collect(),
-        // Nothing is sent, so nothing is to be spared.
-        limits: Limits {
-            depth,
-            ..Limits::default()
-        },
-        origin: Origin::Rederivation { of: of.clone() },
-        ..request
-    };
+/// The words of the command, which its key stands for.
+fn words<'a>(of: &'a ScanId, modules: &'a [ModuleName]) -> Vec<&'a str> {
     let mut words = vec!["rederive", of.as_str()];
     words.extend(modules.iter().map(ModuleName::as_str));
-    let started = node
-        .commands
-        .start(request, &arguments.key.caller(&words))
-        .await;
-    let (fresh, _) = started.map_err(wire::of_command)?;
-    Ok(fresh)
+    words
+}
+
+/// The same over a server, whose nodes run it.
+async fn ask(
+    context: &Context,
+    remote: &Remote,
+    modules: &[ModuleName],
+    arguments: &Arguments,
+) -> Result<u64, Failure> {
+    // @last is another one afterwards.
+    let of = remote.get(&["scans", &arguments.scan], &Vec::new()).await?;
+    let of = of["scan_id"].as_str().unwrap_or_default().to_owned();
+    let path = ["scans", &of, "rederive"];
+    let body = Some(json!({ "modules": modules }));
+    let key = arguments.key.text();
+    let started = remote.change(Method::POST, &path, body, key, None).await?;
+    let fresh = started["scan_id"].as_str().unwrap_or_default();
+    context
+        .output
+        .say(format_args!("scan {fresh} derives {of} anew"));
+    over(context, remote, fresh, &started).await?;
+    let modules = modules.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let query = vec![
+        ("before", Some(of)),
+        ("after", Some(fresh.to_owned())),
+        ("modules", findings::listed(&modules)),
+    ];
+    diff::ask(context, remote, query).await
+}
+
+/// Until the scan is over, or somebody has waited long enough; it goes on there.
+async fn over(
+    context: &Context,
+    remote: &Remote,
+    scan: &str,
+    started: &Value,
+) -> Result<(), Failure> {
+    let is_over = async || loop {
+        let query = vec![("min_position", Some(started["position"].to_string()))];
+        let row = remote.get(&["scans", scan], &query).await?;
+        if row["state"] == "finished" {
+            return Ok::<_, Failure>(());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    };
+    let code = tokio::select! {
+        over = is_over() => return over,
+        asked = follow::asked_to_stop(context.timeout) => match asked {
+            How::Interrupted => "interrupted",
+            How::TimedOut | How::Over => "still_running",
+        },
+    };
+    let problem = Problem::new(code, format!("scan {scan} goes on at the server"));
+    Err(problem.try_this(format!("mirage scans get {scan}")).into())
 }

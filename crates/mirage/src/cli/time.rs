@@ -23,6 +23,14 @@ impl At {
             Err(_) => time(text, &now()).map(Self::Time),
         }
     }
+
+    /// As a server reads it: a position, or a time in RFC 3339.
+    pub(crate) fn sent(text: &str) -> Result<String, Problem> {
+        Ok(match Self::read(text)? {
+            Self::Position(position) => position.to_string(),
+            Self::Time(time) => time.to_string(),
+        })
+    }
 }
 
 /// The clock of the edge, in the zone of whoever looks.

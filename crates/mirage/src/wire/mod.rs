@@ -199,6 +199,8 @@ pub(crate) fn of_command(error: node::Error) -> Problem {
         node::Error::Scope(error) => Problem::of("bad_scope", &error),
         node::Error::Evidence(error) => error.into(),
         node::Error::Read(error) => error.into(),
+        node::Error::Absent(scan) => Problem::new("no_such_scan", scan),
+        node::Error::Damaged { .. } => Problem::of("evidence_damaged", &error),
         node::Error::Command(error) => error.into(),
     }
 }

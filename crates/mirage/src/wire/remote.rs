@@ -285,6 +285,19 @@ impl Remote {
         self.send(request).await
     }
 
+    /// Sends a file of any length.
+    pub(crate) async fn upload(
+        &self,
+        path: &[&str],
+        query: &Query<'_>,
+        file: std::fs::File,
+    ) -> Result<Value, Failure> {
+        let request = self.client.post(self.url(path, query)).timeout(LONG_MAX);
+        let request = request.header("content-type", "application/octet-stream");
+        self.send(request.body(tokio::fs::File::from_std(file)))
+            .await
+    }
+
     /// Changes something; the key makes it happen once.
     pub(crate) async fn change(
         &self,

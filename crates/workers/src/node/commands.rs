@@ -93,6 +93,10 @@ pub enum Error {
     Evidence(#[from] evidence::Error),
     #[error(transparent)]
     Read(#[from] mirage_log::ReadError),
+    #[error("there is no scan {0}")]
+    Absent(ScanId),
+    #[error("the {what} of scan {scan} is not what was stored")]
+    Damaged { what: &'static str, scan: ScanId },
     #[error(transparent)]
     Command(#[from] execute::Error<scan::Error>),
 }

@@ -1,9 +1,10 @@
 //! A node: what one process needs to run scans, and the commands that people give to them.
 
+mod again;
 pub mod chosen;
 mod commands;
 mod embedded;
-mod import;
+pub mod import;
 mod running;
 pub mod tenants;
 
@@ -17,7 +18,7 @@ use mirage_log::evidence::EvidenceStore;
 
 pub use commands::{Caller, Commands, Error, ScanRequest};
 pub use embedded::{OpenError, Parts, Place, now};
-pub use import::Import;
+pub use import::{Import, Looked};
 pub use running::Running;
 
 use crate::leases::Leases;

@@ -1,5 +1,6 @@
 //! The gateway: what it finds and prints is what the program does on the spot.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +11,8 @@ use mirage_scenarios::python;
 use mirage_scenarios::{Place, Ran, Running, listening, until, web_ports};
 use mirage_world::{Config, World};
 use serde_json::Value;
+
+use crate::imports::{events, import};
 
 /// A node with every role on a data directory, and a key of its workspace.
 pub(crate) struct Served {
@@ -227,7 +230,61 @@ async fn a_scan_over_the_gateway_is_read_alike_on_both_ways() -> Result<()> {
     let evidence = served.objects(&["findings"]).await?[1]["evidence"][0].clone();
     let words = ["evidence", "get", evidence.as_str().context("evidence")?];
     same_bytes(&served, &words).await?;
-    exported_alike(&served).await
+    exported_alike(&served).await?;
+    derived_alike(&served).await
+}
+
+/// A scan derived anew at the server, and what two scans and two moments differ in.
+async fn derived_alike(served: &Served) -> Result<()> {
+    let scans = served.objects(&["scans"]).await?;
+    let of = scans[0]["scan_id"].as_str().context("a scan")?;
+    let words = [
+        "rederive",
+        of,
+        "-o",
+        "jsonl",
+        "--exit-code",
+        "--idempotency-key",
+        "two",
+    ];
+    let derived = served.over(&words).await?.expect(&[0, 1])?;
+    let again = served.over(&words).await?.expect(&[0, 1])?;
+    ensure!(derived.out == again.out, "the same key derived another one");
+    let scans = served.objects(&["scans"]).await?;
+    ensure!(scans.len() == 2, "{scans:?}");
+    let fresh = scans[1]["scan_id"].as_str().context("a scan")?;
+    let claims = async |scan: &str| -> Result<BTreeSet<String>> {
+        let findings = served.objects(&["findings", scan]).await?;
+        let claim = |finding: &Value| {
+            let names = ["module", "kind", "key", "relation", "direction"];
+            names.map(|name| finding[name].to_string()).concat()
+        };
+        Ok(findings.iter().map(claim).collect())
+    };
+    ensure!(claims(of).await? == claims(fresh).await?);
+    let diff = served
+        .place
+        .mirage(&["diff", of, fresh, "-o", "jsonl"])
+        .await?;
+    ensure!(diff.expect(&[0])?.out == derived.out);
+    for form in ["jsonl", "json", "csv", "key"] {
+        for words in [
+            &["diff", of, "--at", "20.."][..],
+            &["diff", of, "--at", "..30"],
+            &["diff", of, "--at", "40..20"],
+        ] {
+            same_bytes(served, &[words, &["-o", form]].concat()).await?;
+        }
+    }
+    served
+        .over(&["diff", of, "--at", "1..99999"])
+        .await?
+        .expect(&[3])?;
+    served
+        .over(&["diff", of, "--at", "99999.."])
+        .await?
+        .expect(&[3])?;
+    Ok(())
 }
 
 /// Every form of an export, of now and of the past.
@@ -258,6 +315,39 @@ async fn same_bytes(served: &Served, words: &[&str]) -> Result<()> {
     let here = served.place.mirage(words).await?.expect(&[0])?;
     let over = served.over(words).await?.expect(&[0])?;
     ensure!(!here.out.is_empty() && here.out == over.out, "{words:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_imported_at_a_server_holds_what_it_holds_on_the_spot() -> Result<()> {
+    let world = World::start(Config::default()).await?;
+    let served = Served::start(&world).await?;
+    let path = served.place.home().join("scan.json");
+    let lines: Vec<String> = events(300).iter().map(Value::to_string).collect();
+    std::fs::write(&path, lines.join("\n"))?;
+    let words = import(&path);
+    let sent = served.objects(&words).await?;
+    let id = sent[0]["scan_id"].as_str().context("a scan")?.to_owned();
+    served.ends(&id).await?;
+    let again = served.over(&words).await?.expect(&[0])?;
+    ensure!(again.err.contains("imported before"), "{}", again.err);
+    let here = Place::new()?;
+    here.mirage(&words).await?.expect(&[0])?;
+    let claims = served.place.scanned().await?.claims;
+    ensure!(claims == here.scanned().await?.claims && claims.len() == 302);
+    let archive = served.place.home().join("archive");
+    let to = archive.to_str().context("a path")?;
+    let export = ["export", "--format", "commits", "--out", to];
+    here.mirage(&export).await?.expect(&[0])?;
+    let words = ["import", "--format", "commits", to];
+    let sent = served.objects(&words).await?;
+    let id = sent[0]["scan_id"].as_str().context("a scan")?.to_owned();
+    served.ends(&id).await?;
+    std::fs::write(&path, "no file of theirs")?;
+    let refused = served.over(&import(&path)).await?;
+    let said = refused.err.clone();
+    refused.expect(&[2])?;
+    ensure!(said.contains("nothing was changed"), "{said}");
     Ok(())
 }
 

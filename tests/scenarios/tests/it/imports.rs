@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const MANY: usize = 6_000;
 
 /// A BBOT scan: every name under the one before its own tens, every tenth with an address.
-fn events(many: usize) -> Vec<Value> {
+pub(crate) fn events(many: usize) -> Vec<Value> {
     let event = |n: usize| {
         let (parent, name) = match n {
             0 => ("SCAN:s".to_owned(), "company.example".to_owned()),
@@ -40,7 +40,7 @@ fn file(place: &Place, name: &str, events: &[Value]) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn import(path: &std::path::Path) -> [&str; 4] {
+pub(crate) fn import(path: &std::path::Path) -> [&str; 4] {
     [
         "import",
         "--format",

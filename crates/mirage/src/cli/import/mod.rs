@@ -3,19 +3,17 @@
 //! **Invariant:** the whole file is read once before anything is written: a bad file changes nothing.
 
 mod commits;
+mod far;
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use mirage_api::error::Problem;
-use mirage_domain::id::Digest;
-use mirage_domain::scope::Scope;
 use mirage_log::evidence::FILE_BYTES_MAX;
-use mirage_workers::collectors::import::{BadFile, Checked, IMPORTERS, Importer, root};
-use mirage_workers::node::Import;
-use sha2::{Digest as _, Sha256};
+use mirage_workers::collectors::import::{BadFile, Checked, IMPORTERS, Importer};
+use mirage_workers::node::{Looked, import};
 
 use super::scan::end;
 use super::{Answer, Context, known, suggest};
@@ -24,15 +22,13 @@ use crate::wire;
 
 /// The format of commits, which are appended as they are wherever they can be.
 const COMMITS: &str = "commits";
-/// Longest name of a scan, in bytes; what is longer is cut.
-const NAME_BYTES_MAX: usize = 200;
 
 /// Import a file of another tool as a scan of its own
 ///
 /// The file is kept as evidence, and read by the module of its format alone: nothing is asked of the world.
 /// Importing it again adds nothing; an import that was interrupted goes on.
 /// Commits of scans are appended as they are where the workspace has the same id key and nothing else under their names;
-/// elsewhere their findings become a scan. Their evidence is not among them.
+/// elsewhere, and at a server, their findings become a scan. Their evidence is not among them.
 ///
 /// Exit codes: 0 ok, 2 usage, or the file is not of that format (nothing was changed), 6 the log is damaged,
 /// 7 the import failed, 8 still running at --timeout, 9 the store cannot be used, 130 interrupted
@@ -54,9 +50,13 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
     let importer = importer(&arguments.format)?;
+    let remote = context.remote()?;
     let path = arguments.file.clone();
     let opened = tokio::task::spawn_blocking(move || open(&path)).await;
     let mut file = opened.map_err(|error| Problem::of("internal", &error))??;
+    if let Some(remote) = remote {
+        return far::send(context, &remote, &arguments, file).await;
+    }
     if importer.name() == COMMITS {
         let Some(why) = commits::obstacle(context, &mut file).await? else {
             return commits::append(context, &mut file).await;
@@ -77,17 +77,14 @@ async fn as_scan(
 ) -> Answer {
     let (path, format) = (arguments.file.clone(), importer.name());
     let looked = tokio::task::spawn_blocking(move || look(&path, file, importer)).await;
-    let (file, digest, checked) = looked.map_err(|error| Problem::of("internal", &error))??;
-    tell(context, &checked);
-    let import = Import {
-        name: name(&arguments),
-        file: digest,
-        scope: scope(arguments.scope, digest, &checked)?,
-    };
+    let looked = looked.map_err(|error| Problem::of("internal", &error))??;
+    tell(context, &looked.checked);
+    let import = looked.import(&name(&arguments), arguments.scope);
+    let import = import.map_err(|error| Problem::new("bad_scope", format!("`{}`", error.0)))?;
     let node = Arc::new(context.node_with_room().await?);
     let (scan, position) = node
         .commands
-        .import(importer, import, file, &wire::caller())
+        .import(importer, import, looked.file, &wire::caller())
         .await
         .map_err(wire::of_command)?;
     context.output.say(match position {
@@ -99,8 +96,7 @@ async fn as_scan(
 
 fn importer(name: &str) -> Result<&'static Importer, Problem> {
     let names = || IMPORTERS.iter().map(|importer| importer.name());
-    let known = IMPORTERS.iter().find(|importer| importer.name() == name);
-    known.copied().ok_or_else(|| {
+    import::importer(name).ok_or_else(|| {
         let problem = Problem::new("usage", format!("there is no format `{name}`"));
         match suggest::nearest(name, names()) {
             Some(word) => problem.try_this(suggest::question(word)),
@@ -116,28 +112,11 @@ fn bad(path: &str, what: impl std::fmt::Display) -> Problem {
     Problem::new("bad_file", format!("{path}: {what}"))
 }
 
-/// Reads the whole file: its hash, and what it holds.
-fn look(
-    path: &str,
-    mut file: File,
-    importer: &Importer,
-) -> Result<(File, Digest, Checked), Failure> {
-    let failed = |error: io::Error| bad(path, error);
-    file.rewind().map_err(failed)?;
-    let mut hasher = Sha256::new();
-    let mut piece = vec![0; 256 * 1024];
-    loop {
-        match file.read(&mut piece).map_err(failed)? {
-            0 => break,
-            read => hasher.update(&piece[..read]),
-        }
-    }
-    let digest = Digest(hasher.finalize().into());
-    let checked = importer.check(&mut file, digest);
-    let checked = checked.map_err(|BadFile { what, hint }| {
+/// Reads the whole file.
+fn look(path: &str, file: File, importer: &Importer) -> Result<Looked, Problem> {
+    import::look(file, importer).map_err(|BadFile { what, hint }| {
         bad(path, what).try_this(format!("{hint}; nothing was changed"))
-    })?;
-    Ok((file, digest, checked))
+    })
 }
 
 /// The file itself, or a copy of what can be read only once.
@@ -189,6 +168,7 @@ fn tell(context: &Context, checked: &Checked) {
     }
 }
 
+/// The name that was given, else that of the file.
 fn name(arguments: &Arguments) -> String {
     let file = match arguments.file.as_str() {
         "-" => "stdin".into(),
@@ -196,18 +176,5 @@ fn name(arguments: &Arguments) -> String {
             .file_name()
             .map_or_else(|| path.into(), |name| name.to_string_lossy().into_owned()),
     };
-    let name = arguments.name.clone().unwrap_or(file);
-    name[..name.floor_char_boundary(NAME_BYTES_MAX)].to_owned()
-}
-
-/// The rules that were given, else what the file says that it was about.
-fn scope(given: Vec<String>, digest: Digest, checked: &Checked) -> Result<Vec<String>, Problem> {
-    let rules = match given.is_empty() {
-        true => checked.targets.clone(),
-        false => given,
-    };
-    match Scope::new([&root(digest)], &rules) {
-        Ok(_) => Ok(rules),
-        Err(error) => Err(Problem::new("bad_scope", format!("`{}`", error.0))),
-    }
+    arguments.name.clone().unwrap_or(file)
 }

@@ -16,7 +16,7 @@ use mirage_projections::PAGE_ROWS_MAX;
 use mirage_projections::catalog::{FindingFilter, MarkRow, Page, Reader, ScanFilter, State};
 use mirage_workers::node::{Caller, Node, ScanRequest};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(crate) use request::{configured, manifest, parsed, private};
 
@@ -175,13 +175,19 @@ async fn ask(
     let started = remote
         .change(Method::POST, &["scans"], Some(body), key, None)
         .await?;
+    started_there(context, &started)?;
+    Ok(Exit::Done)
+}
+
+/// Tells of a scan that a server has started.
+pub(crate) fn started_there(context: &Context, started: &Value) -> Result<(), Failure> {
     let (id, position) = (started["scan_id"].clone(), started["position"].clone());
     let next = id.as_str().unwrap_or_default().to_owned();
     context.output.thing(&STARTED, vec![id, position])?;
     context.output.say(format_args!(
         "its nodes run it; to look: mirage scans get {next}"
     ));
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// The caller with the key and the request as it was written, before defaults.

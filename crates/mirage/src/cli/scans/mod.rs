@@ -8,8 +8,6 @@ use mirage_api::error::Exit;
 use mirage_projections::PAGE_ROWS_MAX;
 use mirage_projections::catalog::{Page, ScanFilter};
 
-pub(crate) use rerun::request as request_of;
-
 use super::global::{AtArgument, KeyArgument};
 use super::{Answer, Context, known};
 use crate::output::{Field, Listing, Shape, values};

@@ -3,12 +3,9 @@
 use std::sync::Arc;
 
 use mirage_api::error::Problem;
-use mirage_domain::event::Event;
-use mirage_domain::id::{Digest, Position, ScanId, StreamId};
-use mirage_domain::scan::{self, Origin, Requested};
-use mirage_workers::node::{Node, ScanRequest};
-use mirage_workers::seed;
-use mirage_workers::settings::ScanSettings;
+use mirage_domain::id::ScanId;
+use mirage_domain::scan::Origin;
+use mirage_workers::node::Node;
 
 use super::super::global::KeyArgument;
 use super::super::scan::{consent, end, started};
@@ -37,7 +34,8 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let id = ids::scan(&views.reader(None)?, &arguments.scan)?;
     let node = Arc::new(context.node_with_room().await?);
     must_ask_the_world(&node, &id).await?;
-    let mut request = request(&node, &id).await?;
+    let request = node.commands.request_of(&id).await;
+    let mut request = request.map_err(wire::of_command)?;
     request.consent = consent::obtain(context, request.profile)?;
     let caller = arguments.key.caller(&["rerun", id.as_str()]);
     let (fresh, position) = node
@@ -56,9 +54,9 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
 
 /// Only a scan of the world may find something else when it is run again, and only it has the limits for that.
 async fn must_ask_the_world(node: &Node, id: &ScanId) -> Result<(), Failure> {
-    let (mut first, mut origin) = (id.clone(), requested(node, id).await?.origin);
+    let (mut first, mut origin) = (id.clone(), origin(node, id).await?);
     while let Origin::Rederivation { of } = origin {
-        origin = requested(node, &of).await?.origin;
+        origin = self::origin(node, &of).await?;
         first = of;
     }
     let (why, hint) = match origin {
@@ -75,45 +73,7 @@ async fn must_ask_the_world(node: &Node, id: &ScanId) -> Result<(), Failure> {
     Err(Problem::new("usage", why).try_this(hint).into())
 }
 
-/// The request of a scan, put together again.
-pub(crate) async fn request(node: &Node, id: &ScanId) -> Result<ScanRequest, Failure> {
-    let requested = requested(node, id).await?;
-    let damaged = |what: &str| Problem::new("evidence_damaged", format!("{what} of scan {id}"));
-    let list = evidence(node, requested.seeds.list).await?;
-    let seeds = list.and_then(|list| seed::decode(&list).ok());
-    let settings = evidence(node, requested.settings).await?;
-    let settings = settings.and_then(|bytes| ScanSettings::decode(&bytes).ok());
-    Ok(ScanRequest {
-        name: requested.name.open().cloned().unwrap_or_default(),
-        seeds: seeds.ok_or_else(|| damaged("the seed list"))?,
-        profile: requested.profile,
-        modules: requested.modules,
-        scope: requested
-            .scope
-            .open()
-            .cloned()
-            .ok_or_else(|| damaged("the scope"))?,
-        limits: requested.limits,
-        consent: None,
-        allow_private: requested.allow_private,
-        settings: settings.ok_or_else(|| damaged("the settings"))?,
-        origin: Origin::Scan {
-            rerun_of: Some(id.clone()),
-        },
-    })
-}
-
-async fn requested(node: &Node, id: &ScanId) -> Result<Requested, Failure> {
-    let stream = StreamId::scan(&node.workspace, id);
-    let commits = node.log.read_stream(&stream, Position(0)).await?;
-    let mut events = commits.iter().flat_map(|recorded| &recorded.commit.events);
-    let requested = events.find_map(|entry| match &entry.event {
-        Event::Scan(scan::Event::Requested(requested)) => Some(requested.clone()),
-        _ => None,
-    });
-    Ok(requested.ok_or_else(|| Problem::new("no_such_scan", id))?)
-}
-
-async fn evidence(node: &Node, digest: Digest) -> Result<Option<Vec<u8>>, Failure> {
-    Ok(node.evidence.get(&node.workspace, digest).await?)
+async fn origin(node: &Node, id: &ScanId) -> Result<Origin, Failure> {
+    let requested = node.commands.requested(id).await;
+    Ok(requested.map_err(wire::of_command)?.origin)
 }

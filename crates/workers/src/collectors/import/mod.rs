@@ -101,7 +101,7 @@ impl BadFile {
         Self { what, hint }
     }
 
-    fn io(error: &io::Error) -> Self {
+    pub(crate) fn io(error: &io::Error) -> Self {
         Self::new(error.to_string(), "look at the file and its permissions")
     }
 }
