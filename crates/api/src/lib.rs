@@ -18,6 +18,7 @@ pub mod live;
 pub mod metrics;
 pub mod openapi;
 pub mod origin;
+pub mod pace;
 pub mod rates;
 pub mod rest;
 pub mod router;

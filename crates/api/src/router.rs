@@ -27,7 +27,7 @@ use crate::auth::{self, operations};
 use crate::error::{self, Problem};
 use crate::gateway::Gateway;
 use crate::grpc;
-use crate::live::{sse, ws};
+use crate::live::{replay, sse, ws};
 use crate::metrics;
 use crate::openapi;
 use crate::origin;
@@ -81,6 +81,7 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(scans::get, scans::change))
         .routes(routes!(exports::get))
         .routes(routes!(rederivations::create))
+        .routes(routes!(replay::stream))
         .routes(routes!(search::list))
         .routes(routes!(search::facets))
         .routes(routes!(sessions::list))

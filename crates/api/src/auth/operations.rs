@@ -90,6 +90,7 @@ pub static ALL: &[Operation] = &[
     op("change_scan", Method::PATCH, "/scans/{scan}", SCAN),
     op("export_scan", Method::GET, "/scans/{scan}/export", READ),
     op("rederive_scan", Method::POST, "/scans/{scan}/rederive", SCAN),
+    op("replay_scan", Method::GET, "/scans/{scan}/replay", READ),
     op("search", Method::GET, "/search", READ),
     op("count_search", Method::GET, "/search/facets", READ),
     op("list_sessions", Method::GET, "/sessions", SELF),

@@ -10,7 +10,7 @@ use mirage_domain::id::StreamId;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use super::subscriber::{End, Item};
+use super::subscriber::End;
 use super::tail::{Rights, Tail};
 use crate::auth::{self, Principal};
 use crate::gateway::Gateway;
@@ -55,9 +55,9 @@ impl Guard {
     }
 
     /// What comes, unless the stream is over before it does.
-    pub(super) async fn unless_over<T>(
+    pub(super) async fn unless_over<O, T>(
         &mut self,
-        out: &mpsc::Sender<Item>,
+        out: &mpsc::Sender<O>,
         coming: impl Future<Output = T>,
     ) -> Result<T, End> {
         tokio::pin!(coming);

@@ -7,6 +7,7 @@
 
 pub mod asyncapi;
 mod guard;
+pub mod replay;
 pub mod sse;
 pub(crate) mod subscriber;
 pub(crate) mod tail;

@@ -78,13 +78,13 @@ pub(crate) async fn stream(
         // Proxies that would gather the answer first.
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
-    Ok((headers, body(items)).into_response())
+    Ok((headers, body(items, frame)).into_response())
 }
 
 /// Messages as they come, those that wait together in one piece, and comments in between.
-fn body(items: mpsc::Receiver<Item>) -> Body {
+pub(super) fn body<T: Send + 'static>(items: mpsc::Receiver<T>, frame: fn(&T) -> Bytes) -> Body {
     let begun = stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"retry: 1000\n\n")) });
-    let messages = stream::unfold(items, |mut items| async move {
+    let messages = stream::unfold(items, move |mut items| async move {
         let mut taken = Vec::new();
         let piece = match timeout(ALIVE, items.recv_many(&mut taken, TOGETHER)).await {
             Err(_) => Bytes::from_static(b":\n\n"),

@@ -1,19 +1,19 @@
 //! `mirage replay`: how a scan unfolded; or the whole log into a fresh data directory.
 
+mod far;
 mod into;
-mod pace;
 
 use std::io::{BufRead, IsTerminal, Read as _, stderr, stdin, stdout};
 use std::path::PathBuf;
 
 use futures::StreamExt;
 use mirage_api::error::{Exit, Problem};
+use mirage_api::pace::{Pace, Speed};
 use mirage_domain::id::Position;
-use mirage_log::{Filter, Read};
+use mirage_log::{Filter, Read, Recorded};
 
 use super::{Answer, Context, ids, known, log};
-use crate::output::{Failure, Form};
-use pace::{Pace, Speed};
+use crate::output::{Failure, Form, Rows};
 
 /// Longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: u64 = 64;
@@ -58,6 +58,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
 }
 
 async fn show(context: &Context, scan: &str, arguments: &Arguments) -> Answer {
+    if let Some(remote) = context.remote()? {
+        return far::show(context, &remote, scan, arguments).await;
+    }
     let views = context.views().await?;
     let scan = ids::scan(&views.reader(None)?, scan)?;
     let log = views.log;
@@ -68,34 +71,58 @@ async fn show(context: &Context, scan: &str, arguments: &Arguments) -> Answer {
         let detail = format!("{}: the log ends at {head}", from.max(to));
         return Err(Problem::new("no_such_position", detail).into());
     }
-    let is_terminal = stdout().is_terminal();
-    let mut output = context.output.clone();
-    if context.is_form_open() && !is_terminal {
-        output.form = Form::Jsonl;
-    }
-    let mut rows = output.rows(&log::EVENTS)?;
-    let mut pace = Pace::new(arguments.speed);
-    let is_stepped = arguments.step && is_terminal && context.may_ask();
+    let mut screen = Screen::begin(context, arguments)?;
     let mut read = log.read(Position(from.0 - 1), Filter::Scan(scan));
     while let Some(Read::Commit(recorded)) = read.next().await.transpose()? {
-        if recorded.position > to {
+        if recorded.position > to || !screen.give(&recorded).await? {
             break;
         }
-        let pause = pace.until(recorded.commit.recorded_at);
-        if is_terminal && !arguments.step && !pause.is_zero() {
-            rows.settle()?;
+    }
+    screen.end(to)
+}
+
+/// Where the events are shown, each in its time.
+struct Screen {
+    rows: Rows,
+    pace: Option<Pace>,
+    is_stepped: bool,
+}
+
+impl Screen {
+    fn begin(context: &Context, arguments: &Arguments) -> Result<Self, Failure> {
+        let is_terminal = stdout().is_terminal();
+        let mut output = context.output.clone();
+        if context.is_form_open() && !is_terminal {
+            output.form = Form::Jsonl;
+        }
+        let is_paced = is_terminal && !arguments.step;
+        Ok(Self {
+            rows: output.rows(&log::EVENTS)?,
+            pace: is_paced.then(|| Pace::new(arguments.speed)),
+            is_stepped: arguments.step && is_terminal && context.may_ask(),
+        })
+    }
+
+    /// Shows a commit when its time has come; answers whether more is wanted.
+    async fn give(&mut self, recorded: &Recorded) -> Result<bool, Failure> {
+        let recorded_at = recorded.commit.recorded_at;
+        let pause = self.pace.as_mut().map(|pace| pace.until(recorded_at));
+        if let Some(pause) = pause.filter(|pause| !pause.is_zero()) {
+            self.rows.settle()?;
             tokio::time::sleep(pause).await;
         }
-        log::push(&mut rows, &recorded)?;
-        if is_stepped {
-            rows.settle()?;
-            if !is_next_wanted().await? {
-                break;
-            }
+        log::push(&mut self.rows, recorded)?;
+        if !self.is_stepped {
+            return Ok(true);
         }
+        self.rows.settle()?;
+        is_next_wanted().await
     }
-    rows.end(Some(to.0))?;
-    Ok(Exit::Done)
+
+    fn end(self, to: Position) -> Answer {
+        self.rows.end(Some(to.0))?;
+        Ok(Exit::Done)
+    }
 }
 
 /// Waits for a line; the end of the input, or a q, ends the replay.

@@ -1,4 +1,4 @@
-//! A scan asked for once more: its request put together again, and today's modules over what it kept.
+//! A scan asked for once more: its request put together again, or its evidence read anew.
 
 use std::collections::BTreeSet;
 

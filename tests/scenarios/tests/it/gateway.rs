@@ -231,6 +231,17 @@ async fn a_scan_over_the_gateway_is_read_alike_on_both_ways() -> Result<()> {
     let words = ["evidence", "get", evidence.as_str().context("evidence")?];
     same_bytes(&served, &words).await?;
     exported_alike(&served).await?;
+    for words in [
+        &["replay", "@last"][..],
+        &["replay", "@last", "--from", "10", "--to", "40"],
+        &["replay", "@last", "-o", "csv"],
+    ] {
+        same_bytes(&served, words).await?;
+    }
+    served
+        .over(&["replay", "@last", "--to", "99999"])
+        .await?
+        .expect(&[3])?;
     derived_alike(&served).await
 }
 

@@ -2,6 +2,7 @@
 
 mod asyncapi;
 pub(crate) mod reader;
+mod replay;
 mod sse;
 mod ws;
 

@@ -28,9 +28,14 @@ pub(crate) struct Reader {
 impl Reader {
     /// Asks for a stream; the answer must be a good one.
     pub(crate) async fn open(at: SocketAddr, key: &str, query: &str, headers: &str) -> Self {
+        Self::of(at, key, &format!("/events{query}"), headers).await
+    }
+
+    /// The same of another path.
+    pub(crate) async fn of(at: SocketAddr, key: &str, path: &str, headers: &str) -> Self {
         let mut socket = TcpStream::connect(at).await.unwrap();
         let request = format!(
-            "GET /api/v1/events{query} HTTP/1.1\r\nHost: {at}\r\nAuthorization: Bearer {key}\r\n{headers}\r\n"
+            "GET /api/v1{path} HTTP/1.1\r\nHost: {at}\r\nAuthorization: Bearer {key}\r\n{headers}\r\n"
         );
         socket.write_all(request.as_bytes()).await.unwrap();
         let mut socket = BufReader::new(socket);

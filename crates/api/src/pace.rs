@@ -10,7 +10,7 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// So many times as fast as it was; positive.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Speed(f64);
+pub struct Speed(f64);
 
 impl FromStr for Speed {
     type Err = String;
@@ -26,7 +26,7 @@ impl FromStr for Speed {
 }
 
 /// The clock of a replay.
-pub(super) struct Pace {
+pub struct Pace {
     speed: Speed,
     wait_max: Duration,
     /// The latest time so far: a clock that went back has no say until it is there again.
@@ -34,7 +34,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(speed: Option<Speed>) -> Self {
+    pub fn new(speed: Option<Speed>) -> Self {
         let own = Speed(1.0);
         Self {
             speed: speed.unwrap_or(own),
@@ -48,7 +48,7 @@ impl Pace {
     }
 
     /// How long to wait before what was recorded at this time.
-    pub(super) fn until(&mut self, at: Timestamp) -> Duration {
+    pub fn until(&mut self, at: Timestamp) -> Duration {
         let latest = self.latest.map_or(at, |latest| latest.max(at));
         let before = self.latest.replace(latest).unwrap_or(at);
         let gap = Duration::try_from(latest.duration_since(before)).unwrap_or_default();
