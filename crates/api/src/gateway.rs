@@ -26,6 +26,7 @@ use crate::audit::Audit;
 use crate::auth::Principal;
 use crate::auth::devices::Devices;
 use crate::auth::identities::Identities;
+use crate::auth::oidc::Oidc;
 use crate::error::Problem;
 use crate::live::{Limits, Live};
 use crate::rates::Rates;
@@ -80,6 +81,8 @@ pub struct Gateway {
     pub live: Live,
     pub audit: Audit,
     pub devices: Devices,
+    /// Sign-in by an issuer, where the operator names one.
+    pub oidc: Option<Oidc>,
     pub rates: Rates,
     pub flows: Flows,
     /// Files that are taken in, or read to their end, at once.
@@ -119,6 +122,7 @@ impl Gateway {
             ),
             audit: Audit::new(parts.log.clone(), parts.now),
             devices: Devices::default(),
+            oidc: None,
             rates: Rates::new(admit::Settings::default().rates),
             flows: Flows::default(),
             uploads: Flows::new(UPLOADS_MAX, UPLOADS_OF_ONE_MAX),
@@ -153,6 +157,11 @@ impl Gateway {
             proxies: settings.proxies,
             ..self
         }
+    }
+
+    /// The same, letting in whom an issuer names.
+    pub fn with_oidc(self, oidc: Option<Oidc>) -> Self {
+        Self { oidc, ..self }
     }
 
     /// The folder of id keys.

@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use crate::id::Digest;
 use crate::sealed::Sealable;
 use crate::{
-    audit, delivery, log, mark, plan, scan, session, subscription, task, team, upcast, user,
-    workspace,
+    audit, delivery, identity, log, mark, plan, scan, session, subscription, task, team, upcast,
+    user, workspace,
 };
 
 /// Declares an aggregate's events: variant, wire kind, schema version. The variant's name is its data's type.
@@ -91,6 +91,7 @@ pub enum Event {
     Task(task::Event),
     Mark(mark::Event),
     User(user::Event),
+    Identity(identity::Event),
     Team(team::Event),
     Session(session::Event),
     Audit(audit::Event),
@@ -125,6 +126,7 @@ macro_rules! each {
             Event::Task($inner) => $body,
             Event::Mark($inner) => $body,
             Event::User($inner) => $body,
+            Event::Identity($inner) => $body,
             Event::Team($inner) => $body,
             Event::Session($inner) => $body,
             Event::Audit($inner) => $body,
@@ -149,7 +151,8 @@ macro_rules! of_stream {
     };
 }
 of_stream!(
-    log => Log, workspace => Workspace, scan => Scan, plan => Plan, task => Task, mark => Mark, user => User, team => Team,
+    log => Log, workspace => Workspace, scan => Scan, plan => Plan, task => Task, mark => Mark, user => User,
+    identity => Identity, team => Team,
     session => Session, audit => Audit, subscription => Subscription, delivery => Delivery
 );
 
@@ -164,6 +167,7 @@ macro_rules! of_kind {
             "workspace" => workspace,
             "mark" => mark,
             "user" => user,
+            "identity" => identity,
             "team" => team,
             "session" => session,
             "audit" => audit,
@@ -262,6 +266,7 @@ impl Event {
             | Self::Task(_)
             | Self::Mark(_)
             | Self::User(_)
+            | Self::Identity(_)
             | Self::Team(_)
             | Self::Session(_)
             | Self::Audit(_)
@@ -280,6 +285,7 @@ impl Event {
             task::Event::KINDS,
             mark::Event::KINDS,
             user::Event::KINDS,
+            identity::Event::KINDS,
             team::Event::KINDS,
             session::Event::KINDS,
             audit::Event::KINDS,

@@ -108,6 +108,10 @@ text_id! {
     TeamId
 }
 text_id! {
+    /// Somebody as an issuer of OpenID Connect knows them: `idn_` and 26 characters of base 32.
+    IdentityId
+}
+text_id! {
     /// A session: `ses_` and 26 characters of base 32, random.
     SessionId
 }
@@ -147,6 +151,15 @@ impl UserId {
     pub fn derive(key: &IdKey, name: &str) -> Self {
         let mac = key.mac(format!("user\0{name}").as_bytes());
         Self(prefixed("usr_", &[&mac.0]))
+    }
+}
+
+impl IdentityId {
+    /// Whom an issuer calls by this subject; `key` is the id key of the workspace `system`. Neither part can be guessed
+    /// from the id, and no issuer names another's subject: an address holds no NUL.
+    pub fn derive(key: &IdKey, issuer: &str, subject: &str) -> Self {
+        let mac = key.mac(format!("identity\0{issuer}\0{subject}").as_bytes());
+        Self(prefixed("idn_", &[&mac.0]))
     }
 }
 
@@ -444,6 +457,9 @@ impl StreamId {
     }
     pub fn user(user: &UserId) -> Self {
         Self::new(WorkspaceId::system(), None, "user", user.as_str())
+    }
+    pub fn identity(identity: &IdentityId) -> Self {
+        Self::new(WorkspaceId::system(), None, "identity", identity.as_str())
     }
     pub fn team(team: &TeamId) -> Self {
         Self::new(WorkspaceId::system(), None, "team", team.as_str())

@@ -12,7 +12,7 @@
 //! | scan, plan, task, workspace | [`scan`], [`plan`], [`task`], [`workspace`]: their events and commands |
 //! | mark | [`mark`]: an analyst's word on a finding; [`standing`]: what falls with it |
 //! | role | [`role`]: what somebody may do in a workspace |
-//! | user, team, session | [`user`], [`team`], [`session`]: who may enter, and who is in |
+//! | user, team, session | [`user`], [`team`], [`session`]: who may enter, and who is in; [`identity`]: by whose word
 //! | audit | [`audit`]: what was refused, and what was read that few may read |
 //! | subscription, delivery | [`subscription`], [`delivery`]: who is told by webhook, and what came of it |
 //! | module | [`module`]: the manifest |
@@ -29,6 +29,7 @@ pub mod event;
 pub mod finding;
 pub mod frontier;
 pub mod id;
+pub mod identity;
 pub mod log;
 pub mod mark;
 pub mod module;

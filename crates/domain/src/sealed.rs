@@ -62,6 +62,7 @@ pub const SEALABLE: &[(&str, &[&str])] = &[
     ("task.scheduled", &["/inputs/*/key"]),
     ("team.created", &["/name"]),
     ("user.created", &["/name", "/email"]),
+    ("user.identity_linked", &["/subject"]),
     ("user.password_set", &["/phc"]),
     ("user.totp_set", &["/secret"]),
     ("workspace.created", &["/name"]),

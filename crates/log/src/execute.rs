@@ -46,6 +46,7 @@ logged!(
     mirage_domain::scan::Scan => Scan,
     mirage_domain::session::Session => Session,
     mirage_domain::subscription::Subscriptions => Subscription,
+    mirage_domain::identity::Identity => Identity,
     mirage_domain::team::Team => Team,
     mirage_domain::user::User => User,
     mirage_domain::workspace::Workspace => Workspace,

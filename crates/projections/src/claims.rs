@@ -41,6 +41,7 @@ pub(crate) fn of_commit(recorded: &Recorded) -> impl Iterator<Item = Result<Clai
             | Event::Log(_)
             | Event::Workspace(_)
             | Event::User(_)
+            | Event::Identity(_)
             | Event::Team(_)
             | Event::Session(_)
             | Event::Audit(_)

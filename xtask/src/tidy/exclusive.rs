@@ -60,8 +60,9 @@ const DOORS: &[Door] = &[
     },
     Door {
         dependency: "reqwest",
-        // Stores that speak HTTP, and the gateway of another node: servers of the operator, never of a target.
-        users: &["mirage", "mirage-log", "mirage-projections"],
+        // Stores that speak HTTP, the gateway of another node, and the issuer by whose word users sign in: servers that the
+        // operator names, never of a target.
+        users: &["mirage", "mirage-api", "mirage-log", "mirage-projections"],
         instead: NETWORK,
     },
     Door {
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!(found("crates/mirage-workers", "hyper"), [""; 0]);
         assert_eq!(found("crates/mirage-api", "hyper"), ["hyper"]);
         assert_eq!(found("crates/mirage", "reqwest"), [""; 0]);
-        assert_eq!(found("crates/mirage-api", "reqwest"), ["reqwest"]);
+        assert_eq!(found("crates/mirage-workers", "reqwest"), ["reqwest"]);
     }
 
     #[test]

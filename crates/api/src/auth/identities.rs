@@ -6,6 +6,7 @@
 
 pub mod device;
 pub mod manage;
+pub mod named;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use mirage_domain::event::Event;
 use mirage_domain::id::{
     Digest, IdKey, Position, SessionId, StreamId, UserId, Version, WorkspaceId,
 };
+use mirage_domain::identity::Identity;
 use mirage_domain::role::Role;
 use mirage_domain::session::{
     self, Method, OpenSession, Reason, RefreshSession, RevokeSession, Session,
@@ -88,6 +90,7 @@ pub struct Identities {
     pub sessions: Store<Session>,
     pub workspaces: Store<Workspace>,
     pub teams: Store<Team>,
+    pub identities: Store<Identity>,
     log: Arc<dyn EventLog>,
     keys: PathBuf,
     issuer: String,
@@ -111,6 +114,7 @@ impl Identities {
             sessions: Store::new(log.clone()),
             workspaces: Store::new(log.clone()),
             teams: Store::new(log.clone()),
+            identities: Store::new(log.clone()),
             log,
             keys,
             issuer,

@@ -8,6 +8,7 @@ pub mod devices;
 pub mod identities;
 pub mod key_ring;
 pub mod limiter;
+pub mod oidc;
 pub mod operations;
 pub mod password;
 pub mod refresh_token;

@@ -75,6 +75,9 @@ pub static ALL: &[Operation] = &[
     op("get_log_head", Method::GET, "/log", READ),
     op("get_commit", Method::GET, "/log/commits/{position}", AUDIT),
     op("list_marks", Method::GET, "/marks", READ),
+    op("list_identities", Method::GET, "/me/identities", SELF),
+    op("begin_identity", Method::POST, "/me/identities", SELF),
+    op("unlink_identity", Method::DELETE, "/me/identities/{identity}", SELF),
     op("change_password", Method::PUT, "/me/password", SELF),
     op("offer_totp", Method::POST, "/me/totp", SELF),
     op("set_totp", Method::PUT, "/me/totp", SELF),
@@ -122,6 +125,10 @@ pub static ALL: &[Operation] = &[
 pub static OPEN: &[Operation] = &[
     op("begin_device", Method::POST, "/device", &[]),
     op("poll_device", Method::POST, "/device/token", &[]),
+    op("show_oidc", Method::GET, "/oidc", &[]),
+    op("finish_oidc", Method::GET, "/oidc/callback", &[]),
+    op("begin_oidc", Method::GET, "/oidc/start", &[]),
+    op("redeem_oidc", Method::POST, "/oidc/token", &[]),
     op("refresh", Method::POST, "/refresh", &[]),
     op("sign_in", Method::POST, "/sign-in", &[]),
 ];

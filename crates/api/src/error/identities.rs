@@ -1,6 +1,6 @@
 //! From the errors about users, sessions, members and teams to the public table.
 
-use mirage_domain::{session, team, user, workspace};
+use mirage_domain::{identity, session, team, user, workspace};
 
 use super::Coded;
 
@@ -8,20 +8,33 @@ impl Coded for user::Error {
     fn code(&self) -> &'static str {
         match self {
             Self::Create(user::CreateError::Exists) => "user_exists",
+            Self::Identity(user::IdentityError::TooMany) => "identities_full",
+            Self::Identity(user::IdentityError::None) => "no_such_identity",
             Self::Create(user::CreateError::Name | user::CreateError::Email)
             | Self::Create(user::CreateError::Password(user::SetPasswordError::Form))
             | Self::SetPassword(user::SetPasswordError::Form)
+            | Self::Identity(user::IdentityError::Issuer | user::IdentityError::Subject)
             | Self::Totp(user::TotpError::Secret) => "bad_value",
             Self::Create(user::CreateError::Password(user::SetPasswordError::NoUser))
             | Self::SetPassword(user::SetPasswordError::NoUser)
             | Self::Totp(user::TotpError::NoUser)
+            | Self::Identity(user::IdentityError::NoUser)
             | Self::Suspend(user::SuspendError::NoUser) => "no_such_user",
             Self::Totp(user::TotpError::None) => "no_second_factor",
             Self::SignIn(user::SignInError::NoCode) => "code_needed",
             Self::SignIn(user::SignInError::SessionOver) => "access_denied",
+            Self::SignIn(user::SignInError::NotLinked) => "oidc_not_linked",
             Self::SignIn(user::SignInError::MayNotEnter | user::SignInError::Used) => {
                 "sign_in_failed"
             }
+        }
+    }
+}
+
+impl Coded for identity::Error {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Taken => "identity_taken",
         }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) struct SignIn {
     workspace: WorkspaceId,
 }
 
-fn default_workspace() -> WorkspaceId {
+pub(super) fn default_workspace() -> WorkspaceId {
     WorkspaceId::new("default").expect("letters")
 }
 

@@ -37,9 +37,9 @@ pub(crate) struct ChangeUser {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ChangedUser {
     #[schema(value_type = String)]
-    user_id: UserId,
+    pub(super) user_id: UserId,
     #[schema(value_type = u64)]
-    position: Position,
+    pub(super) position: Position,
 }
 
 /// Suspend a user or take that back, set a lost password anew, or remove a lost second factor
@@ -176,7 +176,7 @@ pub(crate) async fn totp(
 }
 
 /// The user who asks.
-fn own(who: &Principal) -> Result<UserId, Problem> {
+pub(super) fn own(who: &Principal) -> Result<UserId, Problem> {
     let (user, _) = who.session().ok_or_else(no_session)?;
     Ok(user.clone())
 }

@@ -73,6 +73,7 @@ fn call(operation: &Operation, ids: &Ids) -> (String, Option<Value>) {
         .replace("{subscription}", &ids.subscription)
         .replace("{team}", &ids.team)
         .replace("{user}", "usr_unknown")
+        .replace("{identity}", "idn_unknown")
         .replace("{cursor}", "3.1")
         .replace("{module}", "dns")
         .replace("{position}", "3")

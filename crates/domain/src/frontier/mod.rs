@@ -197,6 +197,7 @@ impl Frontier {
             | Event::Workspace(_)
             | Event::Mark(_)
             | Event::User(_)
+            | Event::Identity(_)
             | Event::Team(_)
             | Event::Session(_)
             | Event::Audit(_)

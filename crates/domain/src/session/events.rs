@@ -20,6 +20,8 @@ pub enum Method {
     PasswordAndTotp,
     /// Somebody who was in allowed another device.
     Device,
+    /// An issuer of OpenID Connect said who it is.
+    Oidc,
 }
 
 impl Method {
@@ -28,6 +30,7 @@ impl Method {
             Self::Password => "password",
             Self::PasswordAndTotp => "password-and-totp",
             Self::Device => "device",
+            Self::Oidc => "oidc",
         }
     }
 }

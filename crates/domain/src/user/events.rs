@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::SessionId;
+use crate::id::{IdentityId, SessionId};
 use crate::sealed::Sealable;
 
 crate::event::events! {
@@ -12,6 +12,8 @@ crate::event::events! {
     TotpUsed = "user.totp_used" v 1,
     TotpRemoved = "user.totp_removed" v 1,
     SignedIn = "user.signed_in" v 1,
+    IdentityLinked = "user.identity_linked" v 1,
+    IdentityUnlinked = "user.identity_unlinked" v 1,
     Suspended = "user.suspended" v 1,
     Reinstated = "user.reinstated" v 1,
 }
@@ -60,6 +62,22 @@ pub struct TotpRemoved {}
 #[serde(deny_unknown_fields)]
 pub struct SignedIn {
     pub session: SessionId,
+}
+
+/// Whom this issuer calls by this subject is the user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityLinked {
+    pub identity: IdentityId,
+    pub issuer: String,
+    pub subject: Sealable<String>,
+}
+
+/// The identity is no way in any more; whoever was in is out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityUnlinked {
+    pub identity: IdentityId,
 }
 
 /// The user is out, and may not enter, whatever is proved.

@@ -5,23 +5,27 @@
 
 mod create;
 mod events;
+mod identity;
 mod set_password;
 mod sign_in;
 mod suspend;
 mod totp;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
 pub use create::{CreateError, CreateUser, EMAIL_BYTES_MAX, NAME_BYTES_MAX, sign_in_name};
 pub use events::*;
+pub use identity::{
+    IDENTITIES_MAX, IdentityError, LinkIdentity, SUBJECT_BYTES_MAX, UnlinkIdentity,
+};
 pub use set_password::{PHC_BYTES_MAX, SetPassword, SetPasswordError};
 pub use sign_in::{Proof, SESSIONS_MAX, SignIn, SignInError};
 pub use suspend::{Reinstate, Suspend, SuspendError};
 pub use totp::{RemoveTotp, SetTotp, TotpError};
 
-use crate::id::SessionId;
+use crate::id::{IdentityId, SessionId};
 use crate::sealed::Sealable;
 
 /// The secret from which one-time codes are made, and the last step whose code was used.
@@ -30,6 +34,13 @@ pub struct Totp {
     /// Base 32 without padding, as authenticators take it.
     pub secret: Sealable<String>,
     pub step_used: Option<u64>,
+}
+
+/// Whom an issuer knows the user as.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    pub issuer: String,
+    pub subject: Sealable<String>,
 }
 
 /// The state of one user.
@@ -41,6 +52,8 @@ pub struct User {
     /// What verifies the password, as a PHC string; without one nobody signs in by password.
     pub phc: Option<Sealable<String>>,
     pub totp: Option<Totp>,
+    /// As whom issuers know the user; each is a way in.
+    pub identities: BTreeMap<IdentityId, Known>,
     pub is_suspended: bool,
     /// Those that hold, as far as the user is concerned, oldest first: a session that is not here is over.
     pub sessions: VecDeque<SessionId>,
@@ -65,6 +78,8 @@ pub enum Command {
     SetTotp(SetTotp),
     SignIn(SignIn),
     RemoveTotp(RemoveTotp),
+    LinkIdentity(LinkIdentity),
+    UnlinkIdentity(UnlinkIdentity),
     Suspend(Suspend),
     Reinstate(Reinstate),
 }
@@ -81,6 +96,8 @@ pub enum Error {
     #[error(transparent)]
     SignIn(#[from] SignInError),
     #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
     Suspend(#[from] SuspendError),
 }
 
@@ -91,6 +108,8 @@ fn decide(user: &User, command: Command) -> Result<Vec<Event>, Error> {
         Command::SetTotp(command) => totp::set(user, command)?,
         Command::SignIn(command) => sign_in::decide(user, command)?,
         Command::RemoveTotp(command) => totp::remove(user, command)?,
+        Command::LinkIdentity(command) => identity::link(user, command)?,
+        Command::UnlinkIdentity(command) => identity::unlink(user, command)?,
         Command::Suspend(command) => suspend::suspend(user, command)?,
         Command::Reinstate(command) => suspend::reinstate(user, command)?,
     })
@@ -121,6 +140,18 @@ impl User {
                 }
             }
             Event::TotpRemoved(_) => self.totp = None,
+            Event::IdentityLinked(linked) => {
+                let IdentityLinked {
+                    identity,
+                    issuer,
+                    subject,
+                } = linked;
+                self.identities.insert(identity, Known { issuer, subject });
+            }
+            Event::IdentityUnlinked(unlinked) => {
+                self.identities.remove(&unlinked.identity);
+                self.sessions.clear();
+            }
             Event::SignedIn(signed_in) => {
                 if self.sessions.len() >= SESSIONS_MAX {
                     self.sessions.pop_front();

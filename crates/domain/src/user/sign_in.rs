@@ -1,7 +1,7 @@
 //! Signing in: a session begins to be one of the user's, and a one-time code is used up.
 
 use super::{Event, SignedIn, TotpUsed, User};
-use crate::id::SessionId;
+use crate::id::{IdentityId, SessionId};
 
 /// Sessions of a user that hold, at most; one more ends the oldest.
 pub const SESSIONS_MAX: usize = 64;
@@ -20,6 +20,8 @@ pub enum Proof {
     Password { step: Option<u64> },
     /// Somebody who is in by this session allowed another device: what was shown for the one counts for the other.
     Session(SessionId),
+    /// An issuer said that it is this one; what it asked for, one-time codes too, is its own affair.
+    Identity(IdentityId),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +33,8 @@ pub enum SignInError {
     /// RFC 6238, section 5.2: a code is accepted once.
     #[error("the one-time code was used before")]
     Used,
+    #[error("the identity is not linked to the user")]
+    NotLinked,
     #[error("the session that allowed it is over")]
     SessionOver,
 }
@@ -44,6 +48,9 @@ pub(super) fn decide(user: &User, command: SignIn) -> Result<Vec<Event>, SignInE
         (Proof::Session(session), _) if !user.sessions.contains(&session) => {
             return Err(SignInError::SessionOver);
         }
+        (Proof::Identity(identity), _) if !user.identities.contains_key(&identity) => {
+            return Err(SignInError::NotLinked);
+        }
         (Proof::Password { step }, Some(totp)) => {
             let step = step.ok_or(SignInError::NoCode)?;
             if totp.step_used.is_some_and(|last| step <= last) {
@@ -51,7 +58,7 @@ pub(super) fn decide(user: &User, command: SignIn) -> Result<Vec<Event>, SignInE
             }
             events.push(TotpUsed { step }.into());
         }
-        (Proof::Session(_), _) | (Proof::Password { .. }, None) => {}
+        (Proof::Session(_) | Proof::Identity(_), _) | (Proof::Password { .. }, None) => {}
     }
     let session = command.session;
     events.push(SignedIn { session }.into());

@@ -120,7 +120,7 @@ pub(crate) async fn run(context: &Context, _: &Arguments) -> Answer {
         now: node.now,
     };
     if let Some(runner) = runner.clone().filter(|_| roles.contains(&Role::Api)) {
-        let gateway = Arc::new(context.gateway(&node, runner));
+        let gateway = Arc::new(context.gateway(&node, runner)?);
         scraped.gateway = Some(gateway.clone());
         routes = routes.merge(router::routes(gateway.clone()));
         routes = routes.merge(grpc::health::routes(dependencies, stop.clone()));

@@ -72,6 +72,7 @@ impl Tally {
                 | Event::Workspace(_)
                 | Event::Mark(_)
                 | Event::User(_)
+                | Event::Identity(_)
                 | Event::Team(_)
                 | Event::Session(_)
                 | Event::Audit(_)

@@ -11,13 +11,14 @@ use mirage_projections::Runner;
 use mirage_workers::node::Node;
 use tokio::net::TcpListener;
 
+use super::oidc;
 use crate::cli::Context;
 use crate::cli::scan::{configured, parsed, private};
 use crate::config::Config;
 use crate::output::Failure;
 
 impl Context {
-    pub(crate) fn gateway(&self, node: &Node, runner: Arc<Runner>) -> Gateway {
+    pub(crate) fn gateway(&self, node: &Node, runner: Arc<Runner>) -> Result<Gateway, Failure> {
         let gateway = Gateway::new(Parts {
             log: node.log.clone(),
             evidence: node.evidence.clone(),
@@ -31,7 +32,8 @@ impl Context {
             },
             now: node.now,
         });
-        gateway.with_admission(admission(&self.config))
+        let gateway = gateway.with_admission(admission(&self.config));
+        Ok(gateway.with_oidc(oidc::of(&self.config)?))
     }
 
     /// The node's listener, with TLS where a certificate is named.

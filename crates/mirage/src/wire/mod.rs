@@ -22,6 +22,7 @@ mod gateway;
 mod health;
 mod held;
 mod notify;
+mod oidc;
 pub(crate) mod remote;
 mod servers;
 pub(crate) mod signed_in;

@@ -6,6 +6,7 @@ pub(in crate::cli) mod secret;
 
 use mirage_api::auth::identities::Identities;
 use mirage_api::auth::identities::manage::NewUser;
+use mirage_api::auth::oidc::Named;
 use mirage_api::error::{Exit, Problem};
 use mirage_domain::id::{Position, StreamId, UserId, WorkspaceId};
 use mirage_domain::role::Role;
@@ -70,6 +71,16 @@ enum Command {
         #[arg(value_name = "NAME")]
         name: String,
     },
+    /// Let whom an issuer of OpenID Connect names sign in as a user
+    ///
+    /// The subject is what the issuer calls them, never a mail address; who tries to sign in is told it.
+    ///
+    /// Exit codes: 0 ok, 2 issuer or subject is not acceptable, 3 no such user, 5 it is linked to another user
+    Link(Linked),
+    /// Let whom an issuer names sign in no more, and end every session of the user
+    ///
+    /// Exit codes: 0 ok, 3 no such user, or it is not linked
+    Unlink(Linked),
     /// Let a suspended user sign in again
     ///
     /// Exit codes: 0 ok, 3 no such user
@@ -77,6 +88,19 @@ enum Command {
         #[arg(value_name = "NAME")]
         name: String,
     },
+}
+
+#[derive(Debug, clap::Args)]
+struct Linked {
+    /// The sign-in name
+    #[arg(value_name = "NAME")]
+    name: String,
+    /// The issuer, as it names itself
+    #[arg(long, value_name = "URL")]
+    issuer: String,
+    /// Whom the issuer means by it
+    #[arg(long, value_name = "SUBJECT")]
+    subject: String,
 }
 
 #[derive(Debug, clap::Args)]
@@ -155,6 +179,19 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
                 .set_password(&user, password, desk.envelope());
             changed(context, &user, &name, set.await?)
         }
+        Command::Link(linked) => {
+            let desk = Desk::open(context).await?;
+            let user = desk.user(&linked.name).await?;
+            let link = desk.identities.link(&user, linked.named(), desk.envelope());
+            changed(context, &user, &linked.name, link.await?)
+        }
+        Command::Unlink(linked) => {
+            let desk = Desk::open(context).await?;
+            let user = desk.user(&linked.name).await?;
+            let identity = desk.identities.identity(&linked.named()).await?;
+            let unlink = desk.identities.unlink(&user, identity, desk.envelope());
+            changed(context, &user, &linked.name, unlink.await?)
+        }
         Command::Suspend { name } => tell(context, &name, OfUser::Suspend(Suspend)).await,
         Command::Reinstate { name } => tell(context, &name, OfUser::Reinstate(Reinstate)).await,
     }
@@ -225,6 +262,15 @@ fn changed(context: &Context, user: &UserId, name: &str, position: Position) -> 
     let values = vec![user.to_string().into(), name.into(), position.0.into()];
     context.output.thing(&CHANGED, values)?;
     Ok(Exit::Done)
+}
+
+impl Linked {
+    fn named(&self) -> Named {
+        Named {
+            issuer: self.issuer.clone(),
+            subject: self.subject.clone(),
+        }
+    }
 }
 
 impl Desk {

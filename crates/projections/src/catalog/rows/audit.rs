@@ -85,6 +85,7 @@ fn whose<'a>(event: &'a Event, stream: &'a StreamId) -> Option<&'a str> {
         | Event::Mark(_)
         | Event::Audit(_)
         | Event::User(_)
+        | Event::Identity(_)
         | Event::Team(_)
         | Event::Subscription(_) => Some(stream.workspace.as_str()),
         // A workspace's own stream is named after it.

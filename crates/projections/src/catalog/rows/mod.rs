@@ -69,6 +69,7 @@ pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Res
             Event::Log(_)
             | Event::Workspace(_)
             | Event::User(_)
+            | Event::Identity(_)
             | Event::Team(_)
             | Event::Session(_)
             | Event::Audit(_)
