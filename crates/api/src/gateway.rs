@@ -83,6 +83,8 @@ pub struct Gateway {
     pub devices: Devices,
     /// Sign-in by an issuer, where the operator names one.
     pub oidc: Option<Oidc>,
+    /// The public address, where the operator tells it.
+    pub address: Option<String>,
     pub rates: Rates,
     pub flows: Flows,
     /// Files that are taken in, or read to their end, at once.
@@ -123,6 +125,7 @@ impl Gateway {
             audit: Audit::new(parts.log.clone(), parts.now),
             devices: Devices::default(),
             oidc: None,
+            address: None,
             rates: Rates::new(admit::Settings::default().rates),
             flows: Flows::default(),
             uploads: Flows::new(UPLOADS_MAX, UPLOADS_OF_ONE_MAX),
@@ -162,6 +165,12 @@ impl Gateway {
     /// The same, letting in whom an issuer names.
     pub fn with_oidc(self, oidc: Option<Oidc>) -> Self {
         Self { oidc, ..self }
+    }
+
+    /// The same, which says where it lies.
+    pub fn with_address(self, address: Option<String>) -> Self {
+        let address = address.map(|address| address.trim_end_matches('/').to_owned());
+        Self { address, ..self }
     }
 
     /// The folder of id keys.

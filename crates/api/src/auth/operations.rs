@@ -125,6 +125,8 @@ pub static ALL: &[Operation] = &[
 pub static OPEN: &[Operation] = &[
     op("begin_device", Method::POST, "/device", &[]),
     op("poll_device", Method::POST, "/device/token", &[]),
+    op("authorize_device", Method::POST, "/oauth/device_authorization", &[]),
+    op("grant_token", Method::POST, "/oauth/token", &[]),
     op("show_oidc", Method::GET, "/oidc", &[]),
     op("finish_oidc", Method::GET, "/oidc/callback", &[]),
     op("begin_oidc", Method::GET, "/oidc/start", &[]),

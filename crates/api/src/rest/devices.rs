@@ -3,6 +3,7 @@
 //! The program asks for two codes, shows one, and polls with the other; a person types the one that is shown.
 //! **Never:** a device that is allowed by an API key: what it gets is a session, and a key has none to give.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::Json;
@@ -95,21 +96,25 @@ pub(crate) async fn begin(
     Source(address): Source,
     Body { value, .. }: Body<Begin>,
 ) -> Result<Json<Codes>, Refusal> {
-    let name = value.client_name;
+    Ok(Json(wait(&gateway, value.client_name, address)?))
+}
+
+/// Lets a device wait under a name that can be shown.
+pub(super) fn wait(gateway: &Gateway, name: String, address: IpAddr) -> Result<Codes, Problem> {
     let is_plain = |c: char| c == ' ' || c.is_ascii_graphic();
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(is_plain) {
-        let detail = format!("client_name has 1 to {NAME_BYTES_MAX} printable ASCII characters");
-        return Err(Problem::new("bad_value", detail).into());
+        let detail = format!("a client has 1 to {NAME_BYTES_MAX} printable ASCII characters");
+        return Err(Problem::new("bad_value", detail));
     }
     let device = Device { name, address };
     let codes = gateway.devices.begin(device, Instant::now());
     let codes = codes.map_err(problem)?;
-    Ok(Json(Codes {
+    Ok(Codes {
         device_code: codes.device,
         user_code: codes.user,
         expires_in: LIFETIME.as_secs(),
         interval: INTERVAL.as_secs(),
-    }))
+    })
 }
 
 /// Ask whether the device was let in, and get its tokens once it was
@@ -191,7 +196,7 @@ async fn recorded(
     Err(admit::refused(gateway, Some(who), refusal, &asked).await)
 }
 
-fn problem(error: Error) -> Problem {
+pub(super) fn problem(error: Error) -> Problem {
     let (code, wait) = match error {
         Error::Full => ("too_many_requests", Some(LIFETIME.as_secs())),
         Error::NoRandom => ("internal", None),

@@ -24,6 +24,7 @@ pub mod marks;
 pub mod members;
 pub mod modules;
 pub mod moment;
+pub mod oauth;
 pub mod oidc;
 pub mod query;
 pub mod rederivations;

@@ -15,7 +15,7 @@ async fn post(rig: &Rig, token: &str, path: &str, body: Value) -> Answered {
 }
 
 /// The access token of a viewer who has signed in by password.
-async fn viewer(rig: &Rig) -> String {
+pub(crate) async fn viewer(rig: &Rig) -> String {
     let new = json!({"name": "ada", "role": "viewer", "password": PASSWORD});
     rig.owner(Method::POST, "/members", Some(new)).await.good();
     let asked = json!({"name": "ada", "password": PASSWORD, "workspace": workspace(0).as_str()});
@@ -49,7 +49,7 @@ async fn poll(rig: &Rig, device_code: &str) -> Answered {
     .await
 }
 
-async fn decide(rig: &Rig, token: &str, user_code: &str, is_allowed: bool) -> Answered {
+pub(crate) async fn decide(rig: &Rig, token: &str, user_code: &str, is_allowed: bool) -> Answered {
     let decision = json!({"user_code": user_code, "is_allowed": is_allowed});
     post(rig, token, "/device/confirm", decision).await
 }

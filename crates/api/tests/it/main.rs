@@ -11,6 +11,7 @@ mod imports;
 mod limits;
 mod live;
 mod matrix;
+mod oauth;
 mod oidc;
 mod reads;
 mod rederivations;

@@ -17,6 +17,8 @@ use mirage_api::auth::api_key::Secret;
 use mirage_api::gateway::{Allowed, Gateway, Parts};
 use mirage_api::live::Limits;
 use mirage_api::router;
+use mirage_domain::audit;
+use mirage_domain::event::Event;
 use mirage_domain::id::{Position, StreamId, WorkspaceId};
 use mirage_domain::role::Role;
 use mirage_domain::workspace::{Command, IssueKey, RevokeKey, Workspace};
@@ -204,6 +206,21 @@ impl Rig {
         }
         kinds.retain(|kind| !kind.starts_with("audit."));
         kinds
+    }
+
+    /// Kinds of what is on record as refused: operation, code and count.
+    pub(crate) async fn refusals(&self) -> Vec<(String, String, u64)> {
+        let mut refusals = Vec::new();
+        for at in 1..=self.head().await.0 {
+            let recorded = self.log.commit(Position(at)).await.unwrap();
+            for entry in &recorded.commit.events {
+                if let Event::Audit(audit::Event::Refused(refused)) = &entry.event {
+                    let (operation, code) = (refused.operation.clone(), refused.code.clone());
+                    refusals.push((operation, code, refused.count));
+                }
+            }
+        }
+        refusals
     }
 
     /// The same gateway behind a socket of its own.

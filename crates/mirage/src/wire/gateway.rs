@@ -33,6 +33,8 @@ impl Context {
             now: node.now,
         });
         let gateway = gateway.with_admission(admission(&self.config));
+        let address = self.config.get("serve.oidc_redirect");
+        let gateway = gateway.with_address(address.map(str::to_owned));
         Ok(gateway.with_oidc(oidc::of(&self.config)?))
     }
 

@@ -1,8 +1,9 @@
 //! Sign-in by OpenID Connect: an issuer says who somebody is (authorization code with PKCE).
 //!
-//! The operator names the issuer; the gateway is the relying party. A browser is sent to the issuer with a state, a nonce and the hash of a verifier, all
-//! of which stay here; it comes back with a code, which is redeemed for an ID token, and gets a code of ours, good for a
-//! minute, for which it is given the same session as by any other sign-in. All of that is bound to the browser by a cookie.
+//! The operator names the issuer; the gateway is the relying party. A browser is sent to the issuer with a state, a nonce
+//! and the hash of a verifier, all of which stay here; it comes back with a code, which is redeemed for an ID token, and
+//! gets a code of ours, good for a minute, for which it is given the same session as by any other sign-in. All of that is
+//! bound to the browser by a cookie.
 //!
 //! **Invariant:** who somebody is, issuer and subject of a token say that was verified; never a name or a mail address.
 //! **Never:** a code, a token, a verifier or the secret in a log or in an answer that is not its own.

@@ -113,7 +113,7 @@ impl World {
         let stop = CancellationToken::new();
         stop.cancel();
         self.rig.gateway.audit.tend(stop).await;
-        let refusals = self.refusals().await;
+        let refusals = self.rig.refusals().await;
         let own = refusals
             .iter()
             .filter(|one| (one.0.as_str(), one.1.as_str()) == (operation, code));

@@ -81,25 +81,6 @@ impl World {
             cookie: None,
         }
     }
-
-    /// Kinds of what is on record as refused: operation, code and count.
-    async fn refusals(&self) -> Vec<(String, String, u64)> {
-        let mut refusals = Vec::new();
-        for at in 1..=self.rig.head().await.0 {
-            let position = mirage_domain::id::Position(at);
-            let recorded = self.rig.log.commit(position).await.unwrap();
-            for entry in &recorded.commit.events {
-                if let mirage_domain::event::Event::Audit(mirage_domain::audit::Event::Refused(
-                    refused,
-                )) = &entry.event
-                {
-                    let (operation, code) = (refused.operation.clone(), refused.code.clone());
-                    refusals.push((operation, code, refused.count));
-                }
-            }
-        }
-        refusals
-    }
 }
 
 /// A browser, as far as it is of use: it keeps one cookie.
