@@ -3,9 +3,11 @@
 mod buf;
 mod deploy;
 mod descriptions;
+mod device;
 mod fuzz_rest;
 mod grpc_code;
 mod http;
+mod issuer;
 mod prometheus;
 mod ran;
 mod streams;
