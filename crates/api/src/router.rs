@@ -68,8 +68,12 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(findings::chains))
         .routes(routes!(graph::neighbors))
         .routes(routes!(graph::paths))
+<<<<<<< d81eb2e
+        .routes(routes!(imports::create))
+=======
         .routes(routes!(identities::list, identities::begin))
         .routes(routes!(identities::unlink))
+>>>>>>> oidc
         .routes(routes!(log::head))
         .routes(routes!(log::commit))
         .routes(routes!(marks::list))
@@ -86,6 +90,9 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(oidc::token))
         .routes(routes!(scans::list, scans::start))
         .routes(routes!(scans::get, scans::change))
+        .routes(routes!(exports::get))
+        .routes(routes!(rederivations::create))
+        .routes(routes!(replay::stream))
         .routes(routes!(search::list))
         .routes(routes!(search::facets))
         .routes(routes!(sessions::list))
@@ -180,10 +187,15 @@ async fn let_in(
         };
         return open_to_all(&gateway, asked, request, next).await;
     }
+    let operation = operations::of(request.method(), path);
+    let answer_max = match operation.is_some_and(Operation::is_long) {
+        true => LONG_ANSWER_MAX,
+        false => ANSWER_MAX,
+    };
     // As it was sent: what is nested sees the rest of its path alone.
     let sent = request.extensions().get::<OriginalUri>();
     let knock = admit::Request {
-        operation: operations::of(request.method(), path),
+        operation,
         token: auth::bearer(request.headers()),
         subject: sent.map_or(request.uri(), |sent| &sent.0).to_string(),
         from,
@@ -191,7 +203,7 @@ async fn let_in(
     };
     let (who, left) = admit::admit(&gateway, knock).await?;
     request.extensions_mut().insert(who);
-    let mut response = in_time(next.run(request)).await?;
+    let mut response = in_time(answer_max, next.run(request)).await?;
     left.tell(response.headers_mut());
     Ok(response)
 }
@@ -204,16 +216,19 @@ async fn open_to_all(
     next: Next,
 ) -> Result<Response, Refusal> {
     gateway.rates.knock(asked.from, Instant::now())?;
-    let response = in_time(next.run(request)).await?;
+    let response = in_time(ANSWER_MAX, next.run(request)).await?;
     if let Some(problem) = response.extensions().get::<Arc<Problem>>() {
         admit::refused(gateway, None, Problem::clone(problem), &asked).await;
     }
     Ok(response)
 }
 
-/// An answer that begins within [`ANSWER_MAX`].
-async fn in_time(answer: impl Future<Output = Response>) -> Result<Response, Refusal> {
-    match tokio::time::timeout(ANSWER_MAX, answer).await {
+/// An answer that begins in time.
+async fn in_time(
+    answer_max: Duration,
+    answer: impl Future<Output = Response>,
+) -> Result<Response, Refusal> {
+    match tokio::time::timeout(answer_max, answer).await {
         Ok(response) => Ok(response),
         Err(_) => Err(Problem::new("overloaded", "the answer took too long").into()),
     }
@@ -268,12 +283,14 @@ impl Called {
 /// Gives a request its trace, an answer its safe headers, and a refusal its document.
 async fn dress(mut request: Request, next: Next) -> Response {
     let (began, called) = (Instant::now(), Called::default());
-    let trace = Trace::of(request.headers());
+    let trace = trace::of(request.headers());
     request.extensions_mut().insert(trace);
     request.extensions_mut().insert(called.clone());
     let method = request.method().clone();
-    let mut response = next.run(request).await;
+    let span = span(&trace, &method);
+    let mut response = next.run(request).instrument(span.clone()).await;
     let (operation, took) = (called.0.get().copied(), began.elapsed());
+    end(span, operation, response.status());
     metrics::answered(operation, response.status(), took);
     tracing::info!(
         trace_id = trace.id(),
@@ -301,6 +318,31 @@ async fn dress(mut request: Request, next: Next) -> Response {
         headers.insert("trace-id", id);
     }
     response
+}
+
+/// What a request is within its trace; it names neither who asks nor for what.
+fn span(trace: &Trace, method: &Method) -> Span {
+    tracing::error_span!(
+        target: TARGET,
+        "request",
+        trace_id = trace.id(),
+        span_id = trace.span(),
+        parent_id = trace.parent(),
+        is_sampled = trace.is_sampled(),
+        otel.kind = "server",
+        otel.name = Empty,
+        otel.status = Empty,
+        http.request.method = method.as_str(),
+        http.response.status_code = Empty,
+    )
+}
+
+fn end(span: Span, operation: Option<&str>, status: StatusCode) {
+    span.record("otel.name", operation.unwrap_or("no operation"));
+    span.record("http.response.status_code", status.as_u16());
+    if status.is_server_error() {
+        span.record("otel.status", "error");
+    }
 }
 
 /// The document of a refusal.
