@@ -68,12 +68,9 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(findings::chains))
         .routes(routes!(graph::neighbors))
         .routes(routes!(graph::paths))
-<<<<<<< d81eb2e
         .routes(routes!(imports::create))
-=======
         .routes(routes!(identities::list, identities::begin))
         .routes(routes!(identities::unlink))
->>>>>>> oidc
         .routes(routes!(log::head))
         .routes(routes!(log::commit))
         .routes(routes!(marks::list))

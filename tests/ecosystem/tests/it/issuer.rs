@@ -19,6 +19,8 @@ struct Rig {
     _issuer: Running,
     _node: Running,
     url: String,
+    /// What the issuer calls itself.
+    name: String,
 }
 
 impl Rig {
@@ -65,6 +67,7 @@ impl Rig {
             _issuer: issuer,
             _node: node,
             url,
+            name,
         }))
     }
 
@@ -110,6 +113,18 @@ async fn whom_a_foreign_issuer_names_is_in_and_nobody_else() -> Result<()> {
     ensure!(who["role"] == "analyst", "{who}");
     ensure!(rig.browse("ada", "")? == "refused oidc_not_linked");
     ensure!(rig.browse("ada-at-home", "abort")? == "refused oidc_refused");
+    let told = async |what: &str, user: &str| {
+        let identity = ["--issuer", &rig.name, "--subject", "ada-at-home"];
+        let words = [&["users", what, user][..], &identity].concat();
+        place.mirage(&words).await
+    };
+    create(&place, "bob")?;
+    told("link", "bob").await?.expect(&[5])?;
+    told("unlink", "ada").await?.expect(&[0])?;
+    ensure!(rig.browse("ada-at-home", "")? == "refused oidc_not_linked");
+    told("unlink", "ada").await?.expect(&[3])?;
+    told("link", "bob").await?.expect(&[0])?;
+    ensure!(rig.browse("ada-at-home", "")?.starts_with("in "));
     Ok(())
 }
 
