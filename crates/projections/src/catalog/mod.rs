@@ -51,7 +51,7 @@ pub struct Catalog;
 
 impl Projection for Catalog {
     const NAME: &'static str = "catalog";
-    const VERSION: u32 = 4;
+    const VERSION: u32 = 5;
     const SCHEMA: &'static str = include_str!("schema.sql");
 
     fn apply(recorded: &Recorded, operations: &mut Operations) -> Result<(), Error> {

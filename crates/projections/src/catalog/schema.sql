@@ -128,6 +128,11 @@ CREATE TABLE times (
     position INTEGER NOT NULL
 );
 
+CREATE TABLE instants (
+    nanosecond INTEGER PRIMARY KEY,
+    position INTEGER NOT NULL
+);
+
 CREATE TABLE marks (
     scan TEXT NOT NULL,
     cursor INTEGER NOT NULL,

@@ -489,7 +489,9 @@ fn a_time_is_the_last_position_not_after_it_whatever_the_clocks_do() {
     assert_eq!(at(0), begun);
     assert_eq!(at(9_999), begun);
     assert_eq!(at(10_000), back);
-    assert_eq!(at(11_000), eleven);
+    assert_eq!(at(11_000), back);
+    assert_eq!(at(11_499), back);
+    assert_eq!(at(11_500), eleven);
     assert_eq!(at(99_000), history.end());
     assert_eq!(
         reader(&db)

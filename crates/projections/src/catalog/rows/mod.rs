@@ -19,6 +19,12 @@ static TIMES: Table = Table {
     columns: &["second", "position"],
 };
 
+/// The same to the nanosecond: it says where within a second a time falls.
+static INSTANTS: Table = Table {
+    name: "instants",
+    columns: &["nanosecond", "position"],
+};
+
 /// One event and where it stands.
 #[derive(Clone, Copy)]
 struct At<'a> {
@@ -80,18 +86,14 @@ pub(super) fn of_commit(recorded: &Recorded, operations: &mut Operations) -> Res
     Ok(())
 }
 
-/// The first commit that was recorded in each second: absent seconds only, so clocks that step back add nothing.
+/// The first commit that was recorded in each second, and at each instant: absent ones only, so clocks that step back
+/// add nothing.
 ///
 /// The running maximum of recorded-at passes a time with the first commit of any later second, which is the least
 /// position among the later rows. So no maximum need be carried from commit to commit, and `apply` stays pure.
 fn clock(recorded: &Recorded, operations: &mut Operations) {
-    let second = recorded
-        .commit
-        .recorded_at
-        .as_nanosecond()
-        .div_euclid(1_000_000_000);
-    operations.insert(
-        &TIMES,
-        [Value::Integer(second as i64), recorded.position.0.into()],
-    );
+    let (at, position) = (recorded.commit.recorded_at, recorded.position.0);
+    let second = at.as_nanosecond().div_euclid(1_000_000_000);
+    operations.insert(&TIMES, [Value::Integer(second as i64), position.into()]);
+    operations.insert(&INSTANTS, [time(at), position.into()]);
 }
