@@ -1,6 +1,7 @@
 //! Opening a log for work: its first event, the workspace, and the workspace's id key.
 //!
 //! **Invariant:** a key is made only in the act of writing `workspace.created`; a missing or different one refuses.
+//! **Never:** a key that takes the place of another one's file: whoever keeps a key may need it for another log.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,7 +58,8 @@ pub async fn begin(log: &dyn EventLog, actor: Actor, now: Timestamp) -> Result<(
     }
 }
 
-/// The id key of a workspace; made with the workspace where that does not exist.
+/// The id key of a workspace; made with the workspace where that does not exist, unless one lies there already: a log
+/// that is begun anew with an old key gives the same ids.
 pub async fn workspace(
     log: Arc<dyn EventLog>,
     keys: &Path,
@@ -68,10 +70,22 @@ pub async fn workspace(
     if let Some(fingerprint) = fingerprint(&*log, workspace).await? {
         return find(keys, workspace, fingerprint);
     }
-    let bytes = random().map_err(|source| store(keys, source))?;
-    let key = IdKey::new(bytes);
-    let fresh = keys.join(format!("{workspace}.key.{}", Uuid::now_v7()));
-    write(&fresh, &key).map_err(|source| store(&fresh, source))?;
+    let kept = path(keys, workspace);
+    let (key, fresh) = match read(&kept) {
+        Some(key) => (key, None),
+        None if kept.exists() => {
+            return Err(OpenError::Key {
+                workspace: workspace.to_string(),
+                path: kept,
+            });
+        }
+        None => {
+            let key = IdKey::new(random().map_err(|source| store(keys, source))?);
+            let fresh = keys.join(format!("{workspace}.key.{}", Uuid::now_v7()));
+            write(&fresh, &key).map_err(|source| store(&fresh, source))?;
+            (key, Some(fresh))
+        }
+    };
     let command = Command::Create(CreateWorkspace {
         name: workspace.to_string(),
         fingerprint: key.fingerprint(),
@@ -85,7 +99,9 @@ pub async fn workspace(
         Ok(_) => find(keys, workspace, key.fingerprint()),
         // Another starter was first: its key counts.
         Err(execute::Error::Refused(_) | execute::Error::Conflict) => {
-            fs::remove_file(&fresh).map_err(|source| store(&fresh, source))?;
+            if let Some(fresh) = fresh {
+                fs::remove_file(&fresh).map_err(|source| store(&fresh, source))?;
+            }
             let fingerprint = fingerprint(&*log, workspace).await?;
             find(
                 keys,
@@ -185,6 +201,10 @@ pub(crate) fn find(
             continue;
         };
         if candidate != path {
+            if path.exists() {
+                let beside = keys.join(format!("{workspace}.key.{}", Uuid::now_v7()));
+                fs::rename(&path, beside).map_err(|source| store(&path, source))?;
+            }
             match fs::rename(&candidate, &path) {
                 // Another starter has just named it.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -302,6 +322,38 @@ mod tests {
             let refused = open(&log, dir.path()).await.unwrap_err().to_string();
             assert!(refused.contains("default.key"), "{refused}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_key_that_lies_there_before_its_log_is_used_and_harmed_by_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("default.key");
+        fs::write(&path, [5; 32]).unwrap();
+        let log: Arc<dyn EventLog> = Arc::new(Memory::default());
+        assert_eq!(open(&log, dir.path()).await.unwrap().bytes(), &[5; 32]);
+        assert_eq!(open(&log, dir.path()).await.unwrap().bytes(), &[5; 32]);
+        assert_eq!(fs::read(&path).unwrap(), [5; 32]);
+
+        fs::write(&path, b"no key").unwrap();
+        let other: Arc<dyn EventLog> = Arc::new(Memory::default());
+        let refused = open(&other, dir.path()).await.unwrap_err().to_string();
+        assert!(refused.contains("default.key"), "{refused}");
+        assert_eq!(fs::read(&path).unwrap(), b"no key");
+        assert_eq!(other.head().await.unwrap().position, Position(0));
+    }
+
+    #[tokio::test]
+    async fn the_key_of_another_log_is_kept_beside() {
+        let (log, dir): (Arc<dyn EventLog>, _) =
+            (Arc::new(Memory::default()), tempfile::tempdir().unwrap());
+        let key = open(&log, dir.path()).await.unwrap();
+        let path = dir.path().join("default.key");
+        fs::rename(&path, dir.path().join("default.key.crashed")).unwrap();
+        fs::write(&path, [7; 32]).unwrap();
+        assert_eq!(open(&log, dir.path()).await.unwrap().bytes(), key.bytes());
+        let files = fs::read_dir(dir.path()).unwrap().flatten();
+        let mut kept = files.filter(|file| fs::read(file.path()).unwrap() == [7; 32]);
+        assert!(kept.next().is_some());
     }
 
     #[tokio::test]
