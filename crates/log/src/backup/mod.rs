@@ -15,7 +15,7 @@ mod restore;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use mirage_domain::id::{Position, WorkspaceId};
+use mirage_domain::id::{Digest, Position, WorkspaceId};
 
 pub use archived::restore_archive;
 pub use marker::Marker;
@@ -23,7 +23,7 @@ pub use promote::{Servers, promote};
 pub use restore::{Restored, restore};
 
 use crate::archive::{self, log_id};
-use crate::evidence::{self, Copied, Copyable, Copying, Files};
+use crate::evidence::{self, CitedError, Copied, Copyable, Copying, Files};
 use crate::sqlite::{self, Sqlite};
 use crate::{AppendError, EventLog, OpenError, ReadError, keys};
 use commits::{carry_commits, must_agree};
@@ -59,6 +59,8 @@ pub struct Carried {
     pub evidence: Copied,
     /// Keys that were written now.
     pub keys: u64,
+    /// Evidence that the log cites and the source does not have, nor had the target.
+    pub missing: Vec<Digest>,
     /// Workspaces whose key the source does not have.
     pub keyless: Vec<WorkspaceId>,
 }
@@ -218,6 +220,11 @@ pub async fn carry(
     carry_keys(from, &to.keys, &mut carried).await?;
     let target = Sqlite::open(&to.data)?;
     carried.commits = carry_commits(from.log, &target, &to.data, upto).await?;
+    let missing = evidence::missing(&target, &Files::open(&to.evidence)?, upto).await;
+    carried.missing = missing.map_err(|error| match error {
+        CitedError::Log(source) => Error::Read(source),
+        CitedError::Evidence(source) => Error::Evidence(source),
+    })?;
     Ok(carried)
 }
 

@@ -1,9 +1,9 @@
 //! Whether the evidence that the log cites is there and is what was stored.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::SeekFrom;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use mirage_domain::id::{Cursor, Digest, Position, WorkspaceId};
 
 use super::{Error, EvidenceStore};
@@ -89,6 +89,38 @@ pub async fn check_cited(
         }
     }
     Ok(cited)
+}
+
+/// Evidence that the commits up to a position cite and a store does not hold; nothing is read but what is kept.
+pub async fn missing(
+    log: &dyn EventLog,
+    store: &dyn EvidenceStore,
+    upto: Position,
+) -> Result<Vec<Digest>, CitedError> {
+    let mut held: HashMap<WorkspaceId, HashSet<Digest>> = HashMap::new();
+    let mut missing = Vec::new();
+    let mut read = log.read(Position(0), Filter::All);
+    while let Some(next) = read.next().await {
+        let Read::Commit(recorded) = next? else { break };
+        if recorded.position > upto {
+            break;
+        }
+        let workspace = &recorded.commit.stream.workspace;
+        for (digest, _) in citations(&recorded) {
+            if !held.contains_key(workspace) {
+                let all = store.list(workspace).try_collect().await?;
+                held.insert(workspace.clone(), all);
+            }
+            // Once is enough to be told.
+            if held
+                .get_mut(workspace)
+                .is_some_and(|held| held.insert(digest))
+            {
+                missing.push(digest);
+            }
+        }
+    }
+    Ok(missing)
 }
 
 fn citations(recorded: &Recorded) -> impl Iterator<Item = (Digest, Cursor)> {

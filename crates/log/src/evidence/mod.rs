@@ -30,7 +30,7 @@ pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 pub trait Stored: std::io::Read + std::io::Seek + Send {}
 impl<T: std::io::Read + std::io::Seek + Send> Stored for T {}
 
-pub use cited::{Bad, Cited, CitedError, check_cited};
+pub use cited::{Bad, Cited, CitedError, check_cited, missing};
 pub use copy::{Copied, Copyable, Copying, Item, copy};
 pub use files::Files;
 pub(crate) use files::sync_wal;

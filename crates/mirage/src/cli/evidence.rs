@@ -54,7 +54,12 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
             Ok(Exit::Done)
         }
         Command::Verify { hash: Some(hash) } => {
-            let bytes = get(context, digest(&hash)?).await?.seek(SeekFrom::End(0))?;
+            let digest = digest(&hash)?;
+            let mut stored = match get(context, digest).await {
+                Err(failure) => return Err(or_missing(context, digest, failure).await?),
+                Ok(stored) => stored,
+            };
+            let bytes = stored.seek(SeekFrom::End(0))?;
             context
                 .output
                 .say(format_args!("{bytes} bytes, as they were stored"));
@@ -77,6 +82,40 @@ async fn get(context: &Context, digest: Digest) -> Result<Box<dyn Stored>, Failu
     };
     let found = store.open(&context.workspace()?, digest).await?;
     found.ok_or_else(absent)
+}
+
+/// What is cited and not there was lost; what nobody cites was never there.
+async fn or_missing(
+    context: &Context,
+    digest: Digest,
+    failure: Failure,
+) -> Result<Failure, Failure> {
+    let is_absent =
+        matches!(&failure, Failure::Problem(problem) if problem.row.code == "no_such_evidence");
+    if !is_absent {
+        return Ok(failure);
+    }
+    let (log, workspace) = (context.log().await?, context.workspace()?);
+    let mut cited_at = None;
+    // Without a store all that is cited is told.
+    check_cited(&*log, None, Position(0), Filter::All, |bad| {
+        if bad.digest == digest && bad.workspace == workspace {
+            cited_at.get_or_insert(bad.cited_at);
+        }
+    })
+    .await?;
+    Ok(match cited_at {
+        None => failure,
+        Some(at) => {
+            let problem = Problem::new(
+                "evidence_damaged",
+                format!("{digest} is missing, cited at {at}"),
+            );
+            problem
+                .try_this("mirage log restore BACKUP puts back what it holds")
+                .into()
+        }
+    })
 }
 
 /// Items that are listed; there is no use in more.

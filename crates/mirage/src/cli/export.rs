@@ -16,6 +16,7 @@ use super::global::AtArgument;
 use super::ids::{self, LAST};
 use super::{Answer, Context, findings, known};
 use crate::output::Failure;
+use crate::wire;
 use crate::wire::remote::Remote;
 
 /// Bytes of commits that are collected before they go out.
@@ -83,6 +84,7 @@ pub(crate) async fn run(context: &Context, arguments: &Arguments) -> Answer {
         return Ok(Exit::Done);
     }
     let path = &arguments.out;
+    wire::must_be_outside(&context.data.dir, path)?;
     let failed =
         |error: io::Error| Problem::new("output_failed", format!("{}: {error}", path.display()));
     let fresh = beside(path);

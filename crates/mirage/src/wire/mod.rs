@@ -160,6 +160,25 @@ impl Views {
     }
 }
 
+/// Refuses to write over a file of the data directory, or into one of its folders.
+pub(crate) fn must_be_outside(dir: &Path, file: &Path) -> Result<(), Problem> {
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let (Ok(dir), Ok(folder)) = (dir.canonicalize(), folder.canonicalize()) else {
+        return Ok(());
+    };
+    let is_own = folder.starts_with(&dir) && (folder != dir || file.exists());
+    match is_own {
+        false => Ok(()),
+        true => {
+            let detail = format!("{} is of the data directory", file.display());
+            Err(Problem::new("usage", detail).try_this("write it somewhere else"))
+        }
+    }
+}
+
 /// What lies where in a data directory or a backup.
 pub(crate) fn folders(dir: &Path) -> Folders {
     let place = Place(dir.to_owned());

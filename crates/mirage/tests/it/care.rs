@@ -90,6 +90,10 @@ fn evidence_that_is_damaged_or_missing_is_named() {
         .refused(6, "evidence_damaged");
     place
         .run(&["evidence", "verify", &hashes[1]])
+        .refused(6, "evidence_damaged");
+    let nobodys = "0".repeat(64);
+    place
+        .run(&["evidence", "verify", &nobodys])
         .refused(3, "no_such_evidence");
     let found = line(&place, "evidence", &["--deep"]);
     assert_eq!(found["verdict"], "fail");

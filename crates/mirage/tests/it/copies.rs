@@ -173,6 +173,48 @@ fn a_backup_is_restored_to_the_same_log_views_and_evidence() {
 }
 
 #[test]
+fn evidence_that_was_lost_before_a_copy_is_missed_at_its_end() {
+    let place = scanned();
+    rusqlite::Connection::open(place.path().join("evidence/small.db"))
+        .unwrap()
+        .execute(
+            "DELETE FROM items WHERE digest = (SELECT min(digest) FROM items)",
+            [],
+        )
+        .unwrap();
+    for words in [&["log", "backup"][..], &["replay", "--into"]] {
+        let (_keep, copy) = beside();
+        let ran = place.run(&[words, &[text(&copy)]].concat());
+        assert!(
+            ran.code == 6
+                && ran
+                    .err
+                    .contains("1 items that the log cites were not there"),
+            "{ran:?}"
+        );
+        // All else is there.
+        assert_eq!(proof(&place, &copy), proof(&place, place.path()));
+    }
+}
+
+#[test]
+fn nothing_is_written_among_the_files_of_the_data_directory() {
+    let place = scanned();
+    let log = place.path().join("log.db");
+    let before = std::fs::read(&log).unwrap();
+    for words in [
+        &["export", "--format", "csv", "--out"][..],
+        &["graph", "export", "--format", "json", "--out"],
+        &["log", "export", "--out"],
+    ] {
+        place
+            .run(&[words, &[text(&log)]].concat())
+            .refused(2, "usage");
+    }
+    assert!(std::fs::read(&log).unwrap() == before);
+}
+
+#[test]
 fn another_log_a_foreign_folder_and_an_unfinished_backup_are_refused() {
     let (place, other) = (scanned(), scanned());
     let (_keep, backup) = beside();

@@ -65,7 +65,8 @@ pub(super) fn run(oha: &Path, urls: &[String], load: &Load<'_>) -> Result<Said> 
     let counted: u64 = codes.map_or(0, |codes| codes.values().filter_map(Value::as_u64).sum());
     ensure!(
         good && counted == load.requests as u64,
-        "{counted} answers: {codes:?}; errors {}",
+        "{}: {counted} answers: {codes:?}; errors {}",
+        urls[0],
         said["errorDistribution"]
     );
     let number = |value: &Value| value.as_f64().context("a number of oha");

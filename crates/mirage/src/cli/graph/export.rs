@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Write, stdout};
+use std::path::Path;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 use mirage_api::error::{Exit, Problem};
@@ -12,6 +13,7 @@ use crate::cli::global::AtArgument;
 use crate::cli::ids::LAST;
 use crate::cli::{Answer, Context, known};
 use crate::output::Failure;
+use crate::wire;
 
 /// Write a scan's graph for another program
 ///
@@ -45,7 +47,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
         at: &arguments.at,
     };
     let remote = context.remote()?;
-    let out = open(&arguments.out)?;
+    let out = open(context, &arguments.out)?;
     let Told { at, written } = export::write(context, remote.as_ref(), &asked, out).await?;
     context.output.say(match written {
         Some(written) => format!(
@@ -57,7 +59,10 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     Ok(Exit::Done)
 }
 
-fn open(out: &str) -> Result<Box<dyn Write>, Failure> {
+fn open(context: &Context, out: &str) -> Result<Box<dyn Write>, Failure> {
+    if out != "-" {
+        wire::must_be_outside(&context.data.dir, Path::new(out))?;
+    }
     Ok(match out {
         "-" => Box::new(stdout()),
         path => Box::new(

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use mirage_api::error::{Exit, Problem};
+use mirage_domain::id::Digest;
 use mirage_log::backup::{self, Carried, Restored, Servers, Source};
-use mirage_log::evidence::{Copied, Copying};
+use mirage_log::evidence::Copying;
 
 use super::super::{Answer, Context};
 use crate::output::{Failure, Field, Listing, Shape};
@@ -79,7 +80,7 @@ pub(super) async fn back_up(context: &Context, arguments: &BackUp) -> Answer {
     tell_keyless(context, &carried);
     let end = (marker.position.0, marker.log_hash.to_string());
     show(context, &arguments.to, end, &carried, None)?;
-    left_out(&carried.evidence)
+    left_out(&carried)
 }
 
 pub(super) async fn restore(context: &Context, arguments: &Restore) -> Answer {
@@ -104,7 +105,7 @@ pub(super) async fn restore(context: &Context, arguments: &Restore) -> Answer {
     let end = (restored.head.position.0, restored.head.log_hash.to_string());
     let set_back = restored.set_back.map(|position| position.0);
     show(context, &context.data.dir, end, &restored.carried, set_back)?;
-    left_out(&restored.carried.evidence)
+    left_out(&restored.carried)
 }
 
 /// Into a log on servers.
@@ -155,13 +156,32 @@ pub(in super::super) fn tell_keyless(context: &Context, carried: &Carried) {
     }
 }
 
-/// What was left out is a failure all the same, told at the end.
-pub(in super::super) fn left_out(evidence: &Copied) -> Answer {
-    if evidence.damaged == 0 {
+/// Items that are named; there is no use in more.
+const NAMED_MAX: usize = 10;
+
+/// What was left out, or was not there, is a failure all the same, told at the end.
+pub(in super::super) fn left_out(carried: &Carried) -> Answer {
+    let (evidence, missing) = (&carried.evidence, &carried.missing);
+    let named = |digests: &[Digest]| {
+        let named: Vec<String> = digests
+            .iter()
+            .take(NAMED_MAX)
+            .map(ToString::to_string)
+            .collect();
+        named.join(", ")
+    };
+    if evidence.damaged > 0 {
+        let detail = format!("{} left out: {}", evidence.damaged, named(&evidence.named));
+        return Err(Problem::new("evidence_damaged", detail).into());
+    }
+    if missing.is_empty() {
         return Ok(Exit::Done);
     }
-    let named: Vec<String> = evidence.named.iter().map(ToString::to_string).collect();
-    let detail = format!("{} left out: {}", evidence.damaged, named.join(", "));
+    let detail = format!(
+        "all else was carried; {} items that the log cites were not there: {}",
+        missing.len(),
+        named(missing)
+    );
     Err(Problem::new("evidence_damaged", detail).into())
 }
 

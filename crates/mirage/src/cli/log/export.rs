@@ -12,6 +12,7 @@ use mirage_workers::node::Place;
 
 use super::super::{Answer, Context};
 use crate::output::{Failure, Field, Listing, Shape};
+use crate::wire;
 
 /// Bytes that are collected before they go out.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -58,6 +59,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
         return Ok(Exit::Done);
     }
     let path = &arguments.out;
+    wire::must_be_outside(&context.data.dir, path)?;
     let (mut file, there) = open(path)?;
     let after = match (&there, arguments.from) {
         (Some((header, _)), None) => header.after,

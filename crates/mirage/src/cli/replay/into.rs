@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use mirage_api::error::{Exit, Problem};
+use mirage_api::error::Problem;
 use mirage_domain::id::Position;
 use mirage_log::EventLog;
 use mirage_log::backup::{self, Source};
 use mirage_log::evidence::Copying;
 use mirage_projections::Runner;
 
-use super::super::log::backup::{must_be_two, tell_keyless};
+use super::super::log::backup::{left_out, must_be_two, tell_keyless};
 use super::super::{Answer, Context};
 use crate::output::{Field, Listing, Shape};
 use crate::wire::{self, Data};
@@ -63,5 +63,5 @@ pub(super) async fn run(context: &Context, dir: &Path, upto: Option<Position>) -
         carried.keys.into(),
     ];
     context.output.thing(&REPLAYED, values)?;
-    Ok(Exit::Done)
+    left_out(&carried)
 }
