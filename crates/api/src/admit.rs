@@ -70,7 +70,7 @@ pub async fn admit(gateway: &Gateway, request: Request<'_>) -> Result<(Principal
         let problem = Problem::new("forbidden", detail);
         return Err(refused(gateway, Some(&who), problem, &asked).await);
     };
-    if operation.is_privileged_read() {
+    if operation.is_privileged_read() || operation.leaves_no_commit() {
         gateway.audit.read(&who, &asked).await?;
     }
     Ok((who, left))

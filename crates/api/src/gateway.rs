@@ -32,6 +32,7 @@ use crate::live::{Limits, Live};
 use crate::rates::Rates;
 use crate::rest::flow::Flows;
 use crate::rest::moment::{At, Moment};
+use crate::rest::views::Rebuilds;
 
 /// Questions that are asked of the views at once.
 const ASKING_MAX: usize = 64;
@@ -87,6 +88,7 @@ pub struct Gateway {
     pub address: Option<String>,
     pub rates: Rates,
     pub flows: Flows,
+    pub rebuilds: Rebuilds,
     /// Files that are taken in, or read to their end, at once.
     pub uploads: Flows,
     /// Networks of proxies whose word on where a request came from is taken.
@@ -128,6 +130,7 @@ impl Gateway {
             address: None,
             rates: Rates::new(admit::Settings::default().rates),
             flows: Flows::default(),
+            rebuilds: Rebuilds::default(),
             uploads: Flows::new(UPLOADS_MAX, UPLOADS_OF_ONE_MAX),
             proxies: Vec::new(),
             log: parts.log,

@@ -37,9 +37,14 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Reads a whole file or a whole scan before it answers.
+    /// Reads a whole file, scan or log before it answers.
     pub fn is_long(&self) -> bool {
-        matches!(self.id, "import_file" | "rederive_scan")
+        matches!(self.id, "import_file" | "rederive_scan" | "verify_log")
+    }
+
+    /// Work that is no commit, and so is on record by itself.
+    pub fn leaves_no_commit(&self) -> bool {
+        self.id == "rebuild_view"
     }
 
     /// A read of what not every reader may see: each one is on record.
@@ -74,6 +79,7 @@ pub static ALL: &[Operation] = &[
     op("import_file", Method::POST, "/imports", SCAN),
     op("get_log_head", Method::GET, "/log", READ),
     op("get_commit", Method::GET, "/log/commits/{position}", AUDIT),
+    op("verify_log", Method::GET, "/log/verify", AUDIT),
     op("list_marks", Method::GET, "/marks", READ),
     op("list_identities", Method::GET, "/me/identities", SELF),
     op("begin_identity", Method::POST, "/me/identities", SELF),
@@ -115,6 +121,7 @@ pub static ALL: &[Operation] = &[
     op("add_to_team", Method::PUT, "/teams/{team}/members/{user}", ADMIT),
     op("change_user", Method::PATCH, "/users/{user}", ADMIT),
     op("list_views", Method::GET, "/views", READ),
+    op("rebuild_view", Method::POST, "/views/{view}/rebuild", ADMIT),
     op("whoami", Method::GET, "/whoami", READ),
     op("list_workspaces", Method::GET, "/workspaces", SEE_ADMITTED),
     op("create_workspace", Method::POST, "/workspaces", ADMIT),

@@ -131,6 +131,13 @@ pub(crate) struct Stop {
     key: Option<String>,
     is_seed: bool,
     in_scope: bool,
+    findings: u64,
+    /// Of the surest claim, in percent.
+    confidence: u8,
+    #[schema(value_type = String, format = DateTime)]
+    first_seen: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    last_seen: Timestamp,
 }
 
 impl From<graph::Node> for Stop {
@@ -141,6 +148,10 @@ impl From<graph::Node> for Stop {
             key: node.name.key,
             is_seed: node.is_seed,
             in_scope: node.in_scope,
+            findings: node.findings,
+            confidence: node.confidence,
+            first_seen: node.first_seen,
+            last_seen: node.last_seen,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use mirage_domain::id::{Digest, Position};
+use mirage_domain::id::{Digest, Position, WorkspaceId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
@@ -13,6 +13,9 @@ use super::{Path, Shared};
 use crate::auth::Principal;
 use crate::error::Problem;
 
+/// Of a log that is sound.
+pub const VERDICT: &str = "as it was written";
+
 /// The end of the log.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Head {
@@ -21,9 +24,14 @@ pub(crate) struct Head {
     /// SHA-256 over every commit up to there.
     #[schema(value_type = String)]
     log_hash: Digest,
+    /// What keeps it: `sqlite`, `jetstream`, …
+    backend: &'static str,
+    /// Whether an acknowledged commit survives a power cut.
+    is_durable: bool,
+    replicas: u32,
 }
 
-/// Where the log ends
+/// Where the log ends, and what it promises
 #[utoipa::path(get, path = "/log", operation_id = "get_log_head", tag = "log",
     responses((status = 200, body = Head)))]
 pub(crate) async fn head(
@@ -32,9 +40,51 @@ pub(crate) async fn head(
     _: Query<Nothing>,
 ) -> Result<Json<Head>, Refusal> {
     let head = gateway.log.head().await?;
+    let capabilities = gateway.log.capabilities();
     Ok(Json(Head {
         position: head.position,
         log_hash: head.log_hash,
+        backend: capabilities.backend,
+        is_durable: capabilities.is_durable,
+        replicas: capabilities.replicas,
+    }))
+}
+
+/// A log that was read to its end, each commit held against its bytes, the log hash, and its stream.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Proven {
+    #[schema(value_type = u64)]
+    position: Position,
+    /// SHA-256 over every commit up to there.
+    #[schema(value_type = String)]
+    log_hash: Digest,
+    /// Of all workspaces, and so told to those of the workspace `system` alone; else null.
+    events: Option<u64>,
+    /// As `events`.
+    streams: Option<u64>,
+    /// `as it was written`: what is not so is a refusal.
+    verdict: &'static str,
+}
+
+/// Read the whole log and prove it; a log that is not what was written is refused with `log_damaged`
+///
+/// The answer takes as long as that does, an hour at most. The file of a log is looked at beside it alone.
+#[utoipa::path(get, path = "/log/verify", operation_id = "verify_log", tag = "log",
+    responses((status = 200, body = Proven)))]
+pub(crate) async fn verify(
+    State(gateway): Shared,
+    who: Principal,
+    _: Query<Nothing>,
+) -> Result<Json<Proven>, Refusal> {
+    let _place = gateway.uploads.place(who.workspace()).await?;
+    let verified = mirage_log::verify(&*gateway.log).await?;
+    let is_all = *who.workspace() == WorkspaceId::system();
+    Ok(Json(Proven {
+        position: verified.head.position,
+        log_hash: verified.head.log_hash,
+        events: is_all.then_some(verified.events),
+        streams: is_all.then_some(verified.streams),
+        verdict: VERDICT,
     }))
 }
 

@@ -20,5 +20,6 @@ mod rig;
 mod sign_in;
 mod tenancy;
 mod tls;
+mod views;
 mod webhooks;
 mod writes;

@@ -76,6 +76,7 @@ fn call(operation: &Operation, ids: &Ids) -> (String, Option<Value>) {
         .replace("{identity}", "idn_unknown")
         .replace("{cursor}", "3.1")
         .replace("{module}", "dns")
+        .replace("{view}", "nothing")
         .replace("{position}", "3")
         .replace("{sha256}", &"0".repeat(64));
     let query = match operation.id {

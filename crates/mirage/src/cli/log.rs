@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use futures::StreamExt;
 use mirage_api::error::{Exit, Problem};
+use mirage_api::rest::log::VERDICT;
 use mirage_domain::event::Event;
 use mirage_domain::id::{Cursor, Position};
 use mirage_domain::{plan, scan, task};
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use super::global::AtArgument;
 use super::{Answer, Context};
-use crate::output::{Failure, Field, Form, Listing, Rows, Shape};
+use crate::output::{Failure, Field, Form, Listing, Rows, Shape, values};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -253,6 +254,11 @@ static PROOF: Listing = Listing {
 };
 
 async fn verify_log(context: &Context) -> Answer {
+    if let Some(remote) = context.remote()? {
+        let proven = remote.get_long(&["log", "verify"], &Vec::new()).await?;
+        context.output.thing(&PROOF, values(&PROOF, &proven))?;
+        return Ok(Exit::Done);
+    }
     let log = context.log().await?;
     context.check_file().await?;
     let verified = verify(&*log).await?;
@@ -261,7 +267,7 @@ async fn verify_log(context: &Context) -> Answer {
         verified.head.log_hash.to_string().into(),
         verified.events.into(),
         verified.streams.into(),
-        "as it was written".into(),
+        VERDICT.into(),
     ];
     context.output.thing(&PROOF, values)?;
     Ok(Exit::Done)

@@ -265,7 +265,7 @@ async fn run(context: &Context, command: Command) -> Answer {
         Command::Import(arguments) => import::run(context, arguments).await,
         Command::Evidence(arguments) => evidence::run(context, arguments).await,
         Command::Log(arguments) => log::run(context, arguments).await,
-        Command::Modules(arguments) => modules::run(context, arguments),
+        Command::Modules(arguments) => modules::run(context, arguments).await,
         Command::Config(arguments) => config::run(context, arguments),
         Command::Doctor(arguments) => doctor::run(context, &arguments).await,
         Command::Completion(arguments) => manual::completion(&arguments),

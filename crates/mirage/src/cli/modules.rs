@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::scan::manifest;
 use super::{Answer, Context, known};
-use crate::output::{Field, Form, Listing, Shape};
+use crate::output::{Field, Form, Listing, Shape, values};
+use crate::wire::remote::Remote;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -49,10 +50,13 @@ static LISTING: Listing = Listing {
     ],
 };
 
-pub(crate) fn run(context: &Context, arguments: Arguments) -> Answer {
-    match arguments.command.unwrap_or(Command::Ls) {
+pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
+    let command = arguments.command.unwrap_or(Command::Ls);
+    if let Some(remote) = context.remote()? {
+        return ask(context, &remote, &command).await;
+    }
+    match command {
         Command::Ls => {
-            context.must_be_here()?;
             let mut rows = context.output.rows(&LISTING)?;
             for collector in collectors::ALL {
                 rows.push(row(collector.manifest()))?;
@@ -60,6 +64,26 @@ pub(crate) fn run(context: &Context, arguments: Arguments) -> Answer {
             rows.end(None)?;
         }
         Command::Info { name } => info(context, manifest(&name, "no_such_module")?)?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The same over a server: its modules, and no values of its settings.
+async fn ask(context: &Context, remote: &Remote, command: &Command) -> Answer {
+    match command {
+        Command::Ls => {
+            let all = remote.get(&["modules"], &Vec::new()).await?;
+            let mut rows = context.output.rows(&LISTING)?;
+            for module in all["items"].as_array().into_iter().flatten() {
+                rows.push(values(&LISTING, module))?;
+            }
+            rows.end(None)?;
+        }
+        Command::Info { name } => {
+            let module = remote.get(&["modules", name], &Vec::new()).await?;
+            let output = context.output.in_full(&LISTING);
+            output.thing(&LISTING, values(&LISTING, &module))?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -103,6 +127,7 @@ fn settings(manifest: &Manifest) -> Value {
             "help": setting.help,
             "default": setting.default,
             "is_secret": setting.is_secret,
+            "is_operators": setting.is_operators,
         })
     };
     manifest

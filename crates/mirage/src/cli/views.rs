@@ -1,12 +1,19 @@
 //! `mirage views`: what is folded from the log, how far it is, and making it anew.
 
 use std::io::{BufWriter, Write, stdout};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use mirage_api::error::{Exit, Problem};
 
+use reqwest::Method;
+
 use super::{Answer, Context, known, suggest};
 use crate::output::{Field, Listing, Shape, values};
+use crate::wire::remote::Remote;
+
+/// Between two looks at a view that a server makes anew.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -72,6 +79,9 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
         Command::Ls => list(context).await,
         Command::Rebuild { name } => {
             check(&name)?;
+            if let Some(remote) = context.remote()? {
+                return rebuild_there(context, &remote, &name).await;
+            }
             // Nothing is folded first: a view that has stopped is a reason to make it anew.
             let position = context.runner().await?.rebuild(&name).await?;
             context.output.say(format_args!(
@@ -101,12 +111,52 @@ pub(crate) async fn run(context: &Context, arguments: Arguments) -> Answer {
 
 /// The views as they are: asking folds what it needs, and this asks none of them.
 async fn list(context: &Context) -> Answer {
+    if let Some(remote) = context.remote()? {
+        return list_there(context, &remote).await;
+    }
     let runner = context.runner().await?;
     let mut rows = context.output.rows(&LISTING)?;
     for (_, status) in runner.inspect(Timestamp::now()).await {
         rows.push(values(&LISTING, &status?))?;
     }
     rows.end(None)?;
+    Ok(Exit::Done)
+}
+
+/// The same over a server, which keeps to itself why a view has stopped.
+async fn list_there(context: &Context, remote: &Remote) -> Answer {
+    let all = remote.get(&["views"], &Vec::new()).await?;
+    let mut rows = context.output.rows(&LISTING)?;
+    for view in all["items"].as_array().into_iter().flatten() {
+        let mut view = view.clone();
+        if view["is_stopped"] == true {
+            view["stopped"] = "the server's log says why".into();
+        }
+        rows.push(values(&LISTING, &view))?;
+    }
+    rows.end(None)?;
+    Ok(Exit::Done)
+}
+
+/// Asks for it and waits; who does not wait stops nothing.
+async fn rebuild_there(context: &Context, remote: &Remote, name: &str) -> Answer {
+    let path = ["views", name, "rebuild"];
+    let mut last = remote.change(Method::POST, &path, None, None, None).await?;
+    while last["stage"] == "running" {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let all = remote.get(&["views"], &Vec::new()).await?;
+        let mut views = all["items"].as_array().into_iter().flatten();
+        let view = views.find(|view| view["view"] == name);
+        last = view.map(|view| view["rebuild"].clone()).unwrap_or_default();
+    }
+    if last["stage"] != "done" {
+        let detail = format!("{name} could not be made anew; the server's log says why");
+        return Err(Problem::new("view_unreadable", detail).into());
+    }
+    let position = &last["position"];
+    context.output.say(format_args!(
+        "{name} is made anew, up to position {position}"
+    ));
     Ok(Exit::Done)
 }
 

@@ -200,6 +200,16 @@ impl Remote {
         self.send(self.client.get(self.url(path, query))).await
     }
 
+    /// One document that takes long.
+    pub(crate) async fn get_long(
+        &self,
+        path: &[&str],
+        query: &Query<'_>,
+    ) -> Result<Value, Failure> {
+        let request = self.client.get(self.url(path, query));
+        self.send(request.timeout(LONG_MAX)).await
+    }
+
     /// The bytes of an item of any length, into a writer; answers the position that they were made at.
     pub(crate) async fn bytes(
         &self,

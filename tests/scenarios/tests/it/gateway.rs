@@ -231,6 +231,39 @@ async fn a_scan_over_the_gateway_is_read_alike_on_both_ways() -> Result<()> {
     let words = ["evidence", "get", evidence.as_str().context("evidence")?];
     same_bytes(&served, &words).await?;
     exported_alike(&served).await?;
+    let domain = format!("domain:{}", world.domain());
+    let address = served.objects(&["findings", "--kind", "ip"]).await?[0]["key"].clone();
+    let address = format!("ip:{}", address.as_str().context("an address")?);
+    for form in ["jsonl", "json", "csv", "key"] {
+        for words in [
+            &["graph", "neighbors", &domain][..],
+            &[
+                "graph",
+                "neighbors",
+                &domain,
+                "--kind",
+                "ip",
+                "--scan",
+                "@last",
+            ],
+            &["graph", "path", &domain, &address],
+            &["modules"],
+            &["modules", "info", "dns"],
+        ] {
+            same_bytes(&served, &[words, &["-o", form]].concat()).await?;
+        }
+    }
+    same_bytes(&served, &["graph", "path", &domain, &address]).await?;
+    let nowhere = ["graph", "neighbors", "domain:nowhere.example"];
+    served.over(&nowhere).await?.expect(&[3])?;
+    let views = served.objects(&["views"]).await?;
+    ensure!(
+        views.iter().any(|view| view["view"] == "graph"),
+        "{views:?}"
+    );
+    // Views are every workspace's.
+    let rebuild = ["views", "rebuild", "graph"];
+    served.over(&rebuild).await?.expect(&[4])?;
     for words in [
         &["replay", "@last"][..],
         &["replay", "@last", "--from", "10", "--to", "40"],
@@ -371,7 +404,8 @@ async fn what_a_server_refuses_ends_as_on_the_spot() -> Result<()> {
         (&["findings", "--kind", "nothing"], 2),
         (&["findings", "scn_nothing"], 3),
         (&["findings", "--all", "--at", "99999"], 3),
-        (&["log", "verify"], 2),
+        (&["log", "verify"], 4),
+        (&["log", "backup", "x"], 2),
         (
             &["scan", "example.com", "--set", "asn.table=/etc/passwd"],
             2,
@@ -383,6 +417,9 @@ async fn what_a_server_refuses_ends_as_on_the_spot() -> Result<()> {
             .expect(&[code])
             .with_context(|| format!("{words:?}"))?;
     }
+    served.key = issue(&served.place, "auditor").await?;
+    let proven = served.objects(&["log", "verify"]).await?;
+    ensure!(proven[0]["verdict"] == "as it was written", "{proven:?}");
     served.key = issue(&served.place, "viewer").await?;
     served.over(&["scan", "example.com"]).await?.expect(&[4])?;
     served.key = "mirage.default.key_x.y".to_owned();

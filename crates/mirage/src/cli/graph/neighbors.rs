@@ -12,13 +12,15 @@ use mirage_projections::graph::{
     Among, COUNTED_MAX, Graph, KindCount, Kinds, Neighbor, Node, Page, Reader,
 };
 
+use crate::cli::findings::listed;
 use crate::cli::global::AtArgument;
 use crate::cli::{Answer, Context, ids, known};
 use crate::output::{Failure, Field, Form, Listing, SafeText, Shape, values};
+use crate::wire::remote::Remote;
 
 /// What is joined to an entity, by kind
 ///
-/// A table is a tree with the first thousand of each kind; the other forms list every neighbour.
+/// A table is a tree with the first thousand of each kind; the other forms, and a server, list every neighbour.
 ///
 /// Exit codes: 0 ok, 2 usage or ambiguous, 3 no such entity or scan, 6 the log is damaged
 #[derive(Debug, clap::Args)]
@@ -58,6 +60,9 @@ static LISTING: Listing = Listing {
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     let kinds: Result<Vec<_>, _> = arguments.kind.iter().map(|kind| ids::kind(kind)).collect();
     let (kinds, relations) = (kinds?, super::relations(&arguments.relation)?);
+    if let Some(remote) = context.remote()? {
+        return ask(context, &remote, arguments).await;
+    }
     let views = context.views().await?;
     let catalog = views.reader(arguments.at.text())?;
     let scan = arguments.scan.as_deref();
@@ -83,6 +88,20 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     } else {
         return Err(absent().into());
     }
+    Ok(Exit::Done)
+}
+
+/// The same over a server, as a list.
+async fn ask(context: &Context, remote: &Remote, arguments: &Arguments) -> Answer {
+    let query = vec![
+        ("kind", listed(&arguments.kind)),
+        ("relation", listed(&arguments.relation)),
+        ("scan", arguments.scan.clone()),
+        ("at", arguments.at.sent()?),
+    ];
+    let path = ["entities", &arguments.entity, "neighbors"];
+    let (_, at) = remote.list(context, &LISTING, &path, &query).await?;
+    context.output.say_as_of(at);
     Ok(Exit::Done)
 }
 

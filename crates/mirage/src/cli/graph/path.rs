@@ -4,17 +4,17 @@ use std::fmt::Write as _;
 use std::io::{Write as _, stdout};
 
 use mirage_api::error::{Exit, Problem};
+use mirage_domain::id::Position;
 use mirage_domain::relation::Direction;
 use mirage_projections::Projection as _;
-use mirage_projections::graph::{
-    Graph, HOPS_MAX, Hop, LOOKS_MAX, Link, PATHS_MAX, Path, Paths, Route,
-};
-use serde_json::json;
+use mirage_projections::graph::{Graph, HOPS_MAX, LOOKS_MAX, PATHS_MAX, Route};
+use serde_json::{Value, json};
 
-use super::written;
+use crate::cli::findings::listed;
 use crate::cli::global::AtArgument;
 use crate::cli::{Answer, Context, ids, known};
 use crate::output::{Failure, Field, Form, Listing, SafeText, Shape};
+use crate::wire::remote::{Remote, as_of};
 
 /// How two entities hang together: the shortest paths first, along relations in either direction
 ///
@@ -53,8 +53,18 @@ static LISTING: Listing = Listing {
     ],
 };
 
+/// Paths as JSON, shortest first.
+struct Found {
+    paths: Vec<Value>,
+    is_whole: bool,
+    at: Position,
+}
+
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
-    let paths = find(context, arguments).await?;
+    let paths = match context.remote()? {
+        Some(remote) => ask(&remote, arguments).await?,
+        None => find(context, arguments).await?,
+    };
     if paths.paths.is_empty() {
         return Err(none(arguments, &paths).into());
     }
@@ -72,7 +82,39 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Answer {
     Ok(Exit::Done)
 }
 
-async fn find(context: &Context, arguments: &Arguments) -> Result<Paths, Failure> {
+/// The same over a server.
+async fn ask(remote: &Remote, arguments: &Arguments) -> Result<Found, Failure> {
+    super::relations(&arguments.relation)?;
+    let query = vec![
+        ("from", Some(arguments.from.clone())),
+        ("to", Some(arguments.to.clone())),
+        ("max_hops", Some(arguments.max_hops.to_string())),
+        ("max_paths", Some(arguments.max_paths.to_string())),
+        ("relation", listed(&arguments.relation)),
+        ("scan", arguments.scan.clone()),
+        ("at", arguments.at.sent()?),
+    ];
+    let mut answered = remote.get(&["graph", "paths"], &query).await?;
+    let mut paths = match answered["paths"].take() {
+        Value::Array(paths) => paths,
+        _ => Vec::new(),
+    };
+    for hop in paths
+        .iter_mut()
+        .flat_map(|path| path["hops"].as_array_mut())
+        .flatten()
+    {
+        let to = hop["to"].take();
+        *hop = json!({ "links": hop["links"].take(), "node": to });
+    }
+    Ok(Found {
+        paths,
+        is_whole: answered["is_whole"] == true,
+        at: as_of(&answered),
+    })
+}
+
+async fn find(context: &Context, arguments: &Arguments) -> Result<Found, Failure> {
     let relations = super::relations(&arguments.relation)?;
     let views = context.views().await?;
     let catalog = views.reader(arguments.at.text())?;
@@ -96,10 +138,15 @@ async fn find(context: &Context, arguments: &Arguments) -> Result<Paths, Failure
             return Err(Problem::new("no_such_entity", detail).into());
         }
     }
-    Ok(graph.paths(&route)?)
+    let found = graph.paths(&route)?;
+    Ok(Found {
+        paths: found.paths.iter().map(|path| json!(path)).collect(),
+        is_whole: found.is_whole,
+        at: found.at,
+    })
 }
 
-fn none(arguments: &Arguments, paths: &Paths) -> Problem {
+fn none(arguments: &Arguments, paths: &Found) -> Problem {
     let (from, to, hops) = (&arguments.from, &arguments.to, arguments.max_hops);
     let bound = match paths.is_whole {
         true => String::new(),
@@ -112,46 +159,60 @@ fn none(arguments: &Arguments, paths: &Paths) -> Problem {
     Problem::new("no_such_path", detail)
 }
 
-fn list(context: &Context, paths: &Paths) -> Result<(), Failure> {
+fn list(context: &Context, paths: &Found) -> Result<(), Failure> {
     let mut rows = context.output.rows(&LISTING)?;
     for path in &paths.paths {
         rows.push(vec![
-            path.hops.len().into(),
+            hops(path).len().into(),
             in_line(path).into(),
-            json!(path.from),
-            json!(path.hops),
+            path["from"].clone(),
+            path["hops"].clone(),
         ])?;
     }
     rows.end(Some(paths.at.0))?;
     Ok(())
 }
 
+fn hops(path: &Value) -> &[Value] {
+    path["hops"].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// `KIND:KEY`, as the command line takes it.
+fn written(node: &Value) -> String {
+    let kind = node["kind"].as_str().unwrap_or_default();
+    let key = node["key"].as_str().unwrap_or("(erased)");
+    format!("{kind}:{key}")
+}
+
 /// `domain:a.example resolves-to → ip:192.0.2.1 …`.
-fn in_line(path: &Path) -> String {
-    let mut text = written(&path.from.name);
-    for hop in &path.hops {
-        let _ = write!(text, " {} {}", joined(hop), written(&hop.node.name));
+fn in_line(path: &Value) -> String {
+    let mut text = written(&path["from"]);
+    for hop in hops(path) {
+        let _ = write!(text, " {} {}", joined(hop), written(&hop["node"]));
     }
     text
 }
 
-fn draw(paths: &Paths) -> Result<(), Failure> {
+fn draw(paths: &Found) -> Result<(), Failure> {
     let mut out = stdout().lock();
     for path in &paths.paths {
-        writeln!(out, "{}", SafeText(&written(&path.from.name)))?;
-        for (depth, hop) in path.hops.iter().enumerate() {
-            let (indent, name) = ("   ".repeat(depth), written(&hop.node.name));
+        writeln!(out, "{}", SafeText(&written(&path["from"])))?;
+        for (depth, hop) in hops(path).iter().enumerate() {
+            let (indent, name) = ("   ".repeat(depth), written(&hop["node"]));
             writeln!(out, "{indent}└─ {} {}", joined(hop), SafeText(&name))?;
         }
     }
     Ok(out.flush()?)
 }
 
-fn joined(hop: &Hop) -> String {
-    let link = |link: &Link| match link.direction {
-        Direction::Out => format!("{} →", link.relation),
-        Direction::In => format!("{} ←", link.relation),
+fn joined(hop: &Value) -> String {
+    let link = |link: &Value| {
+        let relation = link["relation"].as_str().unwrap_or_default();
+        match link["direction"] == json!(Direction::Out) {
+            true => format!("{relation} →"),
+            false => format!("{relation} ←"),
+        }
     };
-    let links: Vec<String> = hop.links.iter().map(link).collect();
-    links.join(", ")
+    let links = hop["links"].as_array().into_iter().flatten();
+    links.map(link).collect::<Vec<_>>().join(", ")
 }
