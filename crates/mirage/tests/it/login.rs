@@ -175,3 +175,25 @@ fn a_device_is_let_in_by_who_is_in_elsewhere() {
     let again = gateway.run(home.path(), &confirm);
     again.refused(3, "bad_user_code");
 }
+
+#[test]
+fn an_issuer_that_cannot_be_used_is_told_before_a_node_serves() {
+    const ISSUER: (&str, &str) = ("MIRAGE_SERVE_OIDC_ISSUER", "https://id.example");
+    const CLIENT: (&str, &str) = ("MIRAGE_SERVE_OIDC_CLIENT_ID", "mirage");
+    const ADDRESS: (&str, &str) = ("MIRAGE_SERVE_OIDC_REDIRECT", "https://mirage.example");
+    const CLEAR: (&str, &str) = ("MIRAGE_SERVE_OIDC_ISSUER", "http://id.example");
+    const NOWHERE: (&str, &str) = ("MIRAGE_SERVE_OIDC_CA", "/nowhere/ca.pem");
+    for (set, what) in [
+        (&[ISSUER][..], "serve.oidc_client_id"),
+        (&[ISSUER, CLIENT], "serve.oidc_redirect"),
+        (&[CLEAR, CLIENT, ADDRESS], "https"),
+        (&[ISSUER, CLIENT, ADDRESS, NOWHERE], "/nowhere/ca.pem"),
+    ] {
+        let place = Place::empty();
+        let mut serve = place.command(&["serve", "--listen", "127.0.0.1:0"]);
+        serve.envs(set.iter().copied());
+        let ran: Ran = serve.output().unwrap().into();
+        let said = ran.failed(2, "bad_config");
+        assert!(said.contains(what), "{said}");
+    }
+}

@@ -110,8 +110,8 @@ pub struct Named {
     pub subject: String,
 }
 
-/// What the issuer sent the browser back with.
-#[derive(Debug, Default)]
+/// What the issuer sent the browser back with. Not to be printed: it holds a code.
+#[derive(Default)]
 pub struct Returned {
     pub state: Option<String>,
     pub code: Option<String>,
