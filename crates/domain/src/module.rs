@@ -74,6 +74,8 @@ pub struct Manifest {
     pub produces: &'static [Kind],
     /// The lowest profile in which it runs.
     pub profile: Profile,
+    /// Takes what a scan was asked for, and nothing that it finds.
+    pub seeds_only: bool,
     pub reads: Reads,
     pub reach: Reach,
     /// Requests per minute to its source, over all scans of the process; 0 where only the probe's limits hold.
@@ -99,6 +101,7 @@ impl Manifest {
         consumes: &[],
         produces: &[],
         profile: Profile::Passive,
+        seeds_only: false,
         reads: Reads::Network,
         reach: Reach::InScope,
         requests_per_minute_max: 0,
@@ -109,8 +112,8 @@ impl Manifest {
     };
 
     /// Whether an entity of `kind` is an input.
-    pub fn takes(&self, kind: Kind, is_in_scope: bool) -> bool {
+    pub fn takes(&self, kind: Kind, is_in_scope: bool, is_seed: bool) -> bool {
         let reached = is_in_scope || (self.reach == Reach::AllNames && kind == Kind::Domain);
-        reached && self.consumes.contains(&kind)
+        reached && (is_seed || !self.seeds_only) && self.consumes.contains(&kind)
     }
 }

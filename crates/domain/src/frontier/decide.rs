@@ -273,7 +273,10 @@ impl Choice<'_> {
                 break;
             };
             cursor.next += 1;
-            if lane.manifest.takes(item.kind, item.is_in_scope) {
+            if lane
+                .manifest
+                .takes(item.kind, item.is_in_scope, item.is_seed)
+            {
                 cursor.pending -= 1;
                 due.push(as_due(item, reads_evidence));
             }

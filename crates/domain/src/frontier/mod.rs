@@ -45,6 +45,7 @@ struct Item {
     /// Index in the finding's evidence list, for modules that read evidence.
     part: u8,
     is_in_scope: bool,
+    is_seed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -321,7 +322,10 @@ impl Frontier {
             return;
         };
         let rest = list.iter().enumerate().skip(lane.next);
-        let mine = |item: &Item| lane.manifest.takes(item.kind, item.is_in_scope);
+        let mine = |item: &Item| {
+            lane.manifest
+                .takes(item.kind, item.is_in_scope, item.is_seed)
+        };
         // The first one that is this module's is the one: the plan takes them in order.
         if let Some((at, item)) = rest
             .filter(|(_, item)| mine(item))
@@ -421,6 +425,7 @@ impl Frontier {
             kind: finding.kind,
             part: 0,
             is_in_scope,
+            is_seed: finding.parent.is_none(),
         };
         let record = &mut self.records[entity as usize];
         let is_listed = record.is_listed_in || (record.is_listed_out && !is_in_scope);
@@ -479,7 +484,10 @@ impl Frontier {
             .iter_mut()
             .filter(|lane| lane.manifest.reads == reads)
         {
-            lane.pending += usize::from(lane.manifest.takes(item.kind, item.is_in_scope));
+            let takes = lane
+                .manifest
+                .takes(item.kind, item.is_in_scope, item.is_seed);
+            lane.pending += usize::from(takes);
         }
         match reads {
             Reads::Evidence => self.evidence.push(item),

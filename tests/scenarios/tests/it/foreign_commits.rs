@@ -153,3 +153,27 @@ async fn streams_that_go_on_otherwise_here_come_as_findings() -> Result<()> {
     there(&["log", "verify"]).await?.expect(&[0])?;
     Ok(())
 }
+
+/// The source holds a file of its own, which its import has read, and which this one does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_another_log_has_imported_is_not_read_again() -> Result<()> {
+    let source = Place::new()?;
+    let file = source.home().join("hosts.ndjson");
+    let record =
+        r#"{"type":"DNS_NAME","id":"DNS_NAME:1","data":"a.example.com","parent":"SCAN:1"}"#;
+    std::fs::write(&file, format!("{record}\n"))?;
+    let file = file.to_str().context("a path")?;
+    let read = ["import", "--format", "bbot", file];
+    source.mirage(&read).await?.expect(&[0])?;
+    let path = exported(&source).await?;
+    let place = Place::new()?;
+    let ran = place.mirage(&import(&path)).await?.expect(&[0])?;
+    let found = place.objects(&["findings", "@last"]).await?;
+    ensure!(
+        found.iter().any(|finding| finding["kind"] == "domain"),
+        "{found:?}"
+    );
+    let said = format!("{}{}", ran.err, ran.text()?);
+    ensure!(!said.contains("unavailable"), "{said}");
+    Ok(())
+}

@@ -128,6 +128,8 @@ pub struct Importer {
 /// What importers have in common; an import takes as long as its file does.
 const COMMON: Manifest = Manifest {
     consumes: &[Kind::File],
+    // A file that is named within is another one, and may lie nowhere.
+    seeds_only: true,
     produces: Kind::ALL,
     parallel: 1,
     batch_max: 1,
