@@ -56,7 +56,9 @@ read_query! {
 /// header `mirage-as-of` names the position that it was made at.
 #[utoipa::path(get, path = "/scans/{scan}/export", operation_id = "export_scan", tag = "scans",
     params(("scan" = String, Path, description = "Its id, the beginning of it, or @last"), ExportScan),
-    responses((status = 200, body = Vec<u8>, content_type = "application/octet-stream",
+    responses((status = 200,
+        content((String = "application/x-ndjson"), (String = "text/csv"), (String = "application/xml"),
+            (String = "text/vnd.graphviz"), (serde_json::Value = "application/json")),
         headers(("mirage-as-of" = u64, description = "The position that it was made at")))))]
 pub(crate) async fn get(
     State(gateway): Shared,
