@@ -49,13 +49,10 @@ const LONG_ANSWER_MAX: Duration = Duration::from_hours(1);
 /// The operations and their description.
 fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
     OpenApiRouter::with_openapi(openapi::base())
+        .merge(access())
         .routes(routes!(api_keys::list, api_keys::issue))
         .routes(routes!(api_keys::revoke))
         .routes(routes!(audit::list))
-        .routes(routes!(devices::begin))
-        .routes(routes!(devices::poll))
-        .routes(routes!(devices::show))
-        .routes(routes!(devices::confirm))
         .routes(routes!(diff::list))
         .routes(routes!(entities::list))
         .routes(routes!(entities::get))
@@ -69,8 +66,6 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(graph::neighbors))
         .routes(routes!(graph::paths))
         .routes(routes!(imports::create))
-        .routes(routes!(identities::list, identities::begin))
-        .routes(routes!(identities::unlink))
         .routes(routes!(log::head))
         .routes(routes!(log::commit))
         .routes(routes!(log::verify))
@@ -80,12 +75,6 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(members::change, members::remove))
         .routes(routes!(modules::list))
         .routes(routes!(modules::get))
-        .routes(routes!(oauth::authorize))
-        .routes(routes!(oauth::token))
-        .routes(routes!(oidc::show))
-        .routes(routes!(oidc::callback))
-        .routes(routes!(oidc::start))
-        .routes(routes!(oidc::token))
         .routes(routes!(scans::list, scans::start))
         .routes(routes!(scans::get, scans::change))
         .routes(routes!(exports::get))
@@ -93,11 +82,6 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(replay::stream))
         .routes(routes!(search::list))
         .routes(routes!(search::facets))
-        .routes(routes!(sessions::list))
-        .routes(routes!(sessions::end))
-        .routes(routes!(sign_in::sign_in))
-        .routes(routes!(sign_in::refresh))
-        .routes(routes!(sign_in::sign_out))
         .routes(routes!(subscriptions::list, subscriptions::create))
         .routes(routes!(
             subscriptions::get,
@@ -118,6 +102,28 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(whoami::get))
         .routes(routes!(workspaces::list, workspaces::create))
         .split_for_parts()
+}
+
+/// How somebody gets in, and out again.
+fn access() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::new()
+        .routes(routes!(devices::begin))
+        .routes(routes!(devices::poll))
+        .routes(routes!(devices::show))
+        .routes(routes!(devices::confirm))
+        .routes(routes!(identities::list, identities::begin))
+        .routes(routes!(identities::unlink))
+        .routes(routes!(oauth::authorize))
+        .routes(routes!(oauth::token))
+        .routes(routes!(oidc::show))
+        .routes(routes!(oidc::callback))
+        .routes(routes!(oidc::start))
+        .routes(routes!(oidc::token))
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::end))
+        .routes(routes!(sign_in::sign_in))
+        .routes(routes!(sign_in::refresh))
+        .routes(routes!(sign_in::sign_out))
 }
 
 /// The description of the interface, complete.

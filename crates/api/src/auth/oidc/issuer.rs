@@ -31,7 +31,7 @@ const KEYS_MAX: usize = 64;
 const FRESH_FOR: Duration = Duration::from_secs(3600);
 /// How long an issuer that did not answer is left alone.
 const LEFT_ALONE: Duration = Duration::from_secs(5);
-/// Looks in a row at the keys for one that a token names and nobody knows; then one for each [`LOOK_REFILL`].
+/// Looks in a row at the keys for one that a token names and nobody knows; then one for each `LOOK_REFILL`.
 pub const LOOKS: u32 = 3;
 const LOOK_REFILL: Duration = Duration::from_secs(30);
 
