@@ -27,6 +27,7 @@ use crate::auth::Principal;
 use crate::auth::devices::Devices;
 use crate::auth::identities::Identities;
 use crate::auth::oidc::Oidc;
+use crate::auth::tickets::Tickets;
 use crate::error::Problem;
 use crate::live::{Limits, Live};
 use crate::rates::Rates;
@@ -82,6 +83,7 @@ pub struct Gateway {
     pub live: Live,
     pub audit: Audit,
     pub devices: Devices,
+    pub tickets: Tickets,
     /// Sign-in by an issuer, where the operator names one.
     pub oidc: Option<Oidc>,
     /// The public address, where the operator tells it.
@@ -126,6 +128,7 @@ impl Gateway {
             ),
             audit: Audit::new(parts.log.clone(), parts.now),
             devices: Devices::default(),
+            tickets: Tickets::default(),
             oidc: None,
             address: None,
             rates: Rates::new(admit::Settings::default().rates),

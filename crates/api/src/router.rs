@@ -23,7 +23,7 @@ use utoipa_axum::routes;
 use crate::admit;
 use crate::audit::Asked;
 use crate::auth::operations::Operation;
-use crate::auth::{self, operations};
+use crate::auth::{self, Shown, operations};
 use crate::error::{self, Problem};
 use crate::gateway::Gateway;
 use crate::grpc;
@@ -58,6 +58,7 @@ fn operations() -> (Router<Arc<Gateway>>, OpenApi) {
         .routes(routes!(entities::get))
         .routes(routes!(entities::chains))
         .routes(routes!(sse::stream))
+        .routes(routes!(tickets::issue))
         .routes(routes!(ws::open))
         .routes(routes!(evidence::get))
         .routes(routes!(findings::list))
@@ -197,20 +198,53 @@ async fn let_in(
         true => LONG_ANSWER_MAX,
         false => ANSWER_MAX,
     };
-    // As it was sent: what is nested sees the rest of its path alone.
+    let ticket = ticket(&request, path);
+    // As it was sent: what is nested sees the rest of its path alone. A ticket is a secret for as long as it is good.
     let sent = request.extensions().get::<OriginalUri>();
+    let sent = sent.map_or(request.uri(), |sent| &sent.0);
+    let subject = match ticket {
+        Some(_) => sent.path().to_owned(),
+        None => sent.to_string(),
+    };
+    let token = shown(&gateway, request.headers(), ticket);
     let knock = admit::Request {
         operation,
-        token: auth::bearer(request.headers()),
-        subject: sent.map_or(request.uri(), |sent| &sent.0).to_string(),
+        token: token.as_deref().map_err(Problem::clone),
+        subject,
         from,
         traceparent,
     };
     let (who, left) = admit::admit(&gateway, knock).await?;
     request.extensions_mut().insert(who);
+    request.extensions_mut().insert(Shown(token?));
     let mut response = in_time(answer_max, next.run(request)).await?;
     left.tell(response.headers_mut());
     Ok(response)
+}
+
+/// The ticket in the address of a live stream.
+fn ticket(request: &Request, path: &str) -> Option<String> {
+    let query = request.uri().query().unwrap_or_default();
+    let is_live = matches!(path, "/events" | "/events/ws");
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
+    let mut pairs = pairs.into_iter().filter(|_| is_live);
+    pairs.find_map(|(name, value)| (name == "ticket").then_some(value))
+}
+
+/// The token of who asks: of its header, or of its ticket, and never of both.
+fn shown(
+    gateway: &Gateway,
+    headers: &HeaderMap,
+    ticket: Option<String>,
+) -> Result<String, Problem> {
+    let Some(ticket) = ticket else {
+        return Ok(auth::bearer(headers)?.to_owned());
+    };
+    if headers.contains_key(header::AUTHORIZATION) {
+        return Err(Problem::new("bad_credential", "it was sent more than once"));
+    }
+    let taken = gateway.tickets.take(&ticket, Instant::now());
+    taken.ok_or_else(|| Problem::new("bad_credential", "it is not known, or has ended"))
 }
 
 /// What gives a credential out needs none; that it was refused is on record too.

@@ -12,6 +12,7 @@ pub mod oidc;
 pub mod operations;
 pub mod password;
 pub mod refresh_token;
+pub mod tickets;
 pub mod token;
 pub mod totp;
 
@@ -71,6 +72,10 @@ impl From<Holder> for Principal {
         }
     }
 }
+
+/// What a request was let in by: the token of its header, or of its ticket.
+#[derive(Clone)]
+pub(crate) struct Shown(pub(crate) String);
 
 /// The text after `Bearer` (RFC 6750 §2.1).
 pub fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {

@@ -68,6 +68,7 @@ pub static ALL: &[Operation] = &[
     op("list_neighbors", Method::GET, "/entities/{entity}/neighbors", READ),
     op("why_entity", Method::GET, "/entities/{entity}/why", READ),
     op("stream_events", Method::GET, "/events", READ),
+    op("issue_ticket", Method::POST, "/events/tickets", READ),
     op("open_events", Method::GET, "/events/ws", READ),
     op("get_evidence", Method::GET, "/evidence/{sha256}", READ),
     op("list_findings", Method::GET, "/findings", READ),

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use mirage_domain::id::{Cursor, ModuleName};
@@ -19,12 +19,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::subscriber::{self, Beginning, End, Item, Wanted};
 use super::{Kind, Seat};
-use crate::auth::{self, Principal};
+use crate::auth::{Principal, Shown};
 use crate::error::Problem;
 use crate::gateway::Gateway;
 use crate::rest::Shared;
 use crate::rest::answer::Refusal;
-use crate::rest::query::{Nothing, Query};
+use crate::rest::query::Query;
 
 /// Closed because the reader did not read.
 pub const SLOW: u16 = 4000;
@@ -71,6 +71,17 @@ struct Subscribe {
     module: Vec<ModuleName>,
 }
 
+/// What an address may say.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Opening {
+    /// In the place of a header, where none can be sent: see `/events/tickets`.
+    #[serde(default)]
+    #[expect(dead_code, reason = "whoever let the request in has read it")]
+    ticket: Option<String>,
+}
+
 /// What happens in the workspace, over a WebSocket
 ///
 /// The client sends `{"subscribe": {"after": CURSOR, "scan": ID, "kind": […], "module": […]}}` once, each member of it
@@ -78,15 +89,16 @@ struct Subscribe {
 /// POSITION}}` says that the log ends before the cursor and the history begins anew. Close codes: 4000 the client did not
 /// read, 4001 the credential was revoked, 4002 the subscription is not understood, 1001 the server stops, 1011 it failed;
 /// the reason is the cursor to go on from, and with 4002 what was wrong.
-#[utoipa::path(get, path = "/events/ws", operation_id = "open_events", tag = "log",
+#[utoipa::path(get, path = "/events/ws", operation_id = "open_events", tag = "log", params(Opening),
     responses((status = 101, description = "The protocol is WebSocket from here on"),
         (status = 426, body = crate::rest::answer::Document, content_type = "application/problem+json",
             description = "Upgrade Required")))]
 pub(crate) async fn open(
     State(gateway): Shared,
     who: Principal,
+    Extension(Shown(token)): Extension<Shown>,
     headers: HeaderMap,
-    _: Query<Nothing>,
+    _: Query<Opening>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Refusal> {
     if !is_own_page(&headers) {
@@ -97,7 +109,7 @@ pub(crate) async fn open(
     }
     let upgrade = upgrade.map_err(|error| Problem::new("upgrade_needed", error.body_text()))?;
     let caller = Caller {
-        token: auth::bearer(&headers)?.to_owned(),
+        token,
         seat: gateway.live.seat(&who)?,
         who,
     };

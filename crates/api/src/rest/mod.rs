@@ -34,6 +34,7 @@ pub mod sessions;
 pub mod sign_in;
 pub mod subscriptions;
 pub mod teams;
+pub mod tickets;
 pub mod users;
 pub mod views;
 pub mod whoami;

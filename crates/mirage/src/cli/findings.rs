@@ -12,7 +12,7 @@ use super::ids::{self, LAST};
 use super::scan::manifest;
 use super::time::At;
 use super::{Answer, Context, known};
-use crate::output::{Failure, Field, Form, Listing, Rows, Shape, values};
+use crate::output::{Failure, Field, Listing, Rows, Shape, values};
 use crate::wire::remote::Remote;
 
 /// List findings, oldest first
@@ -146,11 +146,9 @@ async fn ask(
     let (count, at) = remote
         .list(context, &LISTING, &["findings"], &query)
         .await?;
-    if context.output.form == Form::Table {
-        context
-            .output
-            .say(format_args!("{count} findings as of position {at}"));
-    }
+    context
+        .output
+        .say(format_args!("{count} findings as of position {at}"));
     Ok(count)
 }
 
@@ -161,12 +159,10 @@ pub(super) fn listed(words: &[String]) -> Option<String> {
 
 fn write(context: &Context, reader: &Reader<'_>, filter: &FindingFilter) -> Result<u64, Failure> {
     let count = into(context.output.rows(&LISTING)?, reader, filter)?;
-    if context.output.form == Form::Table {
-        context.output.say(format_args!(
-            "{count} findings as of position {}",
-            reader.position()
-        ));
-    }
+    context.output.say(format_args!(
+        "{count} findings as of position {}",
+        reader.position()
+    ));
     Ok(count)
 }
 

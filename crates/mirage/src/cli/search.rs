@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::findings::listed;
 use super::global::AtArgument;
 use super::{Answer, Context, findings, ids, known};
-use crate::output::{Failure, Field, Form, Listing, Shape, values};
+use crate::output::{Failure, Field, Listing, Shape, values};
 use crate::wire::remote::{Remote, as_of};
 
 /// Search the findings of every scan
@@ -196,14 +196,12 @@ fn list(
 }
 
 fn tell(context: &Context, count: u64, at: Position, is_more: bool) {
-    if context.output.form == Form::Table {
-        let more = match is_more {
-            true => "; there are more: --limit",
-            false => "",
-        };
-        let text = format_args!("{count} findings as of position {at}{more}");
-        context.output.say(text);
-    }
+    let more = match is_more {
+        true => "; there are more: --limit",
+        false => "",
+    };
+    let text = format_args!("{count} findings as of position {at}{more}");
+    context.output.say(text);
 }
 
 /// Facets as the gateway tells them, too.
@@ -252,14 +250,12 @@ fn write_facets(context: &Context, at: Position, facets: &Value) -> Result<u64, 
     }
     rows.end(Some(at.0))?;
     let count = facets["findings"].as_u64().unwrap_or_default();
-    if context.output.form == Form::Table {
-        let least = if *is_cut == Value::Bool(true) {
-            "≥ "
-        } else {
-            ""
-        };
-        let text = format_args!("{least}{count} findings as of position {at}");
-        context.output.say(text);
-    }
+    let least = if *is_cut == Value::Bool(true) {
+        "≥ "
+    } else {
+        ""
+    };
+    let text = format_args!("{least}{count} findings as of position {at}");
+    context.output.say(text);
     Ok(count)
 }

@@ -135,11 +135,9 @@ impl Output {
         Ok(out.flush()?)
     }
 
-    /// Says below a table at which position it was made; the other forms have their own place for it.
+    /// Says beside an answer at which position it was made; a list in JSON holds it, too.
     pub(crate) fn say_as_of(&self, position: Position) {
-        if self.form == Form::Table {
-            self.say(format_args!("as of position {position}"));
-        }
+        self.say(format_args!("as of position {position}"));
     }
 
     /// Says something to the person at the terminal, unless `-q`.

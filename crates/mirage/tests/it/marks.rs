@@ -59,7 +59,7 @@ fn a_false_positive_is_in_no_list_until_it_is_unmarked_and_the_past_keeps_it() {
 }
 
 #[test]
-fn every_table_names_the_position_that_it_was_made_at() {
+fn every_answer_names_the_position_that_it_was_made_at() {
     let (place, id) = scanned();
     for words in [
         &["findings"][..],
@@ -72,8 +72,14 @@ fn every_table_names_the_position_that_it_was_made_at() {
         &["graph", "components"],
         &["why", &id],
     ] {
-        let read = place.run(&[words, &["--at", "now"]].concat());
-        assert!(read.err.contains("as of position "), "{words:?}: {read:?}");
+        for form in ["table", "json", "jsonl", "csv", "key"] {
+            let at = ["--at", "now", "-o", form];
+            let at = if words[0] == "why" { &at[..2] } else { &at };
+            let read = place.run(&[words, at].concat());
+            assert!(read.err.contains("as of position "), "{words:?}: {read:?}");
+            let quiet = place.run(&[words, at, &["-q"]].concat());
+            assert_eq!(quiet.err, "", "{words:?}");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod asyncapi;
 pub(crate) mod reader;
 mod replay;
 mod sse;
+mod tickets;
 mod ws;
 
 use mirage_domain::id::Position;
