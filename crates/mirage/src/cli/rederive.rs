@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::global::KeyArgument;
 use super::scan::follow::{self, How};
-use super::scan::manifest;
+use super::scan::{MARKED_BEFORE_MAX, manifest, summary};
 use super::{Answer, Context, diff, evidence, findings, ids, known};
 use crate::output::Failure;
 use crate::wire;
@@ -80,6 +80,8 @@ async fn derive(context: &Context, arguments: &Arguments) -> Result<u64, Failure
     }
     let views = context.views().await?;
     let reader = views.reader(None)?;
+    // What was marked away stands here again, and is new to the diff.
+    summary::marked_before(context, &reader.earlier_marks(&fresh, MARKED_BEFORE_MAX)?);
     let sides = [&of, &fresh].map(|scan| Side {
         reader: &reader,
         scan,

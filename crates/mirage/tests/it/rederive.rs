@@ -49,3 +49,27 @@ fn a_rederivation_is_not_scanned_anew_since_it_has_no_limits() {
         "{answer}"
     );
 }
+
+#[test]
+fn what_was_marked_away_is_told_where_it_is_derived_again() {
+    let place = Place::empty();
+    let file = place.path().join("scan.xml");
+    std::fs::write(&file, NMAP).unwrap();
+    let file = file.to_str().unwrap();
+    place.run(&["import", "--format", "nmap", file]).done();
+    let found = place.run(&["findings", "--kind", "service", "-o", "jsonl"]);
+    let id = found.objects()[0]["finding_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    place
+        .run(&["mark", &id, "--false-positive", "--reason", "a honeypot"])
+        .done();
+    let again = place.run(&["rederive", "@last"]);
+    assert_eq!(again.code, 0, "{again:?}");
+    let told = again.err.lines().find(|line| line.contains("was marked"));
+    assert!(
+        told.is_some_and(|line| line.ends_with("a honeypot")),
+        "{again:?}"
+    );
+}

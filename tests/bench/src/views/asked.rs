@@ -37,7 +37,7 @@ impl Asked {
         ),
         (
             "why of a finding",
-            |host| format!("/findings/{}/why?scan={}", finding(host), scan()),
+            |host| format!("/findings/{}/why", finding(host)),
             |views, host| views.read("why of a finding", host),
         ),
         (

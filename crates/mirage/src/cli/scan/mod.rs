@@ -248,7 +248,7 @@ pub(crate) struct Counted {
 }
 
 /// Earlier marks that a summary tells; there is a list for more.
-const MARKED_BEFORE_MAX: u32 = 10;
+pub(super) const MARKED_BEFORE_MAX: u32 = 10;
 
 async fn counted(context: &Context, scan: &ScanId) -> Result<Counted, Failure> {
     let views = context.views().await?;

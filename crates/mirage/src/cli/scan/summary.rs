@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use mirage_api::error::Exit;
-use mirage_domain::id::ScanId;
+use mirage_domain::id::{FindingId, ScanId};
+use mirage_projections::catalog::MarkRow;
 use serde_json::{Map, Value};
 
 use super::super::tally::Tally;
@@ -65,7 +66,7 @@ pub(crate) fn show(context: &Context, scan: &ScanId, tally: &Tally, counted: &Co
     ];
     context.output.thing(&LISTING, values)?;
     if context.output.form == Form::Table {
-        marked_before(context, counted);
+        marked_before(context, &counted.marked_before);
         further(context, scan, tally, span);
     }
     Ok(if failed.is_empty() {
@@ -94,8 +95,8 @@ fn counts<'a>(counts: impl Iterator<Item = (&'a str, u64)>) -> Value {
 }
 
 /// What was said of these findings in an earlier scan; it does not hold here until somebody says so again.
-fn marked_before(context: &Context, counted: &Counted) {
-    for (finding, mark) in &counted.marked_before {
+pub(in super::super) fn marked_before(context: &Context, marks: &[(FindingId, MarkRow)]) {
+    for (finding, mark) in marks {
         let verdict = mark.verdict.as_deref().unwrap_or_default();
         let reason = mark.reason.as_deref().unwrap_or_default();
         context.output.say(format_args!(
