@@ -150,7 +150,8 @@ async fn an_import_that_is_killed_goes_on_to_the_same_findings() -> Result<()> {
         running.signal("KILL")?;
         running.end().await?;
     }
-    killed.mirage(&import(&path)).await?.expect(&[0])?;
+    let resumed = killed.mirage(&import(&path)).await?.expect(&[0])?;
+    ensure!(resumed.err.contains("and goes on"), "{}", resumed.err);
     let scanned = killed.scanned().await?;
     ended_once(&scanned)?;
     same(&wanted.claims, &scanned.claims)

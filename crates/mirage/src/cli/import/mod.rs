@@ -11,7 +11,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mirage_api::error::Problem;
+use mirage_domain::id::ScanId;
 use mirage_log::evidence::FILE_BYTES_MAX;
+use mirage_projections::catalog::State;
 use mirage_workers::collectors::import::{BadFile, Checked, IMPORTERS, Importer};
 use mirage_workers::node::{Looked, import};
 
@@ -89,9 +91,18 @@ async fn as_scan(
         .map_err(wire::of_command)?;
     context.output.say(match position {
         Some(position) => format!("import {scan} started at position {position}"),
-        None => format!("this {format} file was imported before, as scan {scan}: nothing is added"),
+        None if is_over(context, &scan).await? => {
+            format!("this {format} file was imported before, as scan {scan}: nothing is added")
+        }
+        None => format!("import {scan} of this {format} file was begun before, and goes on"),
     });
     end(context, node, &scan, false).await
+}
+
+async fn is_over(context: &Context, scan: &ScanId) -> Result<bool, Failure> {
+    let views = context.views().await?;
+    let row = views.reader(None)?.scan_row(scan)?;
+    Ok(row.is_some_and(|row| row.state == State::Finished))
 }
 
 fn importer(name: &str) -> Result<&'static Importer, Problem> {
