@@ -87,7 +87,7 @@ fn each_wall_stands(db: &Db) {
     })
     .unwrap();
     let mut parted = 0;
-    let of_nobody = ["checkpoint", "times"];
+    let of_nobody = ["checkpoint", "instants", "times"];
     for table in tables
         .iter()
         .filter(|table| !of_nobody.contains(&table.as_str()))
