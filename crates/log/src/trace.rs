@@ -1,7 +1,7 @@
 //! Where in a trace something happens (W3C Trace Context, level 1).
 //!
 //! A commit carries the span in which it was written, so that whoever goes on from it goes on in the same trace.
-//! **Never:** a trace that a caller must trust: ids are random, or a caller's own.
+//! **Never:** a secret, or proof of anything: ids are random, a caller's own, or follow from a scan's id.
 
 use std::fmt;
 use std::str::FromStr;
